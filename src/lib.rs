@@ -1,0 +1,21 @@
+//! fanwire: one event loop, three protocols, no runtime.
+//!
+//! Read in this order:
+//!
+//! 1. [`handler`]: what the loop calls. [`table`], [`frame`], [`outbox`], [`time`], [`limits`]: the
+//!    leaves everything leans on.
+//! 2. [`reactor`]: sockets in, bytes out, one thread.
+//! 3. [`transport`]: bytes to requests and texts, answers to bytes.
+//! 4. [`hub`]: channels, subscribers, users, presence, history, and the fan-out.
+//! 5. [`dialect`]: a protocol's words, mapped to the hub and back.
+//! 6. [`engine`]: joins the three; a pure state machine that the reactor, a test world or a host
+//!    program drives.
+//! 7. [`server`]: wiring; [`server::Handle`] is what another thread holds.
+
+pub mod frame;
+pub mod handler;
+pub mod limits;
+pub mod outbox;
+pub mod table;
+pub mod time;
+pub mod transport;

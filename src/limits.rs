@@ -1,0 +1,184 @@
+//! Every bound and default interval of the server, in one place.
+//!
+//! A name says noun, unit, bound. Relations between bounds are proved by the compiler at the end
+//! of the file. Values that an operator may change are the *defaults* of `options`; everything
+//! else is fixed. This file contains no logic.
+
+/// 1,024 bytes.
+pub const KIB: usize = 1024;
+/// 1,024 KiB.
+pub const MIB: usize = 1024 * KIB;
+
+// ---- the loop ------------------------------------------------------------------------------
+
+/// Descriptors kept back from connections so that logs, reloads and side services go on working.
+pub const DESCRIPTORS_RESERVED: u64 = 64;
+/// Length of the kernel's queue of connections not accepted yet.
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// New sockets taken per turn; the rest waits for the next one.
+pub const ACCEPTS_PER_TURN: usize = 256;
+/// TLS handshakes advanced per turn; the rest waits for the next one.
+pub const TLS_HANDSHAKES_PER_TURN: usize = 16;
+/// The one buffer of the loop that every socket is read into.
+pub const READ_BUFFER_BYTES: usize = 64 * KIB;
+/// Bytes taken from one peer per turn; the rest is resumed in the next one.
+pub const READ_BYTES_PER_TURN: usize = 256 * KIB;
+/// Bytes handed to the kernel for one peer per turn.
+pub const WRITE_BYTES_PER_TURN: usize = MIB;
+/// Pieces of one vectored write.
+pub const WRITE_PIECES_MAX: usize = 64;
+/// Readiness events taken from the kernel per turn.
+pub const EVENTS_PER_TURN: usize = 1024;
+/// Letters from other threads taken per turn.
+pub const MAIL_PER_TURN: usize = 1024;
+/// Letters that may wait in the mailbox; beyond it the sender is refused.
+pub const MAILBOX_LETTERS_MAX: usize = 65_536;
+/// How long accepting pauses after the process ran out of descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Bytes that a peer may leave unread before nothing more is read from it.
+pub const READ_PAUSE_QUEUE_BYTES: usize = 256 * KIB;
+/// Without progress in writing for this long, a peer is a slow consumer.
+pub const WRITE_STALL_MS: u64 = 15_000;
+/// After a refusal: how long the rest of the peer's bytes is read and thrown away.
+pub const LINGER_MS: u64 = 2_000;
+/// After a refusal: how many bytes are read and thrown away.
+pub const LINGER_BYTES_MAX: usize = 256 * KIB;
+/// A turn that took longer is logged with what it spent its time on.
+pub const TURN_WARN_MS: u64 = 50;
+/// A TLS handshake must be over by then.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Plaintext gathered into one TLS record at most (RFC 8446 section 5.1).
+pub const TLS_RECORD_BYTES: usize = 16 * KIB;
+
+// ---- queues --------------------------------------------------------------------------------
+
+/// Bytes a peer may leave unread before it is a slow consumer; one message always fits.
+pub const OUT_QUEUE_BYTES_MAX: usize = MIB;
+/// What a queued piece is charged beyond its bytes: its place in the queue.
+pub const PIECE_OVERHEAD_BYTES: usize = 16;
+
+// ---- timers --------------------------------------------------------------------------------
+
+/// Resolution of the timer wheel.
+pub const WHEEL_SLOT_MS: u64 = 50;
+/// Slots of the wheel; a later deadline is filed at the horizon and filed again from there.
+pub const WHEEL_SLOTS: usize = 4096;
+
+// ---- HTTP ----------------------------------------------------------------------------------
+
+/// Request line, headers and trailers of one request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// The request target.
+pub const HTTP_TARGET_BYTES_MAX: usize = 8 * KIB;
+/// The body of one request.
+pub const HTTP_BODY_BYTES_MAX: usize = 8 * MIB;
+/// Extensions of one chunk.
+pub const HTTP_CHUNK_EXTENSION_BYTES_MAX: usize = 256;
+/// A request head must be whole after this time, however it trickles.
+pub const HTTP_HEAD_MS: u64 = 10_000;
+/// A body may stand still for this long.
+pub const HTTP_BODY_STALL_MS: u64 = 30_000;
+/// After this time a body must have come at [`HTTP_BODY_BYTES_PER_S_MIN`].
+pub const HTTP_BODY_GRACE_MS: u64 = 10_000;
+/// The slowest a body may come.
+pub const HTTP_BODY_BYTES_PER_S_MIN: u64 = 1024;
+/// A connection may idle for this long between requests.
+pub const HTTP_IDLE_MS: u64 = 75_000;
+
+// ---- WebSocket -----------------------------------------------------------------------------
+
+/// One message, put together.
+pub const MESSAGE_BYTES_MAX: usize = MIB;
+/// Fragments of one message, empty ones counted.
+pub const MESSAGE_FRAGMENTS_MAX: u32 = 1024;
+/// Pings a peer may send per second.
+pub const PINGS_PER_S_MAX: u32 = 100;
+/// Messages a WebSocket client may send per second, on average.
+pub const MESSAGES_PER_S_MAX: u32 = 1000;
+/// Messages a WebSocket client may send in a burst.
+pub const MESSAGES_BURST_MAX: u32 = 2000;
+/// How long our Close waits for theirs.
+pub const WS_CLOSE_MS: u64 = 5_000;
+/// After silence of this length the server pings (Channelstream).
+pub const WS_PING_AFTER_MS: u64 = 25_000;
+/// How long a ping waits for any byte.
+pub const WS_PONG_MS: u64 = 30_000;
+/// Longest payload of a control frame (RFC 6455 section 5.5).
+pub const WS_CONTROL_BYTES_MAX: usize = 125;
+
+// ---- the hub -------------------------------------------------------------------------------
+
+/// Channels one subscriber may be in.
+pub const CHANNELS_PER_SUBSCRIBER_MAX: usize = 4096;
+/// Messages a channel's history keeps, whatever its own setting says.
+pub const HISTORY_MESSAGES_MAX: usize = 10_000;
+/// Bytes a channel's history keeps.
+pub const HISTORY_BYTES_MAX: usize = 4 * MIB;
+/// Messages a channel's history keeps if nothing is said.
+pub const HISTORY_MESSAGES_DEFAULT: u64 = 10;
+/// Events a channel keeps for catch-up.
+pub const CATCH_UP_EVENTS_MAX: usize = 100;
+/// Private events a user keeps for catch-up.
+pub const CATCH_UP_PRIVATE_MAX: usize = 50;
+/// Members listed per channel; counting goes on.
+pub const MEMBERS_LISTED_MAX: usize = 10_000;
+/// A channel that only holds catch-up events goes after this long without members.
+pub const CHANNEL_FORGET_MS: u64 = 60_000;
+/// A user with state but without subscribers is forgotten after this long.
+pub const USER_FORGET_MS: u64 = 24 * 60 * 60 * 1000;
+/// Users with state but without subscribers that are remembered at a time.
+pub const USERS_REMEMBERED_MAX: usize = 100_000;
+/// Facts that may wait for the side services in one turn.
+pub const FACTS_PER_TURN_MAX: usize = 65_536;
+
+// ---- dialects ------------------------------------------------------------------------------
+
+/// Nesting of any JSON that is read.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Channelstream: characters of a user name.
+pub const CS_USER_CHARS_MAX: usize = 512;
+/// Channelstream: characters of a channel name or state key.
+pub const CS_CHANNEL_CHARS_MAX: usize = 256;
+/// Channelstream: `[]` is sent on every open socket this often.
+pub const CS_HEARTBEAT_MS: u64 = 5_000;
+/// Channelstream: a connection without socket expires this long after its last activity.
+pub const CS_EXPIRE_MS: u64 = 15_000;
+/// Channelstream: a connection whose socket closed may come back within this time.
+pub const CS_RETURN_MS: u64 = 1_000;
+/// Channelstream: age of a signature.
+pub const CS_SIGNATURE_AGE_S: u64 = 60;
+
+/// How long a stop may take before the process gives up on what is still open.
+pub const DRAIN_MS: u64 = 10_000;
+
+const _: () = assert!(
+    usize::BITS == 64,
+    "a mio token carries index and generation"
+);
+const _: () = assert!(
+    HTTP_HEAD_BYTES_MAX <= READ_BUFFER_BYTES,
+    "a head fits one read"
+);
+const _: () = assert!(
+    READ_BUFFER_BYTES <= READ_BYTES_PER_TURN,
+    "a turn reads at least once"
+);
+const _: () = assert!(
+    HTTP_TARGET_BYTES_MAX <= HTTP_HEAD_BYTES_MAX,
+    "a target fits a head"
+);
+const _: () = assert!(
+    MESSAGE_BYTES_MAX <= OUT_QUEUE_BYTES_MAX,
+    "one message fits the queue"
+);
+const _: () = assert!(
+    READ_PAUSE_QUEUE_BYTES < OUT_QUEUE_BYTES_MAX,
+    "reading stops before closing"
+);
+const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS >= 64);
+const _: () = assert!(
+    CS_HEARTBEAT_MS < CS_EXPIRE_MS,
+    "a heartbeat comes before expiry"
+);

@@ -1,0 +1,606 @@
+//! Every connection's queue of frames on their way out, the list of those that have something
+//! new, and the rule for peers that do not read.
+//!
+//! Pushing never writes to a socket and never fails: the caller is in the middle of a fan-out and
+//! has nothing useful to do with an error. The peer goes on the dirty list (once), and whoever
+//! drives the handler writes to everyone on it at the end of the turn. Two messages in one turn
+//! thus cost one system call.
+//!
+//! Handlers use the first half of [`Outbox`]; the second half is for the driver (the reactor, or a
+//! test world), which takes the bytes out.
+
+use crate::frame::Frame;
+use crate::handler::{Conn, ConnId};
+use crate::limits::{OUT_QUEUE_BYTES_MAX, PIECE_OVERHEAD_BYTES};
+use crate::table::Column;
+use std::collections::VecDeque;
+use std::mem;
+
+/// How a connection ends once its handler is done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// Not at all for now.
+    Open,
+    /// When everything queued has left, the socket is closed. For peers whose bytes were all read.
+    Drain,
+    /// When everything queued has left, the sending side is shut and what the peer still sends is
+    /// read and thrown away for a while, so that a reset does not eat the last answer.
+    Linger,
+    /// The peer did not read: what can still leave at once leaves, then the socket is closed.
+    Slow,
+    /// At once; what is queued is dropped.
+    Abort,
+}
+
+/// A frame that is sent to a slow consumer as its last, by [`Outbox::register_farewell`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Farewell(u8);
+
+/// The pieces of one queue. Most hold nothing or one frame, and neither needs the heap.
+#[derive(Debug, Default)]
+enum Pieces {
+    #[default]
+    None,
+    One(Frame),
+    /// Boxed to keep the empty queue narrow; boxes are used again.
+    Many(Box<VecDeque<Frame>>),
+}
+
+#[derive(Debug)]
+struct OutQueue {
+    pieces: Pieces,
+    bytes: u32,
+    /// Bytes of the front piece that have left. Always less than its length; zero when empty.
+    sent_of_front: u32,
+    ending: Ending,
+    farewell: u8,
+    dirty: bool,
+    paused: bool,
+}
+
+/// What a queue looks like to the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueState {
+    /// Bytes waiting.
+    pub bytes: usize,
+    /// How the connection is to end.
+    pub ending: Ending,
+    /// Whether the handler asked not to be given more bytes.
+    pub paused: bool,
+}
+
+/// What has passed through an [`Outbox`]; plain counters, one thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxTotals {
+    /// Frames queued.
+    pub pushed: u64,
+    /// Bytes queued.
+    pub bytes_pushed: u64,
+    /// Bytes taken out by the driver.
+    pub bytes_sent: u64,
+    /// Bytes that were queued and never left.
+    pub bytes_dropped: u64,
+    /// Frames that were queued and never left whole.
+    pub frames_dropped: u64,
+    /// Peers that were ended because they did not read.
+    pub slow_consumers: u64,
+}
+
+/// All out-queues. The driver owns it and lends it to the handler for each turn.
+#[derive(Debug)]
+pub struct Outbox {
+    queues: Column<Conn, OutQueue>,
+    dirty: Vec<ConnId>,
+    farewells: Vec<Frame>,
+    /// Emptied boxes, ready for the next queue that grows beyond one piece.
+    #[allow(clippy::vec_box, reason = "the box is what is used again")]
+    spare: Vec<Box<VecDeque<Frame>>>,
+    queue_bytes_max: usize,
+    queued: usize,
+    totals: OutboxTotals,
+}
+
+/// Boxes kept for the next turn, and how long a deque in one may be.
+const SPARE_MAX: usize = 1024;
+const SPARE_PIECES_MAX: usize = 64;
+const NO_FAREWELL: u8 = u8::MAX;
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::new(OUT_QUEUE_BYTES_MAX)
+    }
+}
+
+impl Outbox {
+    /// An outbox whose peers may leave `queue_bytes_max` bytes unread (or one frame, where that
+    /// is larger).
+    pub fn new(queue_bytes_max: usize) -> Self {
+        Self {
+            queues: Column::new(),
+            dirty: Vec::new(),
+            farewells: Vec::new(),
+            spare: Vec::new(),
+            queue_bytes_max: queue_bytes_max.min(u32::MAX as usize / 2),
+            queued: 0,
+            totals: OutboxTotals::default(),
+        }
+    }
+
+    // ---- for handlers ----------------------------------------------------------------------
+
+    /// Queues `frame` for `conn`. A peer that has gone, or is going, is skipped; a peer that is
+    /// over its limit is marked to be closed at the end of the turn.
+    #[inline]
+    pub fn push(&mut self, conn: ConnId, frame: &Frame) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        if queue.ending != Ending::Open || frame.is_empty() {
+            return;
+        }
+        // The common case in a fan-out: an empty queue takes its one frame inline.
+        if matches!(queue.pieces, Pieces::None) && frame.len() <= u32::MAX as usize / 2 {
+            queue.pieces = Pieces::One(frame.clone());
+            queue.bytes = frame.len() as u32;
+        } else if !Self::push_behind(queue, frame, self.queue_bytes_max, &mut self.spare) {
+            self.overflow(conn);
+            return;
+        }
+        self.queued += frame.len();
+        self.totals.pushed += 1;
+        self.totals.bytes_pushed += frame.len() as u64;
+        if !mem::replace(&mut queue.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// Queues behind what is there; false if that is more than the queue may hold.
+    #[allow(clippy::vec_box, reason = "the box is what is used again")]
+    fn push_behind(
+        queue: &mut OutQueue,
+        frame: &Frame,
+        bytes_max: usize,
+        spare: &mut Vec<Box<VecDeque<Frame>>>,
+    ) -> bool {
+        let pieces = queue.pieces.len() + 1;
+        let charged = queue.bytes as usize + frame.len() + pieces * PIECE_OVERHEAD_BYTES;
+        if charged > bytes_max || frame.len() > u32::MAX as usize / 2 {
+            return false;
+        }
+        match &mut queue.pieces {
+            Pieces::Many(many) => many.push_back(frame.clone()),
+            Pieces::None => queue.pieces = Pieces::One(frame.clone()),
+            Pieces::One(_) => {
+                let mut many = spare.pop().unwrap_or_default();
+                if let Pieces::One(first) = mem::take(&mut queue.pieces) {
+                    many.push_back(first);
+                }
+                many.push_back(frame.clone());
+                queue.pieces = Pieces::Many(many);
+            }
+        }
+        queue.bytes += frame.len() as u32;
+        true
+    }
+
+    /// Ends `conn` as `ending` says; an earlier, harsher ending stays.
+    pub fn end(&mut self, conn: ConnId, ending: Ending) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        queue.ending = queue.ending.max(ending);
+        if !mem::replace(&mut queue.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// No more bytes are wanted from `conn` until everything queued for it has left; then the
+    /// driver calls `resumed`.
+    pub fn pause(&mut self, conn: ConnId) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        queue.paused = true;
+        if !mem::replace(&mut queue.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// Bytes that wait for `conn`; zero if it has gone.
+    pub fn queued(&self, conn: ConnId) -> usize {
+        self.queues
+            .get(conn)
+            .map_or(0, |queue| queue.bytes as usize)
+    }
+
+    /// How `conn` is to end; none if it has gone.
+    pub fn ending(&self, conn: ConnId) -> Option<Ending> {
+        self.queues.get(conn).map(|queue| queue.ending)
+    }
+
+    /// Keeps a frame that can be chosen as the last word to slow consumers. At most 255 of them.
+    pub fn register_farewell(&mut self, frame: Frame) -> Farewell {
+        self.farewells.push(frame);
+        Farewell((self.farewells.len() - 1).min(usize::from(NO_FAREWELL - 1)) as u8)
+    }
+
+    /// Should `conn` turn out to be a slow consumer, it is told with this frame, if the socket
+    /// takes it.
+    pub fn set_farewell(&mut self, conn: ConnId, farewell: Farewell) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.farewell = farewell.0;
+        }
+    }
+
+    // ---- for the driver --------------------------------------------------------------------
+
+    /// A connection begins: gives it a queue.
+    pub fn open(&mut self, conn: ConnId) {
+        let queue = OutQueue {
+            pieces: Pieces::None,
+            bytes: 0,
+            sent_of_front: 0,
+            ending: Ending::Open,
+            farewell: NO_FAREWELL,
+            dirty: false,
+            paused: false,
+        };
+        self.queues.insert(conn, queue);
+    }
+
+    /// A connection has ended: drops its queue and what was in it.
+    pub fn remove(&mut self, conn: ConnId) {
+        let Some(mut queue) = self.queues.remove(conn) else {
+            return;
+        };
+        self.drop_pieces(&mut queue, 0);
+    }
+
+    /// Everyone whose queue changed since this was last called, once each, oldest first. Give the
+    /// vector back with [`Outbox::recycle`].
+    pub fn take_dirty(&mut self) -> Vec<ConnId> {
+        mem::take(&mut self.dirty)
+    }
+
+    /// Gives the vector of [`Outbox::take_dirty`] back, for the next turn.
+    pub fn recycle(&mut self, mut dirty: Vec<ConnId>) {
+        if self.dirty.is_empty() {
+            dirty.clear();
+            self.dirty = dirty;
+        }
+    }
+
+    /// Whether anything changed since [`Outbox::take_dirty`].
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Takes `conn` off the dirty list's books and says how its queue stands.
+    #[inline]
+    pub fn visit(&mut self, conn: ConnId) -> Option<QueueState> {
+        let queue = self.queues.get_mut(conn)?;
+        queue.dirty = false;
+        Some(QueueState {
+            bytes: queue.bytes as usize,
+            ending: queue.ending,
+            paused: queue.paused,
+        })
+    }
+
+    /// How the queue of `conn` stands.
+    pub fn state(&self, conn: ConnId) -> Option<QueueState> {
+        let queue = self.queues.get(conn)?;
+        Some(QueueState {
+            bytes: queue.bytes as usize,
+            ending: queue.ending,
+            paused: queue.paused,
+        })
+    }
+
+    /// Puts `conn` on the dirty list again, to be visited in the next pass.
+    pub fn mark(&mut self, conn: ConnId) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        if !mem::replace(&mut queue.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// The pieces that wait for `conn`, front first, and how many bytes of the front have left.
+    #[inline]
+    pub fn pieces(&self, conn: ConnId) -> (PieceIter<'_>, usize) {
+        match self.queues.get(conn) {
+            Some(queue) => (queue.pieces.iter(), queue.sent_of_front as usize),
+            None => (Pieces::None.iter_empty(), 0),
+        }
+    }
+
+    /// `count` bytes have left, from the front on.
+    #[inline]
+    pub fn advance(&mut self, conn: ConnId, count: usize) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        let count = count.min(queue.bytes as usize);
+        self.totals.bytes_sent += count as u64;
+        self.queued -= count;
+        queue.bytes -= count as u32;
+        if queue.bytes == 0 {
+            queue.sent_of_front = 0;
+            if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
+                Self::keep_spare(&mut self.spare, many);
+            }
+            return;
+        }
+        let mut left = count + queue.sent_of_front as usize;
+        if let Pieces::Many(many) = &mut queue.pieces {
+            while let Some(front) = many.front() {
+                if left < front.len() {
+                    break;
+                }
+                left -= front.len();
+                many.pop_front();
+            }
+        }
+        queue.sent_of_front = left as u32;
+    }
+
+    /// `conn` made no progress for too long: treat it as over its limit.
+    pub fn stalled(&mut self, conn: ConnId) {
+        if self
+            .queues
+            .get(conn)
+            .is_some_and(|queue| queue.ending < Ending::Slow)
+        {
+            self.overflow(conn);
+        }
+    }
+
+    /// Undoes [`Outbox::pause`].
+    pub fn unpause(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.paused = false;
+        }
+    }
+
+    /// Bytes in all queues together.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued
+    }
+
+    /// Queues there are, one per connection.
+    pub fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Whether there is no connection.
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// What has passed through.
+    pub fn totals(&self) -> OutboxTotals {
+        self.totals
+    }
+
+    // ---- slow consumers --------------------------------------------------------------------
+
+    /// The peer is a slow consumer. A frame that is half written stays, to be finished; what is
+    /// queued behind it is thrown away, and the farewell takes its place.
+    #[cold]
+    fn overflow(&mut self, conn: ConnId) {
+        let Some(mut queue) = self.queues.remove(conn) else {
+            return;
+        };
+        self.totals.slow_consumers += 1;
+        let keep = usize::from(queue.sent_of_front > 0);
+        self.drop_pieces(&mut queue, keep);
+        if let Some(farewell) = self.farewells.get(usize::from(queue.farewell)).cloned() {
+            self.queued += farewell.len();
+            self.totals.pushed += 1;
+            self.totals.bytes_pushed += farewell.len() as u64;
+            Self::push_behind(&mut queue, &farewell, usize::MAX, &mut self.spare);
+        }
+        queue.ending = Ending::Slow;
+        if !mem::replace(&mut queue.dirty, true) {
+            self.dirty.push(conn);
+        }
+        self.queues.insert(conn, queue);
+    }
+
+    /// Drops all pieces but the first `keep`.
+    fn drop_pieces(&mut self, queue: &mut OutQueue, keep: usize) {
+        let pieces = queue.pieces.len();
+        if pieces <= keep {
+            return;
+        }
+        let front = queue.pieces.iter().next().cloned();
+        let kept = match (&front, keep) {
+            (Some(front), 1) => front.len() - queue.sent_of_front as usize,
+            _ => 0,
+        };
+        let dropped = queue.bytes as usize - kept;
+        self.totals.frames_dropped += (pieces - keep) as u64;
+        self.totals.bytes_dropped += dropped as u64;
+        self.queued -= dropped;
+        queue.bytes = kept as u32;
+        if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
+            Self::keep_spare(&mut self.spare, many);
+        }
+        match front {
+            Some(front) if keep == 1 => queue.pieces = Pieces::One(front),
+            _ => queue.sent_of_front = 0,
+        }
+    }
+
+    #[allow(clippy::vec_box, reason = "the box is what is used again")]
+    fn keep_spare(spare: &mut Vec<Box<VecDeque<Frame>>>, mut many: Box<VecDeque<Frame>>) {
+        if spare.len() < SPARE_MAX && many.capacity() <= SPARE_PIECES_MAX {
+            many.clear();
+            spare.push(many);
+        }
+    }
+
+    /// Gives back what is only kept for speed. For quiet times and for judging memory.
+    pub fn trim(&mut self) {
+        self.spare = Vec::new();
+        if self.dirty.is_empty() {
+            self.dirty = Vec::new();
+        }
+    }
+}
+
+/// The pieces of one queue, front first.
+pub type PieceIter<'a> = std::iter::Chain<
+    std::option::IntoIter<&'a Frame>,
+    std::iter::Flatten<std::option::IntoIter<&'a VecDeque<Frame>>>,
+>;
+
+impl Pieces {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    fn iter(&self) -> PieceIter<'_> {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(frame) => (Some(frame), None),
+            Self::Many(many) => (None, Some(&**many)),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn iter_empty<'a>(&self) -> PieceIter<'a> {
+        None.into_iter().chain(None.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    fn frame(bytes: &[u8]) -> Frame {
+        Frame::from(bytes)
+    }
+
+    fn waiting(out: &Outbox, conn: ConnId) -> Vec<u8> {
+        let (pieces, sent) = out.pieces(conn);
+        let all: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
+        all[sent..].to_vec()
+    }
+
+    #[test]
+    fn an_idle_queue_is_narrow() {
+        assert!(size_of::<Option<(std::num::NonZeroU32, OutQueue)>>() <= 48);
+    }
+
+    #[test]
+    fn what_is_pushed_comes_out_in_order_however_it_is_taken() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        for step in 1..12 {
+            let mut out = Outbox::new(1000);
+            out.open(conn);
+            for piece in [&b"one"[..], b"", b"two", b"three"] {
+                out.push(conn, &frame(piece));
+            }
+            assert_eq!(out.take_dirty(), [conn], "dirty once");
+            assert_eq!(out.queued(conn), 11);
+            let mut got = Vec::new();
+            while out.queued(conn) > 0 {
+                let bytes = waiting(&out, conn);
+                let take = step.min(bytes.len());
+                got.extend_from_slice(&bytes[..take]);
+                out.advance(conn, take);
+            }
+            assert_eq!(got, b"onetwothree");
+            assert_eq!((out.queued_bytes(), out.totals().bytes_sent), (0, 11));
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_at_below_and_above() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        for (second, slow) in [(9, false), (10, false), (11, true)] {
+            let conn = conns.insert(());
+            let mut out = Outbox::new(20 + 2 * PIECE_OVERHEAD_BYTES);
+            let bye = out.register_farewell(frame(b"bye"));
+            out.open(conn);
+            out.set_farewell(conn, bye);
+            out.push(conn, &frame(&[b'a'; 10]));
+            out.push(conn, &frame(&vec![b'b'; second]));
+            assert_eq!(out.ending(conn) == Some(Ending::Slow), slow, "{second}");
+            if slow {
+                assert_eq!(waiting(&out, conn), b"bye");
+                out.push(conn, &frame(b"late"));
+                assert_eq!(waiting(&out, conn), b"bye");
+            }
+        }
+    }
+
+    #[test]
+    fn one_message_larger_than_the_limit_goes_to_an_empty_queue() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::new(10);
+        out.open(conn);
+        out.push(conn, &frame(&[0; 100]));
+        assert_eq!(
+            (out.queued(conn), out.ending(conn)),
+            (100, Some(Ending::Open))
+        );
+        out.push(conn, &frame(&[0; 1]));
+        assert_eq!(out.ending(conn), Some(Ending::Slow));
+    }
+
+    #[test]
+    fn a_half_written_frame_is_finished_and_the_rest_thrown_away() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::new(64);
+        let bye = out.register_farewell(frame(b"bye"));
+        out.open(conn);
+        out.set_farewell(conn, bye);
+        out.push(conn, &frame(b"first"));
+        out.push(conn, &frame(b"second"));
+        out.advance(conn, 2);
+        out.stalled(conn);
+        assert_eq!(waiting(&out, conn), b"rstbye");
+        out.advance(conn, 6);
+        out.remove(conn);
+        let totals = out.totals();
+        assert_eq!(
+            totals.bytes_pushed,
+            totals.bytes_sent + totals.bytes_dropped
+        );
+        assert_eq!(
+            (
+                totals.slow_consumers,
+                totals.frames_dropped,
+                out.queued_bytes()
+            ),
+            (1, 1, 0)
+        );
+    }
+
+    #[test]
+    fn a_gone_peer_is_skipped_and_a_harsher_ending_stays() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::default();
+        out.push(conn, &frame(b"x"));
+        assert!(!out.is_dirty());
+        out.open(conn);
+        out.end(conn, Ending::Abort);
+        out.end(conn, Ending::Drain);
+        assert_eq!(out.ending(conn), Some(Ending::Abort));
+        out.remove(conn);
+        assert_eq!((out.len(), out.ending(conn)), (0, None));
+    }
+}

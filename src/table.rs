@@ -1,0 +1,402 @@
+//! Typed keys that carry a generation, the table that issues them, and columns that hang further
+//! values on the same keys.
+//!
+//! Slab indexes are used again at once. In one batch of readiness events the kernel may speak of a
+//! socket that was closed a moment ago and whose place a fresh one has taken; timers, mail and the
+//! hub's outlets hold keys for far longer. A lookup that checks the generation turns all of these
+//! into `None`.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+
+/// A typed name for one entry of a [`Table`]: index and generation. Eight bytes, `Copy`.
+///
+/// `T` is a tag only; it keeps the key of a connection from being used for a channel.
+pub struct Key<T> {
+    index: u32,
+    generation: u32,
+    tag: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    /// A key that no table ever issues: looks nothing up, anywhere.
+    pub const NONE: Self = Self {
+        index: u32::MAX,
+        generation: 0,
+        tag: PhantomData,
+    };
+
+    /// The place in the table.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Whether this is [`Key::NONE`].
+    #[inline]
+    pub const fn is_none(self) -> bool {
+        self.generation == 0
+    }
+
+    /// Both halves in one number, as an operating system's event token carries them.
+    #[inline]
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The key back from [`Key::to_bits`]. A number from elsewhere gives a key that finds nothing,
+    /// or, if it happens to match, one that finds what it names: no key is a permission.
+    #[inline]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+            tag: PhantomData,
+        }
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Key<T> {}
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bits() == other.to_bits()
+    }
+}
+impl<T> Eq for Key<T> {}
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Key<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.index, self.generation).cmp(&(other.index, other.generation))
+    }
+}
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.to_bits());
+    }
+}
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() {
+            f.write_str("#none")
+        } else {
+            write!(f, "#{}.{}", self.index, self.generation)
+        }
+    }
+}
+
+/// Below this many entries nothing is given back: it would not be noticed.
+const SHRINK_FROM: usize = 64;
+
+/// Issues keys and keeps one value under each: a slab plus one counter of generations.
+#[derive(Debug)]
+pub struct Table<T, V> {
+    slab: slab::Slab<(NonZeroU32, V)>,
+    last_generation: u32,
+    tag: PhantomData<fn() -> T>,
+}
+
+impl<T, V> Default for Table<T, V> {
+    fn default() -> Self {
+        Self {
+            slab: slab::Slab::new(),
+            last_generation: 0,
+            tag: PhantomData,
+        }
+    }
+}
+
+impl<T, V> Table<T, V> {
+    /// An empty table; allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps `value` and returns its key.
+    ///
+    /// # Panics
+    /// When four thousand million entries live at a time, which no machine holds.
+    pub fn insert(&mut self, value: V) -> Key<T> {
+        self.insert_with(|_| value)
+    }
+
+    /// Like [`Table::insert`], for a value that wants to know its own key.
+    pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> V) -> Key<T> {
+        // One counter for the whole table: after it wraps, a stale key must meet the same index
+        // *and* the same count to be mistaken, four thousand million insertions apart.
+        self.last_generation = self.last_generation.checked_add(1).unwrap_or(1);
+        let generation = NonZeroU32::new(self.last_generation).unwrap_or(NonZeroU32::MIN);
+        let entry = self.slab.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("fewer than 2^32 entries fit any memory");
+        let key = Key {
+            index,
+            generation: generation.get(),
+            tag: PhantomData,
+        };
+        entry.insert((generation, make(key)));
+        key
+    }
+
+    /// The value under `key`, unless it has gone.
+    #[inline]
+    pub fn get(&self, key: Key<T>) -> Option<&V> {
+        match self.slab.get(key.index()) {
+            Some((generation, value)) if generation.get() == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value under `key`, to change, unless it has gone.
+    #[inline]
+    pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut V> {
+        match self.slab.get_mut(key.index()) {
+            Some((generation, value)) if generation.get() == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether `key` still names something.
+    #[inline]
+    pub fn contains(&self, key: Key<T>) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Takes the value out. Memory goes back when the table is mostly empty.
+    pub fn remove(&mut self, key: Key<T>) -> Option<V> {
+        if !self.contains(key) {
+            return None;
+        }
+        let (_, value) = self.slab.remove(key.index());
+        if self.slab.capacity() > SHRINK_FROM && self.slab.len() * 8 < self.slab.capacity() {
+            self.slab.shrink_to_fit();
+        }
+        Some(value)
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// All entries in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &V)> {
+        self.slab.iter().map(|(index, (generation, value))| {
+            (
+                Key {
+                    index: index as u32,
+                    generation: generation.get(),
+                    tag: PhantomData,
+                },
+                value,
+            )
+        })
+    }
+
+    /// All keys in the order of their places, collected: for loops that change the table.
+    pub fn keys(&self) -> Vec<Key<T>> {
+        self.iter().map(|(key, _)| key).collect()
+    }
+
+    /// The bytes this table holds on the heap, not counting what its values own.
+    pub fn heap_bytes(&self) -> usize {
+        self.slab.capacity() * size_of::<(NonZeroU32, V)>()
+    }
+}
+
+/// Further values under the keys of a [`Table`]: a vector on the same index.
+///
+/// Narrow on purpose: a loop over many keys touches this array and nothing else.
+#[derive(Debug)]
+pub struct Column<T, V> {
+    slots: Vec<Option<(NonZeroU32, V)>>,
+    len: usize,
+    tag: PhantomData<fn() -> T>,
+}
+
+impl<T, V> Default for Column<T, V> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            len: 0,
+            tag: PhantomData,
+        }
+    }
+}
+
+impl<T, V> Column<T, V> {
+    /// An empty column; allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hangs `value` on `key`; what a former key with the same index left behind is dropped.
+    pub fn insert(&mut self, key: Key<T>, value: V) {
+        let Some(generation) = NonZeroU32::new(key.generation) else {
+            return;
+        };
+        if self.slots.len() <= key.index() {
+            self.slots.resize_with(key.index() + 1, || None);
+        }
+        if self.slots[key.index()]
+            .replace((generation, value))
+            .is_none()
+        {
+            self.len += 1;
+        }
+    }
+
+    /// The value on `key`, if there is one.
+    #[inline]
+    pub fn get(&self, key: Key<T>) -> Option<&V> {
+        match self.slots.get(key.index()) {
+            Some(Some((generation, value))) if generation.get() == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value on `key`, to change, if there is one.
+    #[inline]
+    pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut V> {
+        match self.slots.get_mut(key.index()) {
+            Some(Some((generation, value))) if generation.get() == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Takes the value off `key`. Memory goes back when the column is mostly empty.
+    pub fn remove(&mut self, key: Key<T>) -> Option<V> {
+        self.get(key)?;
+        let (_, value) = self.slots[key.index()].take()?;
+        self.len -= 1;
+        if self.slots.len() > SHRINK_FROM && self.len * 8 < self.slots.len() {
+            let used = self
+                .slots
+                .iter()
+                .rposition(Option::is_some)
+                .map_or(0, |last| last + 1);
+            self.slots.truncate(used);
+            self.slots.shrink_to_fit();
+        }
+        Some(value)
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All entries in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &V)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let (generation, value) = slot.as_ref()?;
+            Some((
+                Key {
+                    index: index as u32,
+                    generation: generation.get(),
+                    tag: PhantomData,
+                },
+                value,
+            ))
+        })
+    }
+
+    /// The bytes this column holds on the heap, not counting what its values own.
+    pub fn heap_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Option<(NonZeroU32, V)>>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Tag;
+
+    #[test]
+    fn a_stale_key_finds_nothing_though_its_place_is_used_again() {
+        let mut table: Table<Tag, &str> = Table::new();
+        let mut column: Column<Tag, u32> = Column::new();
+        let first = table.insert("first");
+        column.insert(first, 1);
+        assert_eq!(table.remove(first), Some("first"));
+        let second = table.insert("second");
+        assert_eq!(first.index(), second.index());
+        assert_ne!(first, second);
+        assert_eq!(
+            (table.get(first), table.get(second)),
+            (None, Some(&"second"))
+        );
+        assert_eq!((column.get(first), column.get(second)), (Some(&1), None));
+        column.insert(second, 2);
+        assert_eq!(
+            (column.get(first), column.get(second), column.len()),
+            (None, Some(&2), 1)
+        );
+        assert_eq!(column.remove(first), None);
+        assert_eq!(table.remove(first), None);
+    }
+
+    #[test]
+    fn the_key_that_is_none_finds_nothing_and_hangs_nothing() {
+        let mut table: Table<Tag, u8> = Table::new();
+        let mut column: Column<Tag, u8> = Column::new();
+        table.insert(1);
+        column.insert(Key::NONE, 1);
+        assert!(Key::<Tag>::NONE.is_none() && column.is_empty());
+        assert_eq!(table.get(Key::NONE), None);
+        assert_eq!(column.get_mut(Key::NONE), None);
+    }
+
+    #[test]
+    fn bits_go_there_and_back() {
+        let mut table: Table<Tag, u8> = Table::new();
+        for value in 0..10 {
+            let key = table.insert(value);
+            assert_eq!(Key::from_bits(key.to_bits()), key);
+        }
+    }
+
+    #[test]
+    fn memory_goes_back_when_most_entries_have_gone() {
+        let mut table: Table<Tag, [u64; 8]> = Table::new();
+        let mut column: Column<Tag, [u64; 4]> = Column::new();
+        let keys: Vec<_> = (0..10_000).map(|_| table.insert([0; 8])).collect();
+        keys.iter().for_each(|&key| column.insert(key, [0; 4]));
+        let (full_table, full_column) = (table.heap_bytes(), column.heap_bytes());
+        for key in keys {
+            table.remove(key);
+            column.remove(key);
+        }
+        assert!(
+            table.heap_bytes() * 50 < full_table,
+            "{} of {full_table}",
+            table.heap_bytes()
+        );
+        assert!(
+            column.heap_bytes() * 50 < full_column,
+            "{} of {full_column}",
+            column.heap_bytes()
+        );
+    }
+}

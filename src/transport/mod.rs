@@ -1,0 +1,3 @@
+//! Bytes to requests and texts, answers to bytes. No socket, no clock, no channel.
+
+pub mod http;
