@@ -14,6 +14,7 @@
 
 pub mod frame;
 pub mod handler;
+pub mod hub;
 pub mod limits;
 pub mod outbox;
 pub mod table;
