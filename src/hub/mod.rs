@@ -183,6 +183,11 @@ impl Hub {
         }
     }
 
+    /// From now on these bounds; what is kept beyond them goes with the next event.
+    pub fn reconfigure(&mut self, config: HubConfig) {
+        self.config = config;
+    }
+
     // ---- finding ---------------------------------------------------------------------------
 
     /// The channel of this name, if it exists.
