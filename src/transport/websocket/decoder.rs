@@ -515,8 +515,11 @@ impl Busy {
                     *to = *from;
                 }
                 *length += piece.len();
-                kind.check(bytes.get(..*length).unwrap_or_default())?;
-                Ok(rest.bytes == 0)
+                let payload = bytes.get(..*length).unwrap_or_default();
+                match rest.bytes {
+                    0 => kind.item(payload).map(|_| true),
+                    1.. => kind.check(payload).map(|()| false),
+                }
             }
             (Part::Data { rest, is_final }, Some(message)) => {
                 let most = match is_final {
