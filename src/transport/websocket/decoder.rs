@@ -9,16 +9,11 @@
 //! at the first byte that cannot belong to it, before the end of its frame. The same bytes give the
 //! same items and the same fault however they were cut.
 
+use super::header::{HEADER_BYTES_MAX, Header, Rest, Role, Unfinished, parse};
 use super::mask::unmask;
+use super::payload::{ControlKind, MessageKind, valid_prefix};
 use super::{Fault, Item, WsLimits};
 use crate::limits::WS_CONTROL_BYTES_MAX;
-use std::io::Cursor;
-use std::str;
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
-
-/// Longest header of a client's frame: two bytes, an eight-byte length, the mask.
-const HEADER_BYTES_MAX: usize = 14;
 
 /// Reads the frames of one client. Idle, it is one empty pointer.
 #[derive(Debug, Default)]
@@ -55,14 +50,6 @@ enum Part {
     },
 }
 
-/// The part of a payload that has not come yet.
-#[derive(Debug, Clone, Copy)]
-struct Rest {
-    bytes: usize,
-    /// Turned so that it begins with the next byte.
-    mask: [u8; 4],
-}
-
 /// What has come of a message.
 #[derive(Debug)]
 struct Message {
@@ -72,35 +59,6 @@ struct Message {
     /// Of a text: how many of `bytes` are whole characters. At most three bytes follow them, the
     /// beginning of the next character.
     valid_bytes: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum MessageKind {
-    Text,
-    Binary,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum ControlKind {
-    Close,
-    Ping,
-    Pong,
-}
-
-/// What a frame is to the message it belongs to, or that it belongs to none.
-#[derive(Debug, Clone, Copy)]
-enum Role {
-    Start(MessageKind),
-    Continue,
-    Control(ControlKind),
-}
-
-/// A header that was found good.
-#[derive(Debug, Clone, Copy)]
-struct Header {
-    role: Role,
-    is_final: bool,
-    payload: Rest,
 }
 
 /// How far [`Decoder::advance`] came.
@@ -238,7 +196,10 @@ impl Decoder {
         let busy = self.busy.as_deref_mut();
         let (message, part) = match busy {
             None => (None, None),
-            Some(busy) => (busy.message.as_ref(), Some(&mut busy.part)),
+            Some(busy) => (
+                busy.message.as_ref().map(Message::unfinished),
+                Some(&mut busy.part),
+            ),
         };
         if let Some(Part::Header(bytes, length)) = part {
             // The room behind what is there is filled from the input before it is known how much
@@ -282,193 +243,6 @@ fn take<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
     let (front, rest) = whole.split_at_mut(count.min(whole.len()));
     *input = rest;
     front
-}
-
-/// Reads a header from the front of `bytes` and says how long it is. `None` if its end is not there.
-fn parse(
-    bytes: &[u8],
-    message: Option<&Message>,
-    limits: &WsLimits,
-) -> Result<Option<(Header, usize)>, Fault> {
-    let mut cursor = Cursor::new(bytes);
-    // Reading from a slice cannot fail, so an error is the one thing that is checked there.
-    let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Fault::ReservedOpcode)?;
-    let Some((header, length)) = parsed else {
-        return Ok(None);
-    };
-    // The cursor stands within `bytes`.
-    let header_bytes = cursor.position() as usize;
-    let header = Header::judge(&header, header_bytes, length, message, limits)?;
-    Ok(Some((header, header_bytes)))
-}
-
-impl Header {
-    /// Everything that can be wrong before the first byte of the payload.
-    fn judge(
-        header: &FrameHeader,
-        header_bytes: usize,
-        length: u64,
-        message: Option<&Message>,
-        limits: &WsLimits,
-    ) -> Result<Self, Fault> {
-        let Some(mask) = header.mask else {
-            return Err(Fault::NotMasked);
-        };
-        if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(Fault::ReservedBits);
-        }
-        if length >> 63 != 0 {
-            return Err(Fault::LengthTopBit);
-        }
-        // `FrameHeader::len` is the length of the shortest header that says the same.
-        if header_bytes != header.len(length) {
-            return Err(Fault::LengthNotShortest);
-        }
-        let role = match header.opcode {
-            OpCode::Control(Control::Close) => Role::Control(ControlKind::Close),
-            OpCode::Control(Control::Ping) => Role::Control(ControlKind::Ping),
-            OpCode::Control(Control::Pong) => Role::Control(ControlKind::Pong),
-            OpCode::Data(Data::Continue) => Role::Continue,
-            OpCode::Data(Data::Text) => Role::Start(MessageKind::Text),
-            OpCode::Data(Data::Binary) => Role::Start(MessageKind::Binary),
-            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
-                return Err(Fault::ReservedOpcode);
-            }
-        };
-        // On a machine of 64 bits the length always fits.
-        let length = usize::try_from(length).map_err(|_| Fault::TooLarge)?;
-        match role {
-            Role::Control(kind) => judge_control(kind, header.is_final, length)?,
-            Role::Start(_) | Role::Continue => {
-                judge_data(role, header.is_final, length, message, limits)?;
-            }
-        }
-        Ok(Self {
-            role,
-            is_final: header.is_final,
-            payload: Rest {
-                bytes: length,
-                mask,
-            },
-        })
-    }
-
-    /// What the payload is by itself, if it needs no other frame.
-    fn alone(&self) -> Option<Alone> {
-        match self.role {
-            Role::Control(kind) => Some(Alone::Control(kind)),
-            Role::Start(kind) if self.is_final => Some(Alone::Message(kind)),
-            Role::Start(_) | Role::Continue => None,
-        }
-    }
-}
-
-fn judge_control(kind: ControlKind, is_final: bool, length: usize) -> Result<(), Fault> {
-    if !is_final {
-        return Err(Fault::ControlFragmented);
-    }
-    if length > WS_CONTROL_BYTES_MAX {
-        return Err(Fault::ControlTooLong);
-    }
-    match kind {
-        ControlKind::Close if length == 1 => Err(Fault::CloseLength),
-        ControlKind::Close | ControlKind::Ping | ControlKind::Pong => Ok(()),
-    }
-}
-
-fn judge_data(
-    role: Role,
-    is_final: bool,
-    length: usize,
-    message: Option<&Message>,
-    limits: &WsLimits,
-) -> Result<(), Fault> {
-    let (collected, fragments) = match (role, message) {
-        (Role::Continue, None) => return Err(Fault::NothingToContinue),
-        (Role::Continue, Some(message)) => {
-            (message.bytes.len(), message.fragments.saturating_add(1))
-        }
-        (Role::Start(_) | Role::Control(_), Some(_)) => return Err(Fault::MessageUnfinished),
-        (Role::Start(_) | Role::Control(_), None) => (0, u32::from(!is_final)),
-    };
-    if collected.saturating_add(length) > limits.message_bytes {
-        return Err(Fault::TooLarge);
-    }
-    if fragments > limits.message_fragments {
-        return Err(Fault::TooManyFragments);
-    }
-    Ok(())
-}
-
-/// A payload that is an item by itself.
-enum Alone {
-    Message(MessageKind),
-    Control(ControlKind),
-}
-
-impl Alone {
-    fn item(self, payload: &[u8]) -> Result<Item<'_>, Fault> {
-        match self {
-            Self::Message(kind) => kind.item(payload),
-            Self::Control(kind) => kind.item(payload),
-        }
-    }
-}
-
-impl MessageKind {
-    fn item(self, payload: &[u8]) -> Result<Item<'_>, Fault> {
-        Ok(match self {
-            Self::Text => Item::Text(str::from_utf8(payload).map_err(|_| Fault::NotUtf8)?),
-            Self::Binary => Item::Binary(payload),
-        })
-    }
-}
-
-impl ControlKind {
-    /// Looks at what has come of a payload, which may be all of it.
-    fn check(self, payload: &[u8]) -> Result<(), Fault> {
-        match (self, payload) {
-            (Self::Close, [high, low, reason @ ..]) => {
-                let code = u16::from_be_bytes([*high, *low]);
-                if !may_be_sent(code) {
-                    return Err(Fault::CloseCode);
-                }
-                valid_prefix(reason).map(drop)
-            }
-            (Self::Close | Self::Ping | Self::Pong, _) => Ok(()),
-        }
-    }
-
-    fn item(self, payload: &[u8]) -> Result<Item<'_>, Fault> {
-        self.check(payload)?;
-        Ok(match (self, payload) {
-            (Self::Ping, _) => Item::Ping(payload),
-            (Self::Pong, _) => Item::Pong(payload),
-            (Self::Close, []) => Item::Close(None),
-            (Self::Close, [_]) => return Err(Fault::CloseLength),
-            (Self::Close, [high, low, reason @ ..]) => {
-                let reason = str::from_utf8(reason).map_err(|_| Fault::NotUtf8)?;
-                Item::Close(Some((u16::from_be_bytes([*high, *low]), reason)))
-            }
-        })
-    }
-}
-
-/// Whether a close code may stand on the wire: the registered ones except those that only report
-/// something to the own side, and 3000 to 4999 (RFC 6455 section 7.4).
-fn may_be_sent(code: u16) -> bool {
-    // 1014, "bad gateway", was registered later than tungstenite's list.
-    CloseCode::from(code).is_allowed() || code == 1014
-}
-
-/// How many bytes at the front of `text` are whole characters. What follows them is the beginning
-/// of one more (at most three bytes); if it cannot be one, that is the fault.
-fn valid_prefix(text: &[u8]) -> Result<usize, Fault> {
-    match str::from_utf8(text) {
-        Ok(text) => Ok(text.len()),
-        Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
-        Err(_) => Err(Fault::NotUtf8),
-    }
 }
 
 impl Busy {
@@ -591,6 +365,13 @@ impl Message {
             fragments: 1,
             bytes: Vec::new(),
             valid_bytes: 0,
+        }
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        Unfinished {
+            bytes: self.bytes.len(),
+            fragments: self.fragments,
         }
     }
 

@@ -16,9 +16,11 @@ mod decoder;
 mod fault;
 #[doc(hidden)]
 pub mod fuzz;
+mod header;
 mod mask;
 #[cfg(test)]
 mod oracle;
+mod payload;
 #[cfg(test)]
 mod tests;
 
