@@ -108,8 +108,9 @@ impl Decoder {
         }
     }
 
-    /// Bytes of heap held. Zero between messages; else below `WsLimits::message_bytes` or twice
-    /// what has come of the message, and a constant.
+    /// Bytes of heap held: a box of a constant size, and of an unfinished message at most twice what
+    /// has come, never more than [`WsLimits::message_bytes`]. Zero once [`Decoder::next`] gave
+    /// `None` between messages.
     pub fn held_bytes(&self) -> usize {
         self.busy.as_deref().map_or(0, |busy| {
             let message = busy.message.as_ref();
@@ -225,6 +226,7 @@ impl Decoder {
             return Ok(Some(header));
         }
         if !input.is_empty() {
+            // Fewer than fourteen bytes, or the header were whole.
             let mut bytes = [0; HEADER_BYTES_MAX];
             for (to, from) in bytes.iter_mut().zip(input.iter()) {
                 *to = *from;

@@ -41,7 +41,8 @@ pub(super) struct Rest {
     pub(super) mask: [u8; 4],
 }
 
-/// Reads a header from the front of `bytes` and says how long it is. `None` if its end is not there.
+/// Reads a header from the front of `bytes` and says how long it is. `None` if its end is not
+/// there.
 pub(super) fn parse(
     bytes: &[u8],
     message: Option<Unfinished>,
