@@ -108,8 +108,8 @@ impl Decoder {
         }
     }
 
-    /// Bytes of heap held: a box of a constant size, and of an unfinished message at most twice what
-    /// has come, never more than [`WsLimits::message_bytes`]. Zero once [`Decoder::next`] gave
+    /// Bytes of heap held: a box of a constant size, and of an unfinished message at most twice
+    /// what has come, never more than [`WsLimits::message_bytes`]. Zero once [`Decoder::next`] gave
     /// `None` between messages.
     pub fn held_bytes(&self) -> usize {
         self.busy.as_deref().map_or(0, |busy| {
