@@ -12,11 +12,14 @@
 //!    program drives.
 //! 7. [`server`]: wiring; [`server::Handle`] is what another thread holds.
 
+pub mod dialect;
+pub mod engine;
 pub mod frame;
 pub mod handler;
 pub mod hub;
 pub mod limits;
 pub mod outbox;
+pub mod random;
 pub mod table;
 pub mod time;
 pub mod transport;

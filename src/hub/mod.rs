@@ -183,6 +183,11 @@ impl Hub {
         }
     }
 
+    /// The bounds and intervals in force.
+    pub fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
     /// From now on these bounds; what is kept beyond them goes with the next event.
     pub fn reconfigure(&mut self, config: HubConfig) {
         self.config = config;
