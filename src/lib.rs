@@ -12,6 +12,7 @@
 //!    program drives.
 //! 7. [`server`]: wiring; [`server::Handle`] is what another thread holds.
 
+pub mod dialect;
 pub mod frame;
 pub mod handler;
 pub mod limits;

@@ -1,0 +1,3 @@
+//! A protocol's words, mapped to the hub and back. One folder per protocol.
+
+pub mod channelstream;
