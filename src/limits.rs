@@ -151,6 +151,12 @@ pub const CS_EXPIRE_MS: u64 = 15_000;
 pub const CS_RETURN_MS: u64 = 1_000;
 /// Channelstream: age of a signature.
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
+/// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.
+pub const CS_MESSAGES_PER_REQUEST_MAX: usize = 65_536;
+/// Channelstream: entries of one list or mapping whose faults are listed in a refusal.
+pub const CS_FAULTS_LISTED_MAX: usize = 100;
+/// Channelstream: characters of the name of a JSONP callback.
+pub const CS_CALLBACK_CHARS_MAX: usize = 128;
 
 /// How long a stop may take before the process gives up on what is still open.
 pub const DRAIN_MS: u64 = 10_000;
