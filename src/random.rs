@@ -25,7 +25,11 @@ impl fmt::Debug for Random {
 impl Random {
     /// A pool in front of `fill`, which fills a slice with random bytes.
     pub fn new(fill: impl FnMut(&mut [u8]) + 'static) -> Self {
-        Self { fill: Box::new(fill), pool: Box::new([0; POOL_BYTES]), used: POOL_BYTES }
+        Self {
+            fill: Box::new(fill),
+            pool: Box::new([0; POOL_BYTES]),
+            used: POOL_BYTES,
+        }
     }
 
     /// The same bytes for the same seed, for tests. Not for secrets.
@@ -60,7 +64,8 @@ impl Random {
     /// Eight random bytes as a number.
     pub fn seed(&mut self) -> u64 {
         let id = self.id();
-        id.iter().fold(0_u64, |seed, &byte| seed.rotate_left(8) ^ u64::from(byte))
+        id.iter()
+            .fold(0_u64, |seed, &byte| seed.rotate_left(8) ^ u64::from(byte))
     }
 }
 

@@ -118,7 +118,10 @@ impl std::fmt::Debug for Io<'_> {
 impl Effects for Io<'_> {
     fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool) -> Frame {
         let payload = self.writer.begin();
-        if let Some(dialect) = self.dialects.get(usize::from(format.0 / FORMATS_PER_DIALECT)) {
+        if let Some(dialect) = self
+            .dialects
+            .get(usize::from(format.0 / FORMATS_PER_DIALECT))
+        {
             dialect.encode(format, event, catch_up, payload);
         }
         self.writer.finish(Opcode::Text)

@@ -6,7 +6,7 @@ use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES};
 use crate::outbox::Ending;
-use crate::time::{Millis, Now};
+use crate::time::Millis;
 use crate::transport::http::response::{self, Answering};
 use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,25 +54,16 @@ impl Http {
         self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
     }
 
+    /// Since when this is what is expected.
+    fn enter(&mut self, expects: Expects, now: Millis) -> Millis {
+        if self.expects != expects {
+            (self.expects, self.since) = (expects, now);
+        }
+        self.since
+    }
+
     pub(super) fn take_kept(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.kept)
-    }
-}
-
-/// The `Date` header, formatted once a second.
-#[derive(Debug, Default)]
-pub(super) struct Date {
-    second: u64,
-    text: String,
-}
-
-impl Date {
-    pub(super) fn at(&mut self, now: Now) -> &str {
-        if self.second != now.unix_seconds() || self.text.is_empty() {
-            self.second = now.unix_seconds();
-            self.text = response::date(self.second);
-        }
-        &self.text
     }
 }
 
@@ -93,7 +84,9 @@ enum End {
 impl Engine {
     /// Takes requests out of `bytes` and answers them, until there is a reason to stop.
     pub(super) fn requests(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         // Taken out for the while, so that answering may borrow everything else.
         let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
         let Phase::Http(mut http) = phase else {
@@ -157,7 +150,10 @@ impl Engine {
     ) -> End {
         let mut input = bytes;
         for _ in 0..REQUESTS_PER_TURN {
-            match http.decoder.next(&mut input, &self.config.http, &mut Scratch::new()) {
+            match http
+                .decoder
+                .next(&mut input, &self.config.http, &mut Scratch::new())
+            {
                 Step::More => return End::Stay,
                 Step::Continue => turn.out.push(conn, &Frame::from(response::CONTINUE)),
                 Step::Refused(refusal) => {
@@ -172,7 +168,10 @@ impl Engine {
                     match self.reply(conn, http.from, &request, turn) {
                         Reply::Now(response) => {
                             let close = response.close || !keep_alive;
-                            let shape = Shape { request: &request, keep_alive: !close };
+                            let shape = Shape {
+                                request: &request,
+                                keep_alive: !close,
+                            };
                             self.respond(conn, &response, Some(shape), turn);
                             if close {
                                 return End::Finish(match input {
@@ -198,7 +197,11 @@ impl Engine {
                 }
             }
         }
-        if input.is_empty() { End::Stay } else { End::Pause(input.len()) }
+        if input.is_empty() {
+            End::Stay
+        } else {
+            End::Pause(input.len())
+        }
     }
 
     /// The one admission of every request: own pages first, then the dialects. A panic in it
@@ -215,7 +218,9 @@ impl Engine {
             if let Some(response) = self.own_page(from, request, turn) {
                 return Some(Reply::Now(response));
             }
-            self.world.with(dialect, conn, from, turn, |dialect, ctx| dialect.request(request, ctx))
+            self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+                dialect.request(request, ctx)
+            })
         }));
         match answer {
             Ok(Some(reply)) => reply,
@@ -255,10 +260,12 @@ impl Engine {
     ) {
         self.world.metrics.count_status(response.status);
         let answering = Answering {
-            head_only: shape.as_ref().is_some_and(|s| s.request.method == Method::Head),
+            head_only: shape
+                .as_ref()
+                .is_some_and(|s| s.request.method == Method::Head),
             is_1_1: shape.as_ref().is_none_or(|s| s.request.is_1_1),
             keep_alive: shape.as_ref().is_some_and(|s| s.keep_alive),
-            date: self.date.at(turn.now),
+            date: self.date.at(turn.now.unix_seconds()),
         };
         let out = self.world.writer.begin();
         response::write(response, answering, out);
@@ -268,8 +275,12 @@ impl Engine {
 
     /// The peer will send no more. What it is owed leaves, then the connection ends.
     pub(super) fn requests_ended(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
-        let Phase::Http(http) = &mut inbound.phase else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
+        };
         if !http.kept.is_empty() {
             http.has_ended = true;
             return;
@@ -285,22 +296,20 @@ impl Engine {
     /// Sets the time until which the peer must have got further.
     fn watch_progress(&mut self, conn: ConnId, now: Millis) {
         let config = &self.config;
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
-        let Phase::Http(http) = &mut inbound.phase else { return };
-        let mut enter = |expects| {
-            if http.expects != expects {
-                (http.expects, http.since) = (expects, now);
-            }
-            http.since
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
         };
         // A phase is timed as a whole, never from its last byte: otherwise one byte a second would
         // hold a socket for ever.
         let due = match http.decoder.phase() {
             http::Phase::Idle if http.expects == Expects::Head => http.since + config.head_ms,
             http::Phase::Idle => now + config.idle_ms,
-            http::Phase::Head => enter(Expects::Head) + config.head_ms,
+            http::Phase::Head => http.enter(Expects::Head, now) + config.head_ms,
             http::Phase::Body { received } => {
-                let since = enter(Expects::Body);
+                let since = http.enter(Expects::Body, now);
                 let slowest = HTTP_BODY_GRACE_MS + received * 1000 / HTTP_BODY_BYTES_PER_S_MIN;
                 (now + config.body_stall_ms).min(since + slowest)
             }
@@ -310,8 +319,12 @@ impl Engine {
 
     /// Time is up: a word if anything had come, else none.
     pub(super) fn http_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
-        let Phase::Http(http) = &mut inbound.phase else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
+        };
         if !http.kept.is_empty() {
             // Its answers wait to leave; the outbox watches whether they do.
             let later = turn.now.mono + self.config.idle_ms;

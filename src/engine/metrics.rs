@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 /// Upper edges of the buckets of turn lengths, in microseconds; one more bucket lies above.
-pub const TURN_BUCKETS_US: [u64; 11] =
-    [10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000];
+pub const TURN_BUCKETS_US: [u64; 11] = [
+    10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
+];
 
 /// What the loop under the engine has counted. Whoever drives the engine fills it in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,7 +54,10 @@ pub struct ProcessStats {
 
 /// What the engine counts.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs, reason = "each is explained by its help text in `Engine::metrics_text`")]
+#[allow(
+    missing_docs,
+    reason = "each is explained by its help text in `Engine::metrics_text`"
+)]
 pub struct Metrics {
     pub connections_opened: u64,
     pub requests: u64,
@@ -145,21 +149,51 @@ impl Engine {
         let (gauge, counter) = ("gauge", "counter");
         let version = env!("CARGO_PKG_VERSION");
         page.head("fanwire_build_info", gauge, "The version that runs.");
-        page.row("fanwire_build_info", &format!("{{version=\"{version}\"}}"), 1);
-        page.one("fanwire_connections", gauge, "Open sockets.", self.inbound.len());
-        page.one("fanwire_websockets", gauge, "Open WebSockets.", self.sockets_open);
+        page.row(
+            "fanwire_build_info",
+            &format!("{{version=\"{version}\"}}"),
+            1,
+        );
+        page.one(
+            "fanwire_connections",
+            gauge,
+            "Open sockets.",
+            self.inbound.len(),
+        );
+        page.one(
+            "fanwire_websockets",
+            gauge,
+            "Open WebSockets.",
+            self.sockets_open,
+        );
         page.one(
             "fanwire_connections_opened_total",
             counter,
             "Sockets opened.",
             metrics.connections_opened,
         );
-        page.head("fanwire_connections_closed_total", counter, "WebSockets ended, by close code.");
+        page.head(
+            "fanwire_connections_closed_total",
+            counter,
+            "WebSockets ended, by close code.",
+        );
         for (code, count) in &metrics.close_codes {
-            let code = if *code == 0 { "other".to_owned() } else { code.to_string() };
-            page.row("fanwire_connections_closed_total", &format!("{{code=\"{code}\"}}"), count);
+            let code = if *code == 0 {
+                "other".to_owned()
+            } else {
+                code.to_string()
+            };
+            page.row(
+                "fanwire_connections_closed_total",
+                &format!("{{code=\"{code}\"}}"),
+                count,
+            );
         }
-        page.head("fanwire_connections_ended_total", counter, "Sockets ended, by who ended them.");
+        page.head(
+            "fanwire_connections_ended_total",
+            counter,
+            "Sockets ended, by who ended them.",
+        );
         for (reason, count) in &metrics.ended {
             let label = format!("{{reason=\"{reason}\"}}");
             page.row("fanwire_connections_ended_total", &label, count);
@@ -178,14 +212,28 @@ impl Engine {
             let label = format!("{{reason=\"{reason}\"}}");
             page.row("fanwire_handshakes_rejected_total", &label, count);
         }
-        page.head("fanwire_http_answers_total", counter, "HTTP answers, by status.");
+        page.head(
+            "fanwire_http_answers_total",
+            counter,
+            "HTTP answers, by status.",
+        );
         for (status, count) in &metrics.statuses {
             let label = format!("{{code=\"{status}\"}}");
             page.row("fanwire_http_answers_total", &label, count);
         }
-        page.one("fanwire_subscriptions", gauge, "Subscriptions.", totals.subscriptions);
+        page.one(
+            "fanwire_subscriptions",
+            gauge,
+            "Subscriptions.",
+            totals.subscriptions,
+        );
         page.one("fanwire_channels", gauge, "Channels.", channels);
-        page.one("fanwire_subscribers", gauge, "Subscribers, with a socket or not.", subscribers);
+        page.one(
+            "fanwire_subscribers",
+            gauge,
+            "Subscribers, with a socket or not.",
+            subscribers,
+        );
         page.one("fanwire_users", gauge, "Users anything is known of.", users);
         page.one(
             "fanwire_messages_published_total",
@@ -241,12 +289,22 @@ impl Engine {
         let metrics = &self.world.metrics;
         let stats = &metrics.loop_stats;
         let name = "fanwire_loop_turn_seconds";
-        page.head(name, "histogram", "Length of a turn of the loop, waiting not counted.");
+        page.head(
+            name,
+            "histogram",
+            "Length of a turn of the loop, waiting not counted.",
+        );
         let mut below = 0;
-        let edges = TURN_BUCKETS_US.iter().map(|us| (*us as f64 / 1e6).to_string());
+        let edges = TURN_BUCKETS_US
+            .iter()
+            .map(|us| (*us as f64 / 1e6).to_string());
         for (count, edge) in stats.turns.iter().zip(edges.chain(["+Inf".to_owned()])) {
             below += count;
-            page.row(&format!("{name}_bucket"), &format!("{{le=\"{edge}\"}}"), below);
+            page.row(
+                &format!("{name}_bucket"),
+                &format!("{{le=\"{edge}\"}}"),
+                below,
+            );
         }
         page.row(&format!("{name}_sum"), "", stats.busy_us as f64 / 1e6);
         page.row(&format!("{name}_count"), "", below);
@@ -256,9 +314,24 @@ impl Engine {
             "Panics caught; each cost one peer.",
             metrics.panics + stats.panics,
         );
-        page.one("fanwire_bytes_read_total", counter, "Bytes read.", stats.bytes_read);
-        page.one("fanwire_bytes_written_total", counter, "Bytes written.", stats.bytes_written);
-        page.one("fanwire_mail_total", counter, "Letters from other threads.", stats.letters);
+        page.one(
+            "fanwire_bytes_read_total",
+            counter,
+            "Bytes read.",
+            stats.bytes_read,
+        );
+        page.one(
+            "fanwire_bytes_written_total",
+            counter,
+            "Bytes written.",
+            stats.bytes_written,
+        );
+        page.one(
+            "fanwire_mail_total",
+            counter,
+            "Letters from other threads.",
+            stats.letters,
+        );
         page.head("fanwire_memory_bytes", gauge, "Bytes held, by kind.");
         let kept = self.world.hub.kept_bytes();
         page.row("fanwire_memory_bytes", "{kind=\"history\"}", kept);
@@ -275,8 +348,18 @@ impl Engine {
             "Processor time, user and system.",
             process.cpu_ms as f64 / 1e3,
         );
-        page.one("process_open_fds", gauge, "Open descriptors.", process.open_fds);
-        page.one("process_max_fds", gauge, "Most open descriptors.", process.max_fds);
+        page.one(
+            "process_open_fds",
+            gauge,
+            "Open descriptors.",
+            process.open_fds,
+        );
+        page.one(
+            "process_max_fds",
+            gauge,
+            "Most open descriptors.",
+            process.max_fds,
+        );
         page.one(
             "process_start_time_seconds",
             gauge,

@@ -29,6 +29,7 @@ use crate::random::Random;
 use crate::table::Column;
 use crate::time::{Millis, Now, Timer, Wheel};
 use crate::transport::http::HttpLimits;
+use crate::transport::http::response::DateCache;
 use crate::transport::websocket::WsLimits;
 use std::sync::mpsc::SyncSender;
 
@@ -114,7 +115,10 @@ pub enum Mail {
     /// What the operating system says of the process.
     Process(ProcessStats),
     /// From now on, these limits and these dialects. The dialects are made on the loop's thread.
-    Reload(Box<EngineConfig>, Box<dyn FnOnce() -> Vec<Box<dyn Dialect>> + Send>),
+    Reload(
+        Box<EngineConfig>,
+        Box<dyn FnOnce() -> Vec<Box<dyn Dialect>> + Send>,
+    ),
 }
 
 impl std::fmt::Debug for Mail {
@@ -171,17 +175,56 @@ impl World {
         turn: &mut Turn<'_>,
         call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
     ) -> Option<R> {
-        let Self { hub, dialects, random, writer, hang_ups, .. } = self;
+        let Self {
+            hub,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+            ..
+        } = self;
         let chosen = dialects.get(dialect)?;
-        let io = Io { out: turn.out, dialects, random, writer, hang_ups };
-        let mut ctx = Ctx { hub, io, conn, from, now: turn.now };
+        let io = Io {
+            out: turn.out,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+        };
+        let mut ctx = Ctx {
+            hub,
+            io,
+            conn,
+            from,
+            now: turn.now,
+        };
         Some(call(&**chosen, &mut ctx))
     }
 
     /// Calls into the hub on nobody's behalf.
-    fn hub_with<R>(&mut self, turn: &mut Turn<'_>, call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R) -> R {
-        let Self { hub, dialects, random, writer, hang_ups, .. } = self;
-        call(hub, &mut Io { out: turn.out, dialects, random, writer, hang_ups })
+    fn hub_with<R>(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
+    ) -> R {
+        let Self {
+            hub,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+            ..
+        } = self;
+        call(
+            hub,
+            &mut Io {
+                out: turn.out,
+                dialects,
+                random,
+                writer,
+                hang_ups,
+            },
+        )
     }
 }
 
@@ -191,7 +234,7 @@ pub struct Engine {
     inbound: Column<Conn, Inbound>,
     wheel: Wheel<ConnId>,
     world: World,
-    date: http::Date,
+    date: DateCache,
     /// The last word to slow consumers, per dialect; registered with the outbox at first use.
     farewells: Vec<Farewell>,
     draining: bool,
@@ -203,7 +246,12 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Engine({} connections, {:?})", self.inbound.len(), self.world.hub.counts())
+        write!(
+            f,
+            "Engine({} connections, {:?})",
+            self.inbound.len(),
+            self.world.hub.counts()
+        )
     }
 }
 
@@ -226,7 +274,7 @@ impl Engine {
                 hang_ups: Vec::new(),
                 metrics: Metrics::default(),
             },
-            date: http::Date::default(),
+            date: DateCache::default(),
             farewells: Vec::new(),
             draining: false,
             sockets_open: 0,
@@ -301,7 +349,9 @@ impl Engine {
         self.draining = true;
         let conns: Vec<ConnId> = self.inbound.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
-            let Some(inbound) = self.inbound.get_mut(conn) else { continue };
+            let Some(inbound) = self.inbound.get_mut(conn) else {
+                continue;
+            };
             match &mut inbound.phase {
                 Phase::Http(http) if http.is_idle() => {
                     inbound.phase = Phase::Done;
@@ -323,7 +373,9 @@ impl Engine {
         while !self.world.hang_ups.is_empty() {
             for (conn, format, why) in std::mem::take(&mut self.world.hang_ups) {
                 let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
-                let Some(dialect) = self.world.dialects.get(dialect) else { continue };
+                let Some(dialect) = self.world.dialects.get(dialect) else {
+                    continue;
+                };
                 let (code, reason) = dialect.hang_up(why);
                 self.close_socket(conn, code, reason, turn);
             }
@@ -331,7 +383,9 @@ impl Engine {
     }
 
     fn on_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         match &inbound.phase {
             Phase::Http(_) => self.http_timer(conn, turn),
             Phase::Open(_) => self.socket_timer(conn, turn),
@@ -368,7 +422,13 @@ impl Handler for Engine {
     fn opened(&mut self, conn: ConnId, from: Origin, turn: &mut Turn<'_>) {
         self.world.metrics.connections_opened += 1;
         let phase = Phase::Http(Box::new(http::Http::new(from, turn.now.mono)));
-        self.inbound.insert(conn, Inbound { timer: Timer::default(), phase });
+        self.inbound.insert(
+            conn,
+            Inbound {
+                timer: Timer::default(),
+                phase,
+            },
+        );
         if self.draining {
             turn.out.end(conn, Ending::Drain);
         }
@@ -376,7 +436,9 @@ impl Handler for Engine {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         match &mut inbound.phase {
             Phase::Http(_) => self.requests(conn, bytes, turn),
             Phase::Open(_) => self.frames(conn, bytes, turn),
@@ -387,7 +449,9 @@ impl Handler for Engine {
     }
 
     fn resumed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         if let Phase::Http(http) = &mut inbound.phase {
             let mut kept = http.take_kept();
             self.requests(conn, &mut kept, turn);
@@ -396,7 +460,9 @@ impl Handler for Engine {
     }
 
     fn ended(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         match &mut inbound.phase {
             Phase::Http(_) => self.requests_ended(conn, turn),
             Phase::Open(_) | Phase::Closing(_) => {
@@ -439,7 +505,9 @@ impl Handler for Engine {
         let mut surfaced = Vec::new();
         self.wheel.surface(turn.now.mono, &mut surfaced);
         for entry in surfaced {
-            let Some(inbound) = self.inbound.get_mut(entry.key) else { continue };
+            let Some(inbound) = self.inbound.get_mut(entry.key) else {
+                continue;
+            };
             if self.wheel.rings(entry, &mut inbound.timer, turn.now.mono) {
                 self.on_timer(entry.key, turn);
             }

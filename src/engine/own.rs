@@ -41,8 +41,12 @@ impl AdminAccess {
         if self.open_on_loopback && is_loopback {
             return true;
         }
-        let Some(given) = request.headers.get("authorization") else { return false };
-        let Some((scheme, given)) = given.split_once(' ') else { return false };
+        let Some(given) = request.headers.get("authorization") else {
+            return false;
+        };
+        let Some((scheme, given)) = given.split_once(' ') else {
+            return false;
+        };
         let same = |one: &[u8], other: &[u8]| bool::from(one.ct_eq(other));
         if scheme.eq_ignore_ascii_case("bearer") {
             return !self.metrics_token.is_empty()
@@ -97,8 +101,11 @@ impl Engine {
         Some(if allowed {
             response
         } else {
-            Response::json(405, r#"{"error":"method_not_allowed","message":"use GET or HEAD"}"#)
-                .with("Allow", "GET, HEAD")
+            Response::json(
+                405,
+                r#"{"error":"method_not_allowed","message":"use GET or HEAD"}"#,
+            )
+            .with("Allow", "GET, HEAD")
         })
     }
 

@@ -54,7 +54,10 @@ impl Open {
 }
 
 /// Connections that speak no HTTP any more have no use for where they came from.
-const NOWHERE: Origin = Origin { peer: None, tls: false };
+const NOWHERE: Origin = Origin {
+    peer: None,
+    tls: false,
+};
 
 impl Engine {
     /// The 101 is queued: the dialect makes the connection an outlet, heartbeats begin.
@@ -70,7 +73,9 @@ impl Engine {
         if let Some(farewell) = self.farewell(dialect, turn) {
             turn.out.set_farewell(conn, farewell);
         }
-        self.world.with(dialect, conn, from, turn, |dialect, ctx| dialect.upgraded(who, ctx));
+        self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+            dialect.upgraded(who, ctx)
+        });
         let due = self.next_beat(conn, dialect, turn.now.mono, turn.now.mono);
         self.arm(conn, due);
     }
@@ -78,8 +83,17 @@ impl Engine {
     /// When an open socket next wants the time: its heartbeat, or silence that is too long.
     fn next_beat(&self, conn: ConnId, dialect: usize, heard: Millis, now: Millis) -> Millis {
         let silence = heard + self.config.ws_ping_after_ms;
-        let silence = if silence > now { silence } else { heard + self.config.ws_ping_after_ms + self.config.ws_pong_ms };
-        match self.world.dialects.get(dialect).and_then(|dialect| dialect.heartbeat()) {
+        let silence = if silence > now {
+            silence
+        } else {
+            heard + self.config.ws_ping_after_ms + self.config.ws_pong_ms
+        };
+        match self
+            .world
+            .dialects
+            .get(dialect)
+            .and_then(|dialect| dialect.heartbeat())
+        {
             None => silence,
             Some(heartbeat) => {
                 // Spread over the interval by place, so that many do not beat in one turn.
@@ -94,8 +108,12 @@ impl Engine {
     pub(super) fn socket_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
         let config = (self.config.ws_ping_after_ms, self.config.ws_pong_ms);
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
-        let Phase::Open(open) = &mut inbound.phase else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Open(open) = &mut inbound.phase else {
+            return;
+        };
         let (heard, dialect) = (open.heard, open.dialect());
         let silence_ms = now.since(heard);
         if silence_ms >= config.0 + config.1 {
@@ -103,12 +121,17 @@ impl Engine {
             self.leave_socket(conn, Some(Ending::Drain), turn);
             return;
         }
-        let ping = silence_ms >= config.0 && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
+        let ping = silence_ms >= config.0
+            && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
         if ping {
             let frame = self.world.writer.websocket(Opcode::Ping, &[]);
             turn.out.push(conn, &frame);
         }
-        let beats = self.world.dialects.get(dialect).and_then(|dialect| dialect.heartbeat());
+        let beats = self
+            .world
+            .dialects
+            .get(dialect)
+            .and_then(|dialect| dialect.heartbeat());
         if let Some(heartbeat) = beats {
             let frame = self.beat(heartbeat.text);
             turn.out.push(conn, &frame);
@@ -134,8 +157,12 @@ impl Engine {
         let now = turn.now.mono;
         let mut input = bytes;
         loop {
-            let Some(inbound) = self.inbound.get_mut(conn) else { return };
-            let Phase::Open(open) = &mut inbound.phase else { return };
+            let Some(inbound) = self.inbound.get_mut(conn) else {
+                return;
+            };
+            let Phase::Open(open) = &mut inbound.phase else {
+                return;
+            };
             open.heard = now;
             open.is_pinged = false;
             let (who, dialect) = (open.who, open.dialect());
@@ -164,7 +191,10 @@ impl Engine {
                     self.world.metrics.messages_received += 1;
                     let per_s = self.config.messages_per_s;
                     let rates = open.rates.get_or_insert_default();
-                    if !rates.abuse.take(now, per_s.saturating_mul(10), per_s.saturating_mul(20)) {
+                    if !rates
+                        .abuse
+                        .take(now, per_s.saturating_mul(10), per_s.saturating_mul(20))
+                    {
                         self.refuse_socket(conn, 1008, "too many messages", turn);
                         return;
                     }
@@ -172,11 +202,12 @@ impl Engine {
                         self.world.metrics.messages_over_rate += 1;
                         continue;
                     }
-                    self.world.with(dialect, conn, NOWHERE, turn, |dialect, ctx| match item {
-                        Item::Text(text) => dialect.text(text, who, ctx),
-                        Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
-                        Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
-                    });
+                    self.world
+                        .with(dialect, conn, NOWHERE, turn, |dialect, ctx| match item {
+                            Item::Text(text) => dialect.text(text, who, ctx),
+                            Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
+                            Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
+                        });
                 }
                 Err(fault) => {
                     self.refuse_socket(conn, fault.close_code(), fault.reason(), turn);
@@ -188,8 +219,12 @@ impl Engine {
 
     /// We have sent a Close: of what still comes only the answer to it matters.
     pub(super) fn last_frames(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
-        let Phase::Closing(decoder) = &mut inbound.phase else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Closing(decoder) = &mut inbound.phase else {
+            return;
+        };
         let mut input = bytes;
         let is_over = loop {
             match decoder.next(&mut input, &self.config.websocket) {
@@ -220,7 +255,9 @@ impl Engine {
         reason: &'static str,
         turn: &mut Turn<'_>,
     ) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         if !matches!(inbound.phase, Phase::Open(_)) {
             return;
         }
@@ -232,7 +269,9 @@ impl Engine {
 
     /// A Close of ours is queued.
     pub(super) fn begin_closing(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         let (decoder, open) = match std::mem::replace(&mut inbound.phase, Phase::Done) {
             Phase::Open(open) => (open.decoder, Some((open.who, usize::from(open.dialect)))),
             Phase::Http(_) | Phase::Closing(_) | Phase::Done => (Decoder::new(), None),
@@ -252,7 +291,9 @@ impl Engine {
         ending: Option<Ending>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(inbound) = self.inbound.get_mut(conn) else { return };
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
         let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
         if let Phase::Open(open) = phase {
             self.say_gone(conn, open.who, usize::from(open.dialect), turn);
@@ -264,6 +305,9 @@ impl Engine {
 
     fn say_gone(&mut self, conn: ConnId, who: SubscriberId, dialect: usize, turn: &mut Turn<'_>) {
         self.sockets_open -= 1;
-        self.world.with(dialect, conn, NOWHERE, turn, |dialect, ctx| dialect.gone(who, ctx));
+        self.world
+            .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                dialect.gone(who, ctx)
+            });
     }
 }

@@ -5,9 +5,9 @@ use super::dates::DateTime;
 use super::encode::{push_bool, push_comma, push_id, push_state, push_text_or_null, push_texts};
 use super::errors::{BodyFault, Errors};
 use super::info::{find, push_info};
+use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
 use super::words::{self, Info, MessageBody, SubscribeBody, Text};
-use super::speaker::{APP, Channelstream, FORMAT};
 use crate::dialect::Ctx;
 use crate::hub::{ChannelId, Effects, Id, NewMessage, Settings, Stamp, SubscriberId};
 use crate::transport::http::{Request, Response};
@@ -30,7 +30,9 @@ impl From<words::Settings> for Settings {
 type Configs<'b> = BTreeMap<&'b str, Settings>;
 
 fn configs<'b>(list: &'b [(Text<'_>, words::Settings)]) -> Configs<'b> {
-    list.iter().map(|(name, settings)| (&**name, (*settings).into())).collect()
+    list.iter()
+        .map(|(name, settings)| (&**name, (*settings).into()))
+        .collect()
 }
 
 impl Channelstream {
@@ -52,14 +54,20 @@ impl Channelstream {
                 ctx.hub.set_state(user, key, value);
             }
         }
-        ctx.hub.set_public_keys(user, body.state_public_keys.iter().map(|key| &**key));
+        ctx.hub
+            .set_public_keys(user, body.state_public_keys.iter().map(|key| &**key));
         for (key, value) in &body.user_state {
             ctx.hub.set_state(user, key, value);
         }
 
         let id = body.conn_id.map_or_else(|| ctx.io.id(), Id);
         let who = self.subscriber_for(user, id, ctx).ok_or_else(taken)?;
-        self.join_all(who, distinct.iter().copied(), &configs(&body.channel_configs), ctx);
+        self.join_all(
+            who,
+            distinct.iter().copied(),
+            &configs(&body.channel_configs),
+            ctx,
+        );
 
         let mut out = Vec::with_capacity(512);
         out.push(b'{');
@@ -111,13 +119,19 @@ impl Channelstream {
         distinct: &BTreeSet<&str>,
     ) -> Result<(), BodyFault> {
         let limit = ctx.hub.config().channels_per_subscriber;
-        let has = who.and_then(|who| ctx.hub.subscriber(who)).map_or(0, |s| s.channel_count());
+        let has = who
+            .and_then(|who| ctx.hub.subscriber(who))
+            .map_or(0, |s| s.channel_count());
         if has + distinct.len() <= limit {
             return Ok(());
         }
         // Those it is in already do not count twice.
-        let names = who.map(|who| ctx.hub.channel_names_of(who)).unwrap_or_default();
-        let new = distinct.iter().filter(|name| !names.iter().any(|known| **known == ***name));
+        let names = who
+            .map(|who| ctx.hub.channel_names_of(who))
+            .unwrap_or_default();
+        let new = distinct
+            .iter()
+            .filter(|name| !names.iter().any(|known| **known == ***name));
         if names.len() + new.count() <= limit {
             return Ok(());
         }
@@ -136,7 +150,9 @@ impl Channelstream {
         let mut joined = Vec::new();
         for name in names {
             let settings = configs.get(name).copied().unwrap_or_default();
-            let channel = ctx.hub.ensure_channel(APP, name, settings, ctx.now, &mut ctx.io);
+            let channel = ctx
+                .hub
+                .ensure_channel(APP, name, settings, ctx.now, &mut ctx.io);
             match ctx.hub.subscribe(who, channel, ctx.now, &mut ctx.io) {
                 Ok(true) => joined.push(name),
                 Ok(false) => {}
@@ -159,7 +175,13 @@ impl Channelstream {
         let names = body.channels.iter().map(|name| &**name);
         let mut joined = self.join_all(who, names, &configs(&body.channel_configs), ctx);
         joined.sort_unstable();
-        Ok(channels_answer(ctx, who, &body.info, "subscribed_to", &joined))
+        Ok(channels_answer(
+            ctx,
+            who,
+            &body.info,
+            "subscribed_to",
+            &joined,
+        ))
     }
 
     /// `POST /unsubscribe`.
@@ -178,7 +200,13 @@ impl Channelstream {
             }
         }
         left.sort_unstable();
-        Ok(channels_answer(ctx, who, &body.info, "unsubscribed_from", &left))
+        Ok(channels_answer(
+            ctx,
+            who,
+            &body.info,
+            "unsubscribed_from",
+            &left,
+        ))
     }
 
     /// `POST /message`.
@@ -196,7 +224,8 @@ impl Channelstream {
             if message.channel.is_none() && message.pm_users.is_empty() {
                 continue;
             }
-            push_comma(&mut out, out.len() - start);
+            let written = out.len() - start;
+            push_comma(&mut out, written);
             let message = new_message(message, ctx);
             push_accepted(&mut out, &message);
             ctx.hub.publish(APP, &message, ctx.now, &mut ctx.io);
@@ -206,11 +235,7 @@ impl Channelstream {
     }
 
     /// `/info`, with any method.
-    pub(super) fn info(
-        &self,
-        request: &Request<'_>,
-        ctx: &Ctx<'_>,
-    ) -> Result<Response, BodyFault> {
+    pub(super) fn info(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Response, BodyFault> {
         let info = match request.body {
             [] => Info::default(),
             body => words::parse_info(body)?,
@@ -230,7 +255,9 @@ fn known_connection<'r>(
     request: &'r Request<'_>,
     ctx: &Ctx<'_>,
 ) -> Result<(SubscribeBody<'r>, SubscriberId), BodyFault> {
-    let fallback = request.query.and_then(|query| super::query::form_value(query, "conn_id"));
+    let fallback = request
+        .query
+        .and_then(|query| super::query::form_value(query, "conn_id"));
     let is_known = |id: u128| ctx.hub.find_subscriber(APP, Id(id)).is_some();
     let body = words::parse_subscribe(request.body, fallback.as_deref(), is_known)?;
     match ctx.hub.find_subscriber(APP, Id(body.conn_id)) {

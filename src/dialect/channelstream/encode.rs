@@ -7,13 +7,19 @@ use crate::hub::{Event, Id, MessageView, Presence, PublicState, Stamp};
 
 impl From<Stamp> for DateTime {
     fn from(stamp: Stamp) -> Self {
-        Self { local_micros: stamp.micros, offset_minutes: stamp.offset_minutes }
+        Self {
+            local_micros: stamp.micros,
+            offset_minutes: stamp.offset_minutes,
+        }
     }
 }
 
 impl From<DateTime> for Stamp {
     fn from(time: DateTime) -> Self {
-        Self { micros: time.local_micros, offset_minutes: time.offset_minutes }
+        Self {
+            micros: time.local_micros,
+            offset_minutes: time.offset_minutes,
+        }
     }
 }
 
@@ -66,7 +72,11 @@ fn push_presence(out: &mut Vec<u8>, presence: &Presence, catch_up: bool) {
     out.extend_from_slice(b"\",\"channel\":");
     push_text(out, &presence.channel);
     out.extend_from_slice(b",\"message\":{\"action\":\"");
-    out.extend_from_slice(if presence.joined { b"joined" } else { b"parted" });
+    out.extend_from_slice(if presence.joined {
+        b"joined"
+    } else {
+        b"parted"
+    });
     out.extend_from_slice(b"\"},\"state\":");
     if presence.joined {
         push_public_state(out, &presence.state);

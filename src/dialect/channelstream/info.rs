@@ -12,18 +12,28 @@ use std::collections::BTreeSet;
 
 /// Appends the information on `channels` (unknown ones are left out before) as `info` wants it.
 pub(super) fn push_info(out: &mut Vec<u8>, hub: &Hub, channels: &[ChannelId], info: &Info<'_>) {
-    let excluded: BTreeSet<&str> =
-        info.exclude_channels.iter().flatten().map(|name| &**name).collect();
+    let excluded: BTreeSet<&str> = info
+        .exclude_channels
+        .iter()
+        .flatten()
+        .map(|name| &**name)
+        .collect();
     let mut users: BTreeSet<UserId> = BTreeSet::new();
     let mut seen: BTreeSet<ChannelId> = BTreeSet::new();
     out.extend_from_slice(b"{\"channels\":{");
     for &id in channels {
-        let Some(channel) = hub.channel(id) else { continue };
+        let Some(channel) = hub.channel(id) else {
+            continue;
+        };
         if excluded.contains(channel.name()) || !seen.insert(id) {
             continue;
         }
         push_comma(out, seen.len() - 1);
-        let members = if info.include_users { hub.members(id) } else { Vec::new() };
+        let members = if info.include_users {
+            hub.members(id)
+        } else {
+            Vec::new()
+        };
         push_channel(out, hub, channel, &members, info);
         users.extend(members);
     }
@@ -49,7 +59,9 @@ pub(super) fn find<'n>(
     app: AppId,
     names: impl Iterator<Item = &'n str>,
 ) -> Vec<ChannelId> {
-    names.filter_map(|name| hub.find_channel(app, name)).collect()
+    names
+        .filter_map(|name| hub.find_channel(app, name))
+        .collect()
 }
 
 fn push_channel(
@@ -79,11 +91,17 @@ fn push_channel(
     push_number(out, channel.subscriber_count() as u64);
     out.extend_from_slice(b",\"total_users\":");
     // Zero when the list is not asked for, as recorded from the original.
-    let total = if info.include_users { channel.member_count() } else { 0 };
+    let total = if info.include_users {
+        channel.member_count()
+    } else {
+        0
+    };
     push_number(out, total as u64);
     out.extend_from_slice(b",\"users\":");
-    let mut names: Vec<&str> =
-        members.iter().filter_map(|&user| hub.user(user).map(|user| user.name())).collect();
+    let mut names: Vec<&str> = members
+        .iter()
+        .filter_map(|&user| hub.user(user).map(|user| user.name()))
+        .collect();
     names.sort_unstable();
     push_texts(out, names.into_iter());
     out.push(b'}');
@@ -93,7 +111,10 @@ fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
     let flags = [
         (&b"{\"notify_presence\":"[..], settings.notify_presence),
         (b",\"store_history\":", settings.store_history),
-        (b",\"broadcast_presence_with_user_lists\":", settings.presence_with_members),
+        (
+            b",\"broadcast_presence_with_user_lists\":",
+            settings.presence_with_members,
+        ),
         (b",\"notify_state\":", settings.notify_state),
         (b",\"store_frames\":", settings.store_recent),
     ];

@@ -194,11 +194,7 @@ impl Channelstream {
     }
 
     /// `/disconnect`: the connection goes at once.
-    fn disconnect(
-        &self,
-        request: &Request<'_>,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<Response, BodyFault> {
+    fn disconnect(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<Response, BodyFault> {
         let id = match request.method {
             Method::Post => words::parse_disconnect(request.body)?,
             Method::Get
@@ -221,7 +217,11 @@ impl Channelstream {
     fn socket(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Reply {
         if self.config.enforce_https && !self.seen(request, ctx).is_https {
             let accept = request.headers.get("Accept");
-            return Reply::Now(pages::generic(406, accept, "SSL is required: come by https."));
+            return Reply::Now(pages::generic(
+                406,
+                accept,
+                "SSL is required: come by https.",
+            ));
         }
         let accept = match upgrade::websocket(request) {
             Ok(accept) => accept,
@@ -281,7 +281,8 @@ impl Dialect for Channelstream {
     }
 
     fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
-        ctx.hub.detach(who, ctx.conn, ctx.now.mono + self.config.return_ms);
+        ctx.hub
+            .detach(who, ctx.conn, ctx.now.mono + self.config.return_ms);
     }
 
     fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
@@ -292,10 +293,15 @@ impl Dialect for Channelstream {
     }
 
     fn heartbeat(&self) -> Option<Heartbeat> {
-        Some(Heartbeat { text: "[]", every_ms: self.config.heartbeat_ms })
+        Some(Heartbeat {
+            text: "[]",
+            every_ms: self.config.heartbeat_ms,
+        })
     }
 
     fn dress(&self, request: &Request<'_>, response: &mut Response) {
-        self.cors.answer(request.headers.get("Origin")).put_on(response);
+        self.cors
+            .answer(request.headers.get("Origin"))
+            .put_on(response);
     }
 }
