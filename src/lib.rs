@@ -15,6 +15,7 @@
 pub mod frame;
 pub mod handler;
 pub mod limits;
+pub mod options;
 pub mod outbox;
 pub mod table;
 pub mod time;
