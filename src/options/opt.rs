@@ -383,25 +383,33 @@ pub(super) fn keys() -> Vec<String> {
 /// What to say about a key that does not exist: the nearest that does, or those around it.
 pub(super) fn unknown(key: &str) -> String {
     let keys = keys();
-    if let Some(near) = nearest(key, keys.iter().map(String::as_str)) {
-        return format!("unknown key; did you mean {near}?");
+    let (section, name) = key.split_once('.').unwrap_or(("", key));
+    // Within a section names are compared alone, or the section would make all of them similar.
+    let here: Vec<&str> = keys
+        .iter()
+        .map(|known| known.split_once('.').unwrap_or(("", known)))
+        .filter(|(of, _)| *of == section)
+        .map(|(_, name)| name)
+        .collect();
+    if let Some(near) = nearest(name, here.iter().copied()) {
+        let dot = if section.is_empty() { "" } else { "." };
+        return format!("unknown key; did you mean {section}{dot}{near}?");
     }
-    // The right key in the wrong section.
-    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    // The right name in the wrong section.
     if let Some(opt) = OPTIONS.iter().find(|opt| opt.name == name) {
         return format!("unknown key; did you mean {}?", opt.key());
     }
-    let here: Vec<&str> = OPTIONS
-        .iter()
-        .filter(|opt| opt.section == section && !section.is_empty())
-        .map(|opt| opt.name)
-        .collect();
-    if here.is_empty() {
+    if here.is_empty()
+        && let Some(near) = nearest(key, keys.iter().map(String::as_str))
+    {
+        return format!("unknown key; did you mean {near}?");
+    }
+    if section.is_empty() || here.is_empty() {
         let mut sections: Vec<&str> = OPTIONS.iter().map(|opt| opt.section).collect();
         sections.dedup();
+        sections.retain(|section| !section.is_empty());
         let sections = sections.join("], [");
-        let sections = sections.trim_start_matches("], ");
-        format!("unknown key; expected listen, trusted_proxies, log or a section of {sections}]")
+        format!("unknown key; expected listen, trusted_proxies, log or a section of [{sections}]")
     } else {
         format!("unknown key; [{section}] has {}", here.join(", "))
     }
