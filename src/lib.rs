@@ -18,6 +18,7 @@ pub mod frame;
 pub mod handler;
 pub mod hub;
 pub mod limits;
+pub mod options;
 pub mod outbox;
 pub mod random;
 pub mod table;

@@ -1,0 +1,415 @@
+//! The checked settings: every value parsed into a type that cannot be wrong.
+//!
+//! [`Config::default`] is the one place where a default is written; where the number is a bound it
+//! comes from [`crate::limits`]. Durations are milliseconds, sizes are bytes, as everywhere.
+
+use super::peers::PeerList;
+use crate::limits;
+// The addresses as plain values: sockets, which live in `std::net`, are the reactor's.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use log::LevelFilter;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a limit holds when the operator wrote `"none"`: half of the type's range, so that adding
+/// to it does not overflow.
+pub const UNLIMITED: usize = usize::MAX >> 1;
+/// The same for limits of 32 bits.
+pub const UNLIMITED_U32: u32 = u32::MAX >> 1;
+
+/// All settings of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen; never empty, no two the same.
+    pub listen: Vec<ListenAddr>,
+    /// Whose `X-Forwarded-*`, `X-Scheme` and `X-Script-Name` headers are believed.
+    pub trusted_proxies: PeerList,
+    /// The least severe level that is logged.
+    pub log: LevelFilter,
+    /// The certificate of `tls:` listeners.
+    pub tls: Tls,
+    /// The Channelstream protocol.
+    pub channelstream: Channelstream,
+    /// Bounds.
+    pub limits: Limits,
+    /// Times.
+    pub timeouts: Timeouts,
+    /// Who may see admin pages and metrics.
+    pub admin: Admin,
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddr {
+    /// `127.0.0.1:8000` or `[::1]:8000`.
+    Tcp(SocketAddr),
+    /// `unix:/run/fanwire.sock`.
+    Unix(PathBuf),
+    /// `tls:0.0.0.0:8443`.
+    Tls(SocketAddr),
+}
+
+impl ListenAddr {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) | Self::Tls(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls(address) => write!(f, "tls:{address}"),
+        }
+    }
+}
+
+/// Section `[tls]`. Either both are given or neither.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// A PEM file with the certificate chain, the server's own first.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with the private key.
+    pub key: Option<PathBuf>,
+}
+
+/// `http` or `https`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in front of `://`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Section `[channelstream]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channelstream {
+    /// Whether the protocol is served at all.
+    pub enabled: bool,
+    /// The secret that requests of the web application are signed with.
+    pub secret: Secret,
+    /// Login name of the admin pages, where `[admin]` has no password.
+    pub admin_user: String,
+    /// Password of the admin pages, where `[admin]` has none.
+    pub admin_secret: Secret,
+    /// Key of the login cookie; empty: a random one at each start.
+    pub cookie_secret: Secret,
+    /// Who may send signed requests; nobody if empty.
+    pub allow_posting_from: PeerList,
+    /// Origins that may read answers; every origin if empty.
+    pub allow_cors: Vec<String>,
+    /// Whether the age of a signature is checked.
+    pub validate_requests: bool,
+    /// Whether requests that are not https are refused.
+    pub enforce_https: bool,
+    /// Forces the scheme of generated links.
+    pub http_scheme: Option<Scheme>,
+}
+
+/// Section `[limits]`. What may be `"none"` holds [`UNLIMITED`] or [`UNLIMITED_U32`] then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; 0: as many as the descriptor limit leaves.
+    pub connections: usize,
+    /// Open connections per peer address; 0: not counted.
+    pub connections_per_address: usize,
+    /// Request line and headers of one request.
+    pub head_bytes: usize,
+    /// Headers of one request.
+    pub head_count: usize,
+    /// The request target.
+    pub target_bytes: usize,
+    /// The body of one request.
+    pub body_bytes: usize,
+    /// One WebSocket message, put together.
+    pub message_bytes: usize,
+    /// Fragments of one WebSocket message, empty ones counted.
+    pub message_fragments: u32,
+    /// Pings a peer may send per second.
+    pub control_frames_per_second: u32,
+    /// Messages a WebSocket client may send per second, on average.
+    pub messages_per_second: u32,
+    /// Nesting of JSON.
+    pub json_depth: usize,
+    /// Channels one subscriber may be in.
+    pub channels_per_subscriber: usize,
+    /// Members listed per channel; counting goes on.
+    pub members_per_channel: usize,
+    /// Messages a channel's history keeps, whatever its own setting says.
+    pub history_messages: usize,
+    /// Bytes a channel's history keeps.
+    pub history_bytes: usize,
+    /// Bytes a peer may leave unread.
+    pub out_queue_bytes: usize,
+}
+
+impl Limits {
+    /// Messages a client may send at once: two seconds' worth of
+    /// [`messages_per_second`](Self::messages_per_second).
+    pub fn messages_burst(&self) -> u32 {
+        self.messages_per_second.saturating_mul(2)
+    }
+}
+
+/// Section `[timeouts]`, all in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A TLS handshake must be over by then.
+    pub tls_handshake_ms: u64,
+    /// A request head must be whole after this time, however it trickles.
+    pub head_ms: u64,
+    /// A body may stand still for this long.
+    pub body_stall_ms: u64,
+    /// A connection may idle for this long between requests.
+    pub idle_ms: u64,
+    /// Without progress in writing for this long, a peer is a slow consumer.
+    pub write_stall_ms: u64,
+    /// After silence of this length the server pings a WebSocket.
+    pub websocket_ping_ms: u64,
+    /// How long a ping waits for any byte.
+    pub websocket_pong_ms: u64,
+    /// How long our Close waits for theirs.
+    pub websocket_close_ms: u64,
+    /// Channelstream: `[]` is sent on every open socket this often.
+    pub channelstream_heartbeat_ms: u64,
+    /// Channelstream: a connection without socket expires this long after its last activity.
+    pub channelstream_expire_ms: u64,
+    /// Channelstream: a connection whose socket closed may come back within this time.
+    pub channelstream_return_ms: u64,
+    /// Channelstream: a poll without messages is answered after this time.
+    pub channelstream_poll_wake_ms: u64,
+    /// Channelstream: a poll with messages is answered after this long without a further one.
+    pub channelstream_poll_gather_ms: u64,
+    /// Channelstream: a poll never gathers for longer than this after its first message.
+    pub channelstream_poll_gather_max_ms: u64,
+    /// A user with state but without subscribers is forgotten after this long.
+    pub user_forget_ms: u64,
+    /// How long a stop may take.
+    pub drain_ms: u64,
+}
+
+/// Section `[admin]`. Ask [`Config::admin_login`] who may log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Login name, where a password is given.
+    pub user: String,
+    /// Password; empty: not given.
+    pub password: Secret,
+    /// Bearer token for metrics; empty: there is none.
+    pub metrics_token: Secret,
+}
+
+/// A text that no log, dump or `Debug` output shows.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself. Compare it with a peer's in constant time only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the empty text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "\"\"" } else { "***" })
+    }
+}
+
+impl Config {
+    /// Name and password of the admin pages: those of `[admin]`, else Channelstream's, else nobody
+    /// can log in. An empty password opens nothing.
+    pub fn admin_login(&self) -> Option<(&str, &Secret)> {
+        let channelstream = &self.channelstream;
+        if !self.admin.password.is_empty() {
+            Some((&self.admin.user, &self.admin.password))
+        } else if channelstream.enabled && !channelstream.admin_secret.is_empty() {
+            Some((&channelstream.admin_user, &channelstream.admin_secret))
+        } else {
+            None
+        }
+    }
+}
+
+/// The port of Channelstream, and ours.
+pub(super) const DEFAULT_PORT: u16 = 8000;
+/// The secret that Channelstream starts with; everybody knows it.
+pub(super) const DEFAULT_SECRET: &str = "secret";
+/// The admin password that Channelstream starts with; everybody knows it.
+pub(super) const DEFAULT_ADMIN_SECRET: &str = "admin_secret";
+
+impl Default for Config {
+    fn default() -> Self {
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        Self {
+            listen: vec![ListenAddr::Tcp(SocketAddr::new(v4, DEFAULT_PORT))],
+            trusted_proxies: PeerList::of(&[v4, v6]),
+            log: LevelFilter::Info,
+            tls: Tls::default(),
+            channelstream: Channelstream::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            admin: Admin::default(),
+        }
+    }
+}
+
+impl Default for Channelstream {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            secret: Secret::from(DEFAULT_SECRET),
+            admin_user: "admin".to_owned(),
+            admin_secret: Secret::from(DEFAULT_ADMIN_SECRET),
+            cookie_secret: Secret::default(),
+            allow_posting_from: PeerList::of(&[IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+            allow_cors: Vec::new(),
+            validate_requests: true,
+            enforce_https: false,
+            http_scheme: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 0,
+            connections_per_address: 0,
+            head_bytes: limits::HTTP_HEAD_BYTES_MAX,
+            head_count: limits::HTTP_HEADERS_MAX,
+            target_bytes: limits::HTTP_TARGET_BYTES_MAX,
+            body_bytes: limits::HTTP_BODY_BYTES_MAX,
+            message_bytes: limits::MESSAGE_BYTES_MAX,
+            message_fragments: limits::MESSAGE_FRAGMENTS_MAX,
+            control_frames_per_second: limits::PINGS_PER_S_MAX,
+            messages_per_second: limits::MESSAGES_PER_S_MAX,
+            json_depth: limits::JSON_DEPTH_MAX,
+            channels_per_subscriber: limits::CHANNELS_PER_SUBSCRIBER_MAX,
+            members_per_channel: limits::MEMBERS_LISTED_MAX,
+            history_messages: limits::HISTORY_MESSAGES_MAX,
+            history_bytes: limits::HISTORY_BYTES_MAX,
+            out_queue_bytes: limits::OUT_QUEUE_BYTES_MAX,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tls_handshake_ms: limits::TLS_HANDSHAKE_MS,
+            head_ms: limits::HTTP_HEAD_MS,
+            body_stall_ms: limits::HTTP_BODY_STALL_MS,
+            idle_ms: limits::HTTP_IDLE_MS,
+            write_stall_ms: limits::WRITE_STALL_MS,
+            websocket_ping_ms: limits::WS_PING_AFTER_MS,
+            websocket_pong_ms: limits::WS_PONG_MS,
+            websocket_close_ms: limits::WS_CLOSE_MS,
+            channelstream_heartbeat_ms: limits::CS_HEARTBEAT_MS,
+            channelstream_expire_ms: limits::CS_EXPIRE_MS,
+            channelstream_return_ms: limits::CS_RETURN_MS,
+            channelstream_poll_wake_ms: limits::CS_POLL_WAKE_MS,
+            channelstream_poll_gather_ms: limits::CS_POLL_GATHER_MS,
+            channelstream_poll_gather_max_ms: limits::CS_POLL_GATHER_MAX_MS,
+            user_forget_ms: limits::USER_FORGET_MS,
+            drain_ms: limits::DRAIN_MS,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            user: "admin".to_owned(),
+            password: Secret::default(),
+            metrics_token: Secret::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_show() {
+        let mut config = Config::default();
+        config.admin.password = Secret::from("hunter2");
+        let shown = format!("{config:?} {config:#?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("admin_secret\""));
+        assert!(shown.contains("***"));
+    }
+
+    #[test]
+    fn the_admin_is_ours_then_channelstreams_then_nobody() {
+        let mut config = Config::default();
+        let login = |config: &Config| {
+            config
+                .admin_login()
+                .map(|(user, secret)| format!("{user}/{}", secret.expose()))
+        };
+        assert_eq!(login(&config).as_deref(), Some("admin/admin_secret"));
+        config.admin.user = "root".to_owned();
+        config.admin.password = Secret::from("pw");
+        assert_eq!(login(&config).as_deref(), Some("root/pw"));
+        config.admin.password = Secret::default();
+        config.channelstream.admin_secret = Secret::default();
+        assert_eq!(login(&config), None, "an empty password opens nothing");
+        config = Config::default();
+        config.channelstream.enabled = false;
+        assert_eq!(login(&config), None);
+    }
+
+    #[test]
+    fn local_is_what_only_this_machine_reaches() {
+        for (text, local) in [
+            ("127.0.0.1:1", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("192.0.2.1:1", false),
+        ] {
+            let address: SocketAddr = text.parse().expect("a test's address");
+            assert_eq!(ListenAddr::Tcp(address).is_local(), local, "{text}");
+            assert_eq!(ListenAddr::Tls(address).is_local(), local, "{text}");
+        }
+        assert!(ListenAddr::Unix("/run/x".into()).is_local());
+    }
+}

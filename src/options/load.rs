@@ -1,0 +1,333 @@
+//! From texts to a [`Config`]: the layers in their order, each value with its source.
+
+use super::channelstream::{self, Entry};
+use super::check::{Severity, check};
+use super::config::Config;
+use super::ini::Ini;
+use super::opt::{Opt, Problem, Source, find, find_file_of, unknown};
+use super::table::OPTIONS;
+use super::toml_file;
+use super::value::Value;
+use std::path::Path;
+use toml::de::DeTable;
+
+/// What the names of our variables begin with.
+const ENV_PREFIX: &str = "FANWIRE_";
+
+/// Everything settings are made from.
+pub struct Inputs<'a> {
+    /// The file: its name for messages (its ending counts) and its text.
+    pub file: Option<(&'a str, &'a str)>,
+    /// The environment; what begins with neither `FANWIRE_` nor `CHANNELSTREAM_` is not looked at.
+    pub env: &'a [(String, String)],
+    /// The arguments of `--set`: `section.key=value`.
+    pub sets: &'a [String],
+    /// The arguments of `--listen`; if there are any they are the whole list.
+    pub listen: &'a [String],
+    /// Whether this is `fanwire dev`: well-known secrets are expected, Channelstream's variables
+    /// are not looked at, and only loopback is listened on.
+    pub dev: bool,
+    /// Reads the file that holds a secret.
+    pub read: &'a dyn Fn(&Path) -> Result<String, String>,
+}
+
+/// What came of them.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings. Only to be used if there is no error among the problems.
+    pub config: Config,
+    /// For each option, in the order of [`OPTIONS`], where its value came from.
+    pub sources: Vec<Source>,
+    /// Errors, warnings and notes, in the order they were met.
+    pub problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The problems of this severity.
+    pub fn of(&self, severity: Severity) -> impl Iterator<Item = &Problem> {
+        self.problems
+            .iter()
+            .filter(move |problem| problem.severity == severity)
+    }
+
+    /// Whether the server must not start.
+    pub fn has_errors(&self) -> bool {
+        self.of(Severity::Error).next().is_some()
+    }
+}
+
+/// The kind of a settings file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Ours.
+    Toml,
+    /// Channelstream's.
+    Ini,
+}
+
+/// Which kind a file is, by its ending where that says it, else by its content.
+pub fn file_kind(name: &str, text: &str) -> FileKind {
+    let ending = Path::new(name)
+        .extension()
+        .and_then(|ending| ending.to_str());
+    match ending.map(str::to_ascii_lowercase).as_deref() {
+        Some("toml") => return FileKind::Toml,
+        Some("ini") => return FileKind::Ini,
+        _ => {}
+    }
+    let is_ini = || Ini::read(text).is_ok_and(|ini| ini.has_section(channelstream::SECTION));
+    let maybe = match DeTable::parse(text) {
+        Ok(document) => toml_file::looks_like_ini(document.get_ref()),
+        Err(_) => true,
+    };
+    if maybe && is_ini() {
+        FileKind::Ini
+    } else {
+        FileKind::Toml
+    }
+}
+
+/// The settings file that the environment names, for who was given no other.
+pub fn ini_named(env: &[(String, String)]) -> Option<&str> {
+    let named = env.iter().find(|(name, _)| name == channelstream::ENV_INI);
+    named
+        .map(|(_, path)| path.as_str())
+        .filter(|path| !path.is_empty())
+}
+
+/// Makes settings: defaults, then the file, then the environment, then the command line.
+///
+/// Channelstream's INI file stands alone, as in the original: the environment is not looked at.
+/// Its variables are looked at only where there is no file.
+pub fn load(inputs: &Inputs<'_>) -> Loaded {
+    let mut loading = Loading {
+        config: Config::default(),
+        sources: vec![Source::Default; OPTIONS.len()],
+        problems: Vec::new(),
+        read: inputs.read,
+    };
+    let mut env = inputs.env.to_vec();
+    env.sort();
+    if inputs.dev {
+        loading.dev();
+    }
+    let kind = inputs.file.map(|(name, text)| file_kind(name, text));
+    let mut problems = Vec::new();
+    let below = match (inputs.file, kind) {
+        (Some((name, text)), Some(FileKind::Ini)) => {
+            channelstream::from_ini(name, text, &mut problems)
+        }
+        (Some((name, text)), _) => toml_file::read(name, text, &mut problems),
+        (None, _) if inputs.dev => Vec::new(),
+        (None, _) => channelstream::from_env(&env, &mut problems),
+    };
+    loading.problems.append(&mut problems);
+    loading.apply(below);
+    if kind == Some(FileKind::Ini) {
+        loading.env_not_looked_at(&env);
+    } else {
+        let entries = from_env(&env, &mut loading.problems);
+        loading.apply(entries);
+    }
+    let entries = from_arguments(inputs, &mut loading.problems);
+    loading.apply(entries);
+    loading.finish(inputs.dev)
+}
+
+fn error(source: Source, key: &str, message: impl Into<String>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        source,
+        key: key.to_owned(),
+        message: message.into(),
+    }
+}
+
+fn loose_entry(key: String, raw: &str, source: Source) -> Entry {
+    let value = toml_file::loose(raw);
+    Entry {
+        key,
+        value,
+        raw: Some(raw.to_owned()),
+        source,
+    }
+}
+
+/// Variables that begin like settings and are none: what tests and builds read, and what
+/// Kubernetes gives every container beside a service called "fanwire".
+fn is_no_setting(rest: &str) -> bool {
+    matches!(rest, "SEED" | "COMMIT" | "PORT")
+        || rest.starts_with("SERVICE_")
+        || rest.starts_with("PORT_")
+}
+
+/// Our variables, without those that are no settings.
+fn settings_in(env: &[(String, String)]) -> impl Iterator<Item = (&str, &str, &str)> {
+    env.iter().filter_map(|(name, value)| {
+        let rest = name
+            .strip_prefix(ENV_PREFIX)
+            .filter(|rest| !is_no_setting(rest))?;
+        Some((name.as_str(), rest, value.as_str()))
+    })
+}
+
+fn from_env(env: &[(String, String)], problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (name, rest, value) in settings_in(env) {
+        let source = Source::Env(name.to_owned());
+        let key = rest.to_lowercase().replacen("__", ".", 1);
+        match find(&key).or_else(|| find_file_of(&key)) {
+            Some(_) => entries.push(loose_entry(key, value, source)),
+            None => problems.push(error(source, &key, unknown_variable(&key))),
+        }
+    }
+    entries
+}
+
+/// As [`unknown`]; the usual mistake here is one underscore for two.
+fn unknown_variable(key: &str) -> String {
+    let same = |opt: &&Opt| opt.key().replace('.', "_") == key;
+    match OPTIONS.iter().find(same) {
+        Some(opt) => format!("unknown key; did you mean {}?", opt.env_name()),
+        None => unknown(key),
+    }
+}
+
+fn from_arguments(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for set in inputs.sets {
+        match set.split_once('=') {
+            Some((key, value)) => {
+                entries.push(loose_entry(key.trim().to_owned(), value, Source::Set));
+            }
+            None => {
+                let message = "expected section.key=value; there is no equals sign";
+                problems.push(error(Source::Set, set, message));
+            }
+        }
+    }
+    if !inputs.listen.is_empty() {
+        let list = inputs.listen.iter().cloned().map(Value::Text).collect();
+        let (key, source) = ("listen".to_owned(), Source::Listen);
+        entries.push(Entry {
+            key,
+            value: Value::List(list),
+            raw: None,
+            source,
+        });
+    }
+    entries
+}
+
+struct Loading<'a> {
+    config: Config,
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+    read: &'a dyn Fn(&Path) -> Result<String, String>,
+}
+
+impl Loading<'_> {
+    /// What `fanwire dev` relies on and says: its keys are those everybody knows.
+    fn dev(&mut self) {
+        for key in [
+            "listen",
+            "channelstream.secret",
+            "channelstream.admin_secret",
+        ] {
+            if let Some(source) = place_of(key).and_then(|place| self.sources.get_mut(place)) {
+                *source = Source::Dev;
+            }
+        }
+    }
+
+    /// Applies one layer.
+    fn apply(&mut self, entries: Vec<Entry>) {
+        for entry in &entries {
+            let twin = format!("{}_file", entry.key);
+            if let Some(other) = entries.iter().find(|other| other.key == twin) {
+                let message = format!("given twice, here and as {twin}");
+                self.problems
+                    .push(error(other.source.clone(), &entry.key, message));
+            }
+        }
+        for entry in entries {
+            let done = match (find(&entry.key), find_file_of(&entry.key)) {
+                (Some(opt), _) => {
+                    let set = opt.set(&mut self.config, &entry.value, entry.raw.as_deref());
+                    set.map(|()| Some(opt))
+                }
+                (None, Some(opt)) => self.secret_file(opt, &entry),
+                (None, None) => Err(unknown(&entry.key)),
+            };
+            match done {
+                Ok(opt) => {
+                    let place = opt.and_then(|opt| place_of(&opt.key()));
+                    if let Some(source) = place.and_then(|place| self.sources.get_mut(place)) {
+                        *source = entry.source;
+                    }
+                }
+                Err(message) => self.problems.push(error(entry.source, &entry.key, message)),
+            }
+        }
+    }
+
+    /// A secret out of the file that the entry names. The newline that editors and shells put at
+    /// the end is not part of it.
+    fn secret_file(
+        &mut self,
+        opt: &'static Opt,
+        entry: &Entry,
+    ) -> Result<Option<&'static Opt>, String> {
+        let path = match (&entry.value, &entry.raw) {
+            (Value::Text(path), _) => path.as_str(),
+            (_, Some(raw)) => raw.as_str(),
+            (value, None) => return Err(format!("expected a path; found {}", value.kind())),
+        };
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let text = (self.read)(Path::new(path)).map_err(|why| format!("{path}: {why}"))?;
+        let secret = text.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() {
+            return Err(format!("{path}: expected a secret; the file is empty"));
+        }
+        let value = Value::Text(secret.to_owned());
+        opt.set(&mut self.config, &value, None).map(|()| Some(opt))
+    }
+
+    /// Somebody who sets our variables beside an INI file should hear that they do nothing.
+    fn env_not_looked_at(&mut self, env: &[(String, String)]) {
+        for (name, _, _) in settings_in(env) {
+            self.problems.push(Problem {
+                severity: Severity::Warning,
+                source: Source::Env(name.to_owned()),
+                key: String::new(),
+                message: "ignored: beside a Channelstream INI file the environment is not looked \
+                          at, as in the original; use --set"
+                    .to_owned(),
+            });
+        }
+    }
+
+    fn finish(mut self, dev: bool) -> Loaded {
+        for mut problem in check(&self.config, dev) {
+            let place = place_of(&problem.key);
+            if let Some(source) = place.and_then(|place| self.sources.get(place)) {
+                problem.source = source.clone();
+            }
+            self.problems.push(problem);
+        }
+        Loaded {
+            config: self.config,
+            sources: self.sources,
+            problems: self.problems,
+        }
+    }
+}
+
+fn place_of(key: &str) -> Option<usize> {
+    OPTIONS.iter().position(|opt| opt.key() == key)
+}
+
+#[cfg(test)]
+mod tests;

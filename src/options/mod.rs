@@ -1,0 +1,54 @@
+//! Settings: one table of options, the texts they are read from, and the checked [`Config`].
+//!
+//! Everything here is a pure function of what it is given: the text of a file, the environment as
+//! a list of pairs, arguments, and a function that reads the few files which hold a secret. Nothing
+//! asks the system for anything, so every rule is tested as data.
+//!
+//! ```text
+//!  file (TOML) ─┐
+//!  file (INI) ──┤ channelstream.rs: the original's names and rules
+//!  environment ─┼──► entries: key, value, source ──► table.rs: one row per option ──► Config
+//!  arguments ───┘                                                                       │
+//!                                          check.rs: what the values mean together ◄────┘
+//! ```
+//!
+//! Later entries win: defaults, file, environment, arguments. After the start nobody reads options;
+//! everyone is handed the [`Config`], or the part of it that concerns them.
+//!
+//! The table ([`OPTIONS`]) feeds the reader, the names in the environment, `config dump`,
+//! `config explain` and `docs/options.md`. Adding an option is a field in `config.rs` and a row in
+//! `table.rs`.
+
+#[cfg(feature = "server")]
+mod channelstream;
+mod check;
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
+mod config;
+mod ini;
+#[cfg(feature = "server")]
+mod load;
+mod nearest;
+// Without the reader of files nobody sets a row; the rows and what they show stay.
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
+mod opt;
+mod peers;
+mod show;
+mod table;
+#[cfg(feature = "server")]
+mod toml_file;
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
+mod value;
+
+pub use check::{Severity, check};
+pub use config::{
+    Admin, Channelstream, Config, Limits, ListenAddr, Scheme, Secret, Timeouts, Tls, UNLIMITED,
+    UNLIMITED_U32,
+};
+pub use ini::{Ini, IniError, fuzz_ini};
+#[cfg(feature = "server")]
+pub use load::{FileKind, Inputs, Loaded, file_kind, ini_named, load};
+pub use nearest::nearest;
+pub use opt::{Opt, Problem, Source, find};
+pub use peers::PeerList;
+pub use show::{document, dump, explain};
+pub use table::OPTIONS;

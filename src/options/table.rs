@@ -1,0 +1,595 @@
+//! Every option there is: the one list behind the reader, the names in the environment, the dump
+//! and the documentation. The order is that of the dump; options of a section stand together.
+
+use super::config::Config;
+use super::opt::{Field, Opt, Slot};
+use super::value::Unit;
+use crate::limits::{READ_BUFFER_BYTES, WHEEL_SLOT_MS};
+
+const KIB: u64 = 1 << 10;
+const TIB: u64 = 1 << 40;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// More than anybody has, and small enough to be multiplied.
+const MANY: u64 = 1_000_000_000;
+
+const fn row(
+    section: &'static str,
+    name: &'static str,
+    field: Field,
+    short: &'static str,
+    long: &'static str,
+) -> Opt {
+    Opt {
+        section,
+        name,
+        short,
+        long,
+        field,
+    }
+}
+
+const fn number(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
+    Field::Number {
+        at,
+        unit,
+        least,
+        most,
+        none: false,
+    }
+}
+
+/// A limit that can be taken away.
+const fn limit(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
+    Field::Number {
+        at,
+        unit,
+        least,
+        most,
+        none: true,
+    }
+}
+
+/// A time: from one slot of the wheel to a day.
+const fn time(at: fn(&mut Config) -> &mut u64) -> Field {
+    number(Slot::U64(at), Unit::Ms, WHEEL_SLOT_MS, DAY_MS)
+}
+
+/// All options.
+pub const OPTIONS: &[Opt] = &[
+    row(
+        "",
+        "listen",
+        Field::Listen(|c| &mut c.listen),
+        "Addresses to listen on; each serves every protocol",
+        "\"127.0.0.1:8000\" and \"[::1]:8000\" are TCP, \"tls:0.0.0.0:8443\" is TCP with TLS, \
+         \"unix:/run/fanwire.sock\" is a Unix socket. `--listen` replaces the list.",
+    ),
+    row(
+        "",
+        "trusted_proxies",
+        Field::Peers(|c| &mut c.trusted_proxies),
+        "Peers whose X-Forwarded-*, X-Scheme and X-Script-Name headers are believed",
+        "Addresses, no networks; \"unix\" is a peer on a Unix socket.",
+    ),
+    row(
+        "",
+        "log",
+        Field::Level(|c| &mut c.log),
+        "The least severe level that is logged",
+        "Text on a terminal, JSON lines otherwise; to standard error.",
+    ),
+    row(
+        "tls",
+        "cert",
+        Field::Path(|c| &mut c.tls.cert),
+        "PEM file with the certificate chain for `tls:` listeners",
+        "The server's own certificate comes first. A relative path starts at the working directory.",
+    ),
+    row(
+        "tls",
+        "key",
+        Field::Path(|c| &mut c.tls.key),
+        "PEM file with the private key for `tls:` listeners",
+        "",
+    ),
+    row(
+        "channelstream",
+        "enabled",
+        Field::Switch(|c| &mut c.channelstream.enabled),
+        "Whether Channelstream is served",
+        "",
+    ),
+    row(
+        "channelstream",
+        "secret",
+        Field::Secret(|c| &mut c.channelstream.secret),
+        "The secret that requests of the web application are signed with",
+        "The default is Channelstream's own and known to everybody.",
+    ),
+    row(
+        "channelstream",
+        "admin_user",
+        Field::Text(|c| &mut c.channelstream.admin_user),
+        "Login name of the admin pages, where [admin] has no password",
+        "",
+    ),
+    row(
+        "channelstream",
+        "admin_secret",
+        Field::Secret(|c| &mut c.channelstream.admin_secret),
+        "Password of the admin pages, where [admin] has none",
+        "The default is Channelstream's own and known to everybody.",
+    ),
+    row(
+        "channelstream",
+        "cookie_secret",
+        Field::Secret(|c| &mut c.channelstream.cookie_secret),
+        "Key of the login cookie",
+        "Empty: a random one at each start, so that a restart ends logins.",
+    ),
+    row(
+        "channelstream",
+        "allow_posting_from",
+        Field::Peers(|c| &mut c.channelstream.allow_posting_from),
+        "Peers that may send signed requests",
+        "Addresses, no networks; \"0.0.0.0\" is anyone, \"unix\" a peer on a Unix socket. Empty: \
+         nobody.",
+    ),
+    row(
+        "channelstream",
+        "allow_cors",
+        Field::Texts(|c| &mut c.channelstream.allow_cors),
+        "Origins whose pages may read answers",
+        "A host stands for itself and its subdomains, an entry with a scheme for exactly that \
+         origin. Empty: every origin.",
+    ),
+    row(
+        "channelstream",
+        "validate_requests",
+        Field::Switch(|c| &mut c.channelstream.validate_requests),
+        "Whether the age of a signature is checked",
+        "With false, a signed string that somebody overheard is good for ever.",
+    ),
+    row(
+        "channelstream",
+        "enforce_https",
+        Field::Switch(|c| &mut c.channelstream.enforce_https),
+        "Whether requests that are not https are refused",
+        "What a trusted proxy says about the scheme counts.",
+    ),
+    row(
+        "channelstream",
+        "http_scheme",
+        Field::Scheme(|c| &mut c.channelstream.http_scheme),
+        "Forces the scheme of generated links",
+        "",
+    ),
+    row(
+        "limits",
+        "connections",
+        number(
+            Slot::Usize(|c| &mut c.limits.connections),
+            Unit::Count,
+            0,
+            MANY,
+        ),
+        "Open connections; beyond it accepting pauses",
+        "0: as many as the descriptor limit leaves.",
+    ),
+    row(
+        "limits",
+        "connections_per_address",
+        number(
+            Slot::Usize(|c| &mut c.limits.connections_per_address),
+            Unit::Count,
+            0,
+            MANY,
+        ),
+        "Open connections per peer address; beyond it 429",
+        "0: not counted. 1000 is a good start where no proxy stands in front.",
+    ),
+    row(
+        "limits",
+        "head_bytes",
+        number(
+            Slot::Usize(|c| &mut c.limits.head_bytes),
+            Unit::Bytes,
+            256,
+            READ_BUFFER_BYTES as u64,
+        ),
+        "Request line and headers of one request; beyond it 431",
+        "",
+    ),
+    row(
+        "limits",
+        "head_count",
+        number(
+            Slot::Usize(|c| &mut c.limits.head_count),
+            Unit::Count,
+            8,
+            256,
+        ),
+        "Headers of one request; beyond it 431",
+        "",
+    ),
+    row(
+        "limits",
+        "target_bytes",
+        number(
+            Slot::Usize(|c| &mut c.limits.target_bytes),
+            Unit::Bytes,
+            64,
+            READ_BUFFER_BYTES as u64,
+        ),
+        "The target of one request; beyond it 414",
+        "",
+    ),
+    row(
+        "limits",
+        "body_bytes",
+        limit(
+            Slot::Usize(|c| &mut c.limits.body_bytes),
+            Unit::Bytes,
+            1,
+            TIB,
+        ),
+        "The body of one request; beyond it 413",
+        "",
+    ),
+    row(
+        "limits",
+        "message_bytes",
+        limit(
+            Slot::Usize(|c| &mut c.limits.message_bytes),
+            Unit::Bytes,
+            1,
+            TIB,
+        ),
+        "One WebSocket message, put together; beyond it close code 1009",
+        "",
+    ),
+    row(
+        "limits",
+        "message_fragments",
+        limit(
+            Slot::U32(|c| &mut c.limits.message_fragments),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Fragments of one WebSocket message, empty ones counted; beyond it close code 1009",
+        "",
+    ),
+    row(
+        "limits",
+        "control_frames_per_second",
+        limit(
+            Slot::U32(|c| &mut c.limits.control_frames_per_second),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Pings a WebSocket peer may send per second; beyond it close code 1008",
+        "",
+    ),
+    row(
+        "limits",
+        "messages_per_second",
+        limit(
+            Slot::U32(|c| &mut c.limits.messages_per_second),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Messages a WebSocket client may send per second, twice as many at once",
+        "Never counted for requests of the web application.",
+    ),
+    row(
+        "limits",
+        "json_depth",
+        number(
+            Slot::Usize(|c| &mut c.limits.json_depth),
+            Unit::Count,
+            1,
+            127,
+        ),
+        "Nesting of JSON that is read",
+        "",
+    ),
+    row(
+        "limits",
+        "channels_per_subscriber",
+        limit(
+            Slot::Usize(|c| &mut c.limits.channels_per_subscriber),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Channels one subscriber may be in; beyond it the request is refused",
+        "",
+    ),
+    row(
+        "limits",
+        "members_per_channel",
+        limit(
+            Slot::Usize(|c| &mut c.limits.members_per_channel),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Members listed per channel; counting goes on",
+        "",
+    ),
+    row(
+        "limits",
+        "history_messages",
+        limit(
+            Slot::Usize(|c| &mut c.limits.history_messages),
+            Unit::Count,
+            0,
+            MANY,
+        ),
+        "Messages a channel's history keeps, whatever its own setting says",
+        "",
+    ),
+    row(
+        "limits",
+        "history_bytes",
+        limit(
+            Slot::Usize(|c| &mut c.limits.history_bytes),
+            Unit::Bytes,
+            0,
+            TIB,
+        ),
+        "Bytes a channel's history keeps; beyond it the oldest is forgotten",
+        "",
+    ),
+    row(
+        "limits",
+        "out_queue_bytes",
+        limit(
+            Slot::Usize(|c| &mut c.limits.out_queue_bytes),
+            Unit::Bytes,
+            4 * KIB,
+            TIB,
+        ),
+        "Bytes a peer may leave unread; beyond it the connection is closed as a slow consumer",
+        "One message larger than that still goes into an empty queue.",
+    ),
+    row(
+        "timeouts",
+        "tls_handshake",
+        time(|c| &mut c.timeouts.tls_handshake_ms),
+        "A TLS handshake must be over by then",
+        "",
+    ),
+    row(
+        "timeouts",
+        "head",
+        time(|c| &mut c.timeouts.head_ms),
+        "A request head must be whole by then, however it trickles; then 408",
+        "",
+    ),
+    row(
+        "timeouts",
+        "body_stall",
+        time(|c| &mut c.timeouts.body_stall_ms),
+        "How long a request body may stand still; then 408",
+        "",
+    ),
+    row(
+        "timeouts",
+        "idle",
+        time(|c| &mut c.timeouts.idle_ms),
+        "How long a connection may idle between requests",
+        "Longer than the time a proxy in front keeps its idle connections, or it meets closed ones.",
+    ),
+    row(
+        "timeouts",
+        "write_stall",
+        time(|c| &mut c.timeouts.write_stall_ms),
+        "Without progress in writing for this long, a peer is a slow consumer",
+        "",
+    ),
+    row(
+        "timeouts",
+        "websocket_ping",
+        time(|c| &mut c.timeouts.websocket_ping_ms),
+        "After silence of this length the server pings a WebSocket",
+        "",
+    ),
+    row(
+        "timeouts",
+        "websocket_pong",
+        time(|c| &mut c.timeouts.websocket_pong_ms),
+        "How long such a ping waits for any byte",
+        "",
+    ),
+    row(
+        "timeouts",
+        "websocket_close",
+        time(|c| &mut c.timeouts.websocket_close_ms),
+        "How long a Close of ours waits for theirs",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_heartbeat",
+        time(|c| &mut c.timeouts.channelstream_heartbeat_ms),
+        "Channelstream: an empty frame is sent on every open socket this often",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_expire",
+        time(|c| &mut c.timeouts.channelstream_expire_ms),
+        "Channelstream: a connection without socket expires this long after its last activity",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_return",
+        time(|c| &mut c.timeouts.channelstream_return_ms),
+        "Channelstream: how long a connection whose socket closed may take to come back",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_poll_wake",
+        time(|c| &mut c.timeouts.channelstream_poll_wake_ms),
+        "Channelstream: a poll without messages is answered after this time",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_poll_gather",
+        time(|c| &mut c.timeouts.channelstream_poll_gather_ms),
+        "Channelstream: a poll with messages is answered after this long without a further one",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_poll_gather_max",
+        time(|c| &mut c.timeouts.channelstream_poll_gather_max_ms),
+        "Channelstream: a poll never gathers for longer than this after its first message",
+        "",
+    ),
+    row(
+        "timeouts",
+        "user_forget",
+        number(
+            Slot::U64(|c| &mut c.timeouts.user_forget_ms),
+            Unit::Ms,
+            WHEEL_SLOT_MS,
+            365 * DAY_MS,
+        ),
+        "A user with state but without connections is forgotten after this long",
+        "",
+    ),
+    row(
+        "timeouts",
+        "drain",
+        time(|c| &mut c.timeouts.drain_ms),
+        "How long a stop may take; then exit code 3",
+        "",
+    ),
+    row(
+        "admin",
+        "user",
+        Field::Text(|c| &mut c.admin.user),
+        "Login name of admin pages and metrics",
+        "",
+    ),
+    row(
+        "admin",
+        "password",
+        Field::Secret(|c| &mut c.admin.password),
+        "Password of admin pages and metrics",
+        "Empty: Channelstream's admin_user and admin_secret serve.",
+    ),
+    row(
+        "admin",
+        "metrics_token",
+        Field::Secret(|c| &mut c.admin.metrics_token),
+        "Bearer token for scrapers of /metrics",
+        "Empty: there is none.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::opt::{find, keys};
+    use super::super::value::Value;
+    use super::*;
+
+    /// Reads what `show` wrote, without a TOML parser: a default is a text, a list of texts, a
+    /// number or a switch.
+    fn parse(text: &str) -> Value {
+        let unquote = |text: &str| text.trim_matches('"').to_owned();
+        if let Some(inner) = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'))
+        {
+            let entries = inner.split(", ").filter(|entry| !entry.is_empty());
+            Value::List(entries.map(|entry| Value::Text(unquote(entry))).collect())
+        } else if let Ok(number) = text.parse() {
+            Value::Integer(number)
+        } else if let Ok(is) = text.parse() {
+            Value::Bool(is)
+        } else {
+            Value::Text(unquote(text))
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_its_row_accepts() {
+        let default = Config::default();
+        for opt in OPTIONS.iter().filter(|opt| !opt.is_secret()) {
+            let shown = opt.show(&default);
+            let mut config = Config::default();
+            let set = opt.set(&mut config, &parse(&shown), None);
+            assert_eq!(set, Ok(()), "{} = {shown}", opt.key());
+            assert_eq!(config, default, "{} = {shown}", opt.key());
+        }
+    }
+
+    #[test]
+    fn bounds_are_kept_and_fit_their_types() {
+        for opt in OPTIONS {
+            let Field::Number {
+                at: _,
+                unit,
+                least,
+                most,
+                none,
+            } = opt.field
+            else {
+                continue;
+            };
+            let mut config = Config::default();
+            let mut set = |text: &str| {
+                let result = opt.set(&mut config, &Value::Text(text.to_owned()), Some(text));
+                result.map(|()| opt.show(&config).trim_matches('"').to_owned())
+            };
+            let (low, high) = (unit.write(least), unit.write(most));
+            assert_eq!(set(&low), Ok(low), "{}", opt.key());
+            assert_eq!(set(&high), Ok(high), "{}", opt.key());
+            assert!(set(&unit.write(most + 1)).is_err(), "{}", opt.key());
+            if least > 0 {
+                assert!(set(&unit.write(least - 1)).is_err(), "{}", opt.key());
+            }
+            assert_eq!(set("none").is_ok(), none, "{}", opt.key());
+            assert!(set("").is_err() && set("-1").is_err(), "{}", opt.key());
+            assert!(opt.set(&mut config, &Value::Integer(-1), None).is_err());
+            assert!(
+                opt.set(&mut config, &Value::Integer(i64::MAX), None)
+                    .is_err()
+            );
+            assert_eq!(opt.is_unlimited(&config), none, "{}", opt.key());
+        }
+    }
+
+    #[test]
+    fn keys_are_unique_found_and_grouped() {
+        let keys = keys();
+        for (place, key) in keys.iter().enumerate() {
+            assert!(!keys[..place].contains(key), "{key} is there twice");
+        }
+        for opt in OPTIONS {
+            assert_eq!(find(&opt.key()).map(Opt::key), Some(opt.key()));
+            assert!(
+                !opt.short.ends_with('.') && !opt.short.is_empty(),
+                "{}",
+                opt.key()
+            );
+        }
+        let mut sections: Vec<&str> = OPTIONS.iter().map(|opt| opt.section).collect();
+        sections.dedup();
+        for (place, section) in sections.iter().enumerate() {
+            assert!(
+                !sections[..place].contains(section),
+                "[{section}] is torn apart"
+            );
+        }
+    }
+}
