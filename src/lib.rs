@@ -16,6 +16,7 @@ pub mod frame;
 pub mod handler;
 pub mod limits;
 pub mod outbox;
+pub mod reactor;
 pub mod table;
 pub mod time;
 pub mod transport;
