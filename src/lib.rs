@@ -21,6 +21,7 @@ pub mod limits;
 pub mod options;
 pub mod outbox;
 pub mod random;
+pub mod reactor;
 pub mod table;
 pub mod time;
 pub mod transport;
