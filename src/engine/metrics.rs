@@ -6,36 +6,9 @@
 
 use super::Engine;
 use crate::handler::{CloseReason, Turn};
+use crate::loop_stats::{LoopStats, TURN_EDGES_US};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
-
-/// Upper edges of the buckets of turn lengths, in microseconds; one more bucket lies above.
-pub const TURN_BUCKETS_US: [u64; 11] = [
-    10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
-];
-
-/// What the loop under the engine has counted. Whoever drives the engine fills it in.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LoopStats {
-    /// Turns by length; see [`TURN_BUCKETS_US`].
-    pub turns: [u64; TURN_BUCKETS_US.len() + 1],
-    /// Time spent in turns, waiting not counted, in microseconds.
-    pub busy_us: u64,
-    /// Sockets accepted.
-    pub accepted: u64,
-    /// Times that accepting had to pause.
-    pub accept_pauses: u64,
-    /// TLS handshakes that failed.
-    pub tls_failures: u64,
-    /// Panics caught by the loop.
-    pub panics: u64,
-    /// Bytes read from sockets.
-    pub bytes_read: u64,
-    /// Bytes written to sockets.
-    pub bytes_written: u64,
-    /// Letters taken from the mailbox.
-    pub letters: u64,
-}
 
 /// What the operating system says of the process. Sampled on another thread.
 #[derive(Debug, Clone, Copy, Default)]
@@ -295,10 +268,14 @@ impl Engine {
             "Length of a turn of the loop, waiting not counted.",
         );
         let mut below = 0;
-        let edges = TURN_BUCKETS_US
+        let edges = TURN_EDGES_US
             .iter()
             .map(|us| (*us as f64 / 1e6).to_string());
-        for (count, edge) in stats.turns.iter().zip(edges.chain(["+Inf".to_owned()])) {
+        for (count, edge) in stats
+            .turn_lengths
+            .iter()
+            .zip(edges.chain(["+Inf".to_owned()]))
+        {
             below += count;
             page.row(
                 &format!("{name}_bucket"),

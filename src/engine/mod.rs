@@ -16,7 +16,7 @@ mod metrics;
 mod own;
 mod websocket;
 
-pub use metrics::{LoopStats, Metrics, ProcessStats, TURN_BUCKETS_US};
+pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevPage};
 
 use crate::dialect::{Ctx, Dialect, Io};
@@ -110,15 +110,8 @@ pub enum Mail {
     Publish(Publication),
     /// Say how things stand.
     Stats(SyncSender<Stats>),
-    /// Say goodbye to everybody.
-    Drain,
     /// What the operating system says of the process.
     Process(ProcessStats),
-    /// From now on, these limits and these dialects. The dialects are made on the loop's thread.
-    Reload(
-        Box<EngineConfig>,
-        Box<dyn FnOnce() -> Vec<Box<dyn Dialect>> + Send>,
-    ),
 }
 
 impl std::fmt::Debug for Mail {
@@ -126,9 +119,7 @@ impl std::fmt::Debug for Mail {
         f.write_str(match self {
             Self::Publish(_) => "Publish",
             Self::Stats(_) => "Stats",
-            Self::Drain => "Drain",
             Self::Process(_) => "Process",
-            Self::Reload(..) => "Reload",
         })
     }
 }
@@ -295,6 +286,14 @@ impl Engine {
     /// What has been counted.
     pub fn metrics(&self) -> &Metrics {
         &self.world.metrics
+    }
+
+    /// From now on these bounds and these dialects, which must be the same ones in the same order
+    /// with other settings. Connections stay.
+    pub fn reload(&mut self, config: EngineConfig, dialects: Vec<Box<dyn Dialect>>) {
+        self.config = config;
+        self.world.hub.reconfigure(self.config.hub.clone());
+        self.world.dialects = dialects;
     }
 
     /// Whether it was told to say goodbye.
@@ -490,14 +489,7 @@ impl Handler for Engine {
                 // Whoever asked may have stopped waiting.
                 let _ = answer.try_send(self.stats(turn));
             }
-            Mail::Drain => self.drain(turn),
             Mail::Process(stats) => self.world.metrics.process = stats,
-            Mail::Reload(config, dialects) => {
-                self.config = *config;
-                self.world.hub.reconfigure(self.config.hub.clone());
-                self.world.dialects = dialects();
-                log::info!("configuration reloaded");
-            }
         }
     }
 

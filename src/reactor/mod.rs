@@ -18,14 +18,12 @@ mod listener;
 mod mailbox;
 mod read;
 mod socket;
-mod stats;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use clock::Clock;
 pub use listener::{Bound, Listen};
 pub use mailbox::{MailError, Mailbox};
-pub use stats::{Stats, TURN_EDGES_US};
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfigError, tls_config};
 
@@ -34,6 +32,7 @@ use crate::limits::{
     DESCRIPTORS_RESERVED, EVENTS_PER_TURN, LINGER_MS, MAIL_PER_TURN, OUT_QUEUE_BYTES_MAX,
     READ_BUFFER_BYTES, TLS_HANDSHAKE_MS, TLS_HANDSHAKES_PER_TURN, TURN_WARN_MS, WRITE_STALL_MS,
 };
+use crate::loop_stats::LoopStats;
 use crate::outbox::Outbox;
 use crate::table::{Column, Table};
 use crate::time::{Millis, Now};
@@ -98,7 +97,7 @@ struct Core<H: Handler> {
     links: Table<Conn, Link>,
     clock: Clock,
     now: Now,
-    stats: Stats,
+    stats: LoopStats,
 
     inbox: Inbox<H::Mail>,
     /// The last turn left letters unread.
@@ -172,7 +171,7 @@ impl<H: Handler> Reactor<H> {
             links: Table::new(),
             clock,
             now: clock.now(),
-            stats: Stats::default(),
+            stats: LoopStats::default(),
             inbox: Inbox::new(waker),
             more_mail: false,
             listeners: Vec::new(),
@@ -386,7 +385,7 @@ impl<H: Handler> Reactor<H> {
     }
 
     /// What has been counted so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> LoopStats {
         self.core.stats
     }
 
@@ -485,11 +484,11 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    fn measure(&mut self, started_us: u64, before: Stats) {
+    fn measure(&mut self, started_us: u64, before: LoopStats) {
         let length_us = self.clock.micros().saturating_sub(started_us);
         self.stats.count_turn(length_us);
         if length_us > TURN_WARN_MS * 1000 {
-            let spent = |count: fn(&Stats) -> u64| count(&self.stats) - count(&before);
+            let spent = |count: fn(&LoopStats) -> u64| count(&self.stats) - count(&before);
             log::warn!(
                 "a turn took {} ms: {} events, {} letters, {} accepted, {} TLS handshakes, {} reads \
                  of {} bytes, {} writes of {} bytes, {} closed",

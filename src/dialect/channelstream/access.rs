@@ -4,6 +4,7 @@
 
 use super::query::form_value;
 use super::sign::Signer;
+use crate::peers::PeerList;
 use crate::transport::http::{Headers, Request};
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -107,45 +108,6 @@ fn prefix(value: &str) -> &str {
     }
 }
 
-/// Where signed requests may come from: the option `allow_posting_from`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PostingFrom {
-    anyone: bool,
-    unix: bool,
-    addresses: Vec<IpAddr>,
-}
-
-impl PostingFrom {
-    /// From the entries of the option: addresses, `0.0.0.0` for every caller, `unix` for callers on
-    /// a Unix socket. What is none of these lets nobody in; no entries refuse everyone.
-    pub fn new<'e>(entries: impl IntoIterator<Item = &'e str>) -> Self {
-        let mut from = Self::default();
-        for entry in entries {
-            match entry.trim() {
-                "0.0.0.0" => from.anyone = true,
-                "unix" => from.unix = true,
-                address => from.addresses.extend(address.parse::<IpAddr>()),
-            }
-        }
-        from
-    }
-
-    /// Whether a caller at this address may sign; none is a caller on a Unix socket. An IPv4
-    /// caller is the same on a socket of either kind.
-    pub fn allows(&self, peer: Option<IpAddr>) -> bool {
-        self.anyone
-            || match peer {
-                None => self.unix,
-                Some(peer) => {
-                    let peer = peer.to_canonical();
-                    self.addresses
-                        .iter()
-                        .any(|known| known.to_canonical() == peer)
-                }
-            }
-    }
-}
-
 /// What the check of a caller found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
@@ -163,12 +125,12 @@ impl Caller {
     pub fn check(
         request: &Request<'_>,
         peer: Option<IpAddr>,
-        from: &PostingFrom,
+        from: &PeerList,
         signer: &Signer,
         now_unix_s: u64,
         max_age_s: Option<u64>,
     ) -> Self {
-        if !from.allows(peer) {
+        if !from.lists(peer) {
             // The secret is not even looked at.
             return Self::Unsigned;
         }
@@ -339,29 +301,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn addresses_that_may_sign() {
-        let ip = |text: &str| Some(text.parse().expect("an address"));
-        let from = PostingFrom::new(["127.0.0.1", " ::1 ", "10.0.0.0/8", "localhost", ""]);
-        for (peer, is_allowed) in [
-            (ip("127.0.0.1"), true),
-            (ip("::ffff:127.0.0.1"), true),
-            (ip("::1"), true),
-            (ip("127.0.0.2"), false),
-            (ip("10.0.0.1"), false),
-            (None, false),
-        ] {
-            assert_eq!(from.allows(peer), is_allowed, "{peer:?}");
-        }
-        let anyone = PostingFrom::new(["0.0.0.0"]);
-        assert!(
-            anyone.allows(ip("203.0.113.9")) && anyone.allows(ip("::9")) && anyone.allows(None)
-        );
-        let unix = PostingFrom::new(["unix"]);
-        assert!(unix.allows(None) && !unix.allows(ip("127.0.0.1")));
-        assert!(!PostingFrom::new([]).allows(ip("127.0.0.1")));
-    }
-
     const FORM: (&str, &str) = (
         "Content-Type",
         "application/x-www-form-urlencoded; charset=UTF-8",
@@ -375,7 +314,7 @@ mod tests {
         peer: &str,
     ) -> Caller {
         let list = headers(pairs);
-        let from = PostingFrom::new(["127.0.0.1"]);
+        let from = PeerList::of(&["127.0.0.1".parse().expect("an address")]);
         let peer = Some(peer.parse().expect("an address"));
         let signer = Signer::new(b"secret");
         let request = request("/info", query, &list, body);

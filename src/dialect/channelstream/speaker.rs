@@ -1,7 +1,7 @@
 //! The dialect itself: which request is what, who may make it, and what is said in return
 //! (section 3 of the specification).
 
-use super::access::{Caller, PostingFrom, Scheme, Seen};
+use super::access::{Caller, Scheme, Seen};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::pages::{self, Cors};
@@ -11,8 +11,9 @@ use super::words;
 use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S};
+use crate::peers::PeerList;
 use crate::transport::http::{Method, Request, Response, upgrade};
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// The app whose channels and users Channelstream's are.
 pub const APP: AppId = crate::engine::FIRST_APP;
@@ -25,7 +26,7 @@ pub struct Config {
     /// The shared secret of the server API.
     pub secret: String,
     /// Addresses that may make signed requests; `0.0.0.0` is anyone, `unix` a Unix socket.
-    pub allow_posting_from: Vec<String>,
+    pub allow_posting_from: PeerList,
     /// Origins that may read answers; empty: all.
     pub allow_cors: Vec<String>,
     /// Whether the age of a signature counts.
@@ -35,7 +36,7 @@ pub struct Config {
     /// The scheme of links, if it is to be forced.
     pub http_scheme: Option<Scheme>,
     /// Peers whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: PeerList,
     /// `[]` is sent this often.
     pub heartbeat_ms: u64,
     /// A connection without socket lives this long.
@@ -48,15 +49,15 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             secret: "secret".to_owned(),
-            allow_posting_from: vec!["127.0.0.1".to_owned()],
+            allow_posting_from: PeerList::of(&[IpAddr::from([127, 0, 0, 1])]),
             allow_cors: Vec::new(),
             validate_requests: true,
             enforce_https: false,
             http_scheme: None,
-            trusted_proxies: vec![
+            trusted_proxies: PeerList::of(&[
                 IpAddr::from([127, 0, 0, 1]),
                 IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-            ],
+            ]),
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
@@ -76,7 +77,6 @@ pub struct Channelstream {
     pub(super) config: Config,
     signer: Signer,
     cors: Cors,
-    posting_from: PostingFrom,
 }
 
 /// What a path and method come to.
@@ -138,7 +138,6 @@ impl Channelstream {
         Self {
             signer: Signer::new(config.secret.as_bytes()),
             cors: Cors::new(config.allow_cors.iter().map(String::as_str)),
-            posting_from: PostingFrom::new(config.allow_posting_from.iter().map(String::as_str)),
             config,
         }
     }
@@ -149,8 +148,9 @@ impl Channelstream {
     }
 
     fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
-        let peer = ctx.from.peer.map(|peer| peer.ip().to_canonical());
-        let is_trusted = peer.is_none_or(|peer| self.config.trusted_proxies.contains(&peer));
+        let peer = ctx.from.peer.map(|peer| peer.ip());
+        // A peer on a Unix socket is somebody whom the file's mode let in: a proxy of ours.
+        let is_trusted = peer.is_none() || self.config.trusted_proxies.lists(peer);
         Seen::new(request, ctx.from.tls, self.config.http_scheme, is_trusted)
     }
 
@@ -165,7 +165,7 @@ impl Channelstream {
         let caller = Caller::check(
             request,
             ctx.from.peer.map(|peer| peer.ip()),
-            &self.posting_from,
+            &self.config.allow_posting_from,
             &self.signer,
             ctx.now.unix_seconds(),
             max_age_s,

@@ -1,4 +1,4 @@
-//! What the reactor counts; plain numbers, one thread.
+//! What the loop counts; plain numbers, one thread. The reactor fills it in, the engine shows it.
 
 /// Upper edges of the turn-length histogram in microseconds; a last bucket takes what is longer.
 pub const TURN_EDGES_US: [u64; 11] = [
@@ -7,11 +7,11 @@ pub const TURN_EDGES_US: [u64; 11] = [
 
 /// Counters since the reactor was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct LoopStats {
     /// Turns, and how many fell into each bucket of [`TURN_EDGES_US`] by the time they worked
     /// (waiting not counted).
     pub turns: u64,
-    /// See [`Stats::turns`].
+    /// See [`LoopStats::turns`].
     pub turn_lengths: [u64; TURN_EDGES_US.len() + 1],
     /// The longest turn, in microseconds.
     pub turn_longest_us: u64,
@@ -47,8 +47,8 @@ pub struct Stats {
     pub panics: u64,
 }
 
-impl Stats {
-    pub(super) fn count_turn(&mut self, length_us: u64) {
+impl LoopStats {
+    pub(crate) fn count_turn(&mut self, length_us: u64) {
         let bucket = TURN_EDGES_US.partition_point(|&edge| edge < length_us);
         self.turns += 1;
         self.turn_lengths[bucket] += 1;
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_length_falls_into_the_bucket_whose_edge_it_reaches() {
         for (length_us, bucket) in [(0, 0), (50, 0), (51, 1), (100_000, 10), (100_001, 11)] {
-            let mut stats = Stats::default();
+            let mut stats = LoopStats::default();
             stats.count_turn(length_us);
             assert_eq!(stats.turn_lengths[bucket], 1, "{length_us}");
             assert_eq!((stats.turns, stats.turn_longest_us), (1, length_us));
