@@ -193,16 +193,30 @@ fn read_whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::V
 
 /// What a visitor for one kind of structure says to every other kind of value: nothing here.
 macro_rules! nothing_else {
-    ($($visit:ident: $kind:ty),*) => {
+    () => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("any JSON value")
         }
 
-        $(
-            fn $visit<E>(self, _: $kind) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-        )*
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(None)
+        }
 
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
             Ok(None)
@@ -251,7 +265,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Fields<'_, N> {
 
 impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
     type Value = Option<Slots<'de, N>>;
-    nothing_else!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    nothing_else!();
     no_list!();
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
@@ -304,7 +318,7 @@ impl<'de, const N: usize, F: FnMut(Option<Slots<'de, N>>)> DeserializeSeed<'de>
 
 impl<'de, const N: usize, F: FnMut(Option<Slots<'de, N>>)> Visitor<'de> for Entries<'_, N, F> {
     type Value = Option<()>;
-    nothing_else!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    nothing_else!();
     no_object!();
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -325,7 +339,7 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str)> DeserializeSeed<'de> for Members<F>
 
 impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
     type Value = Option<()>;
-    nothing_else!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    nothing_else!();
     no_list!();
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<Self::Value, A::Error> {
@@ -373,7 +387,7 @@ impl<'de, F: FnMut(&'de str)> DeserializeSeed<'de> for Values<F> {
 
 impl<'de, F: FnMut(&'de str)> Visitor<'de> for Values<F> {
     type Value = Option<()>;
-    nothing_else!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    nothing_else!();
     no_object!();
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {

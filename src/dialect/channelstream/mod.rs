@@ -5,8 +5,9 @@
 //! original's validation library.
 //!
 //! The half that knows no hub: [`sign`] checks callers, [`access`] says who they are and what a
-//! proxy said, [`query`] reads form fields, [`json`], [`dates`], [`fields`], [`errors`] and [`words`] turn
-//! bodies into typed requests, [`stamps`] writes dates, ids and texts, [`pages`] words refusals.
+//! proxy said, [`query`] reads form fields; [`json`], [`dates`], [`fields`], [`errors`] and
+//! [`words`] turn bodies into typed requests; [`stamps`] writes dates, ids and texts; [`pages`]
+//! words refusals.
 
 pub mod access;
 mod calls;
