@@ -159,9 +159,11 @@ pub(super) fn request_line<'b>(
         });
     }
     // Every byte visible, and no fragment: that one stays with the client (RFC 9110 section 7.1).
+    // Without a way out of the loop it compiles to a few wide instructions.
+    let is_sound = |byte: u8| byte.is_ascii_graphic() & (byte != b'#');
     if !target
         .iter()
-        .all(|&byte| byte.is_ascii_graphic() && byte != b'#')
+        .fold(true, |sound, &byte| sound & is_sound(byte))
     {
         return Err(Refusal::BadRequestLine);
     }
@@ -363,9 +365,9 @@ fn is_host(value: &[u8]) -> bool {
     } else {
         let (name, port) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
         let is_name = (1..=255).contains(&name.len())
-            && name
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+            && name.iter().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+            });
         (is_name, port)
     };
     host_is_sound
@@ -446,7 +448,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 
 /// Whether a byte may be in a header's value, a chunk's extension or a trailer: no control bytes.
 pub(super) fn is_text_byte(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+    (byte == b'\t') | ((byte >= b' ') & (byte != 0x7f))
 }
 
 /// What reading heads has cost on this thread, for tests.
