@@ -95,7 +95,6 @@ pub struct Outbox {
     dirty: Vec<ConnId>,
     farewells: Vec<Frame>,
     /// Emptied boxes, ready for the next queue that grows beyond one piece.
-    #[allow(clippy::vec_box, reason = "the box is what is used again")]
     spare: Vec<Box<VecDeque<Frame>>>,
     queue_bytes_max: usize,
     queued: usize,
@@ -157,7 +156,6 @@ impl Outbox {
     }
 
     /// Queues behind what is there; false if that is more than the queue may hold.
-    #[allow(clippy::vec_box, reason = "the box is what is used again")]
     fn push_behind(
         queue: &mut OutQueue,
         frame: &Frame,
@@ -465,8 +463,6 @@ impl Outbox {
             _ => queue.sent_of_front = 0,
         }
     }
-
-    #[allow(clippy::vec_box, reason = "the box is what is used again")]
     fn keep_spare(spare: &mut Vec<Box<VecDeque<Frame>>>, mut many: Box<VecDeque<Frame>>) {
         if spare.len() < SPARE_MAX && many.capacity() <= SPARE_PIECES_MAX {
             many.clear();

@@ -9,9 +9,12 @@ use std::fmt;
 /// Bytes fetched from the source at a time.
 const POOL_BYTES: usize = 2048;
 
+/// What fills a slice with random bytes.
+type Fill = Box<dyn FnMut(&mut [u8])>;
+
 /// A source of random bytes with a pool in front of it.
 pub struct Random {
-    fill: Box<dyn FnMut(&mut [u8])>,
+    fill: Fill,
     pool: Box<[u8; POOL_BYTES]>,
     used: usize,
 }

@@ -160,7 +160,7 @@ impl Hub {
 
     /// Tells everyone in a channel but the subscribers of the users in `except` (sorted).
     pub(super) fn tell_all(
-        &mut self,
+        &self,
         key: ChannelId,
         event: &Event<'_>,
         except: &[UserId],
@@ -188,7 +188,7 @@ impl Hub {
 
     /// Tells only the subscribers of `users` that are in a channel.
     fn tell_only(
-        &mut self,
+        &self,
         key: ChannelId,
         event: &Event<'_>,
         users: &[UserId],
