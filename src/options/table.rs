@@ -4,7 +4,7 @@
 use super::config::Config;
 use super::opt::{Field, Opt, Slot};
 use super::value::Unit;
-use crate::limits::{READ_BUFFER_BYTES, WHEEL_SLOT_MS};
+use crate::limits::{HTTP_HEADERS_MAX, READ_BUFFER_BYTES, WHEEL_SLOT_MS};
 
 const KIB: u64 = 1 << 10;
 const TIB: u64 = 1 << 40;
@@ -207,7 +207,7 @@ pub const OPTIONS: &[Opt] = &[
             Slot::Usize(|c| &mut c.limits.head_count),
             Unit::Count,
             8,
-            256,
+            HTTP_HEADERS_MAX as u64,
         ),
         "Headers of one request; beyond it 431",
         "",
