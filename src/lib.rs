@@ -12,11 +12,19 @@
 //!    program drives.
 //! 7. [`server`]: wiring; [`server::Handle`] is what another thread holds.
 
+pub mod dialect;
+pub mod engine;
 pub mod frame;
 pub mod handler;
+pub mod hub;
 pub mod limits;
+pub mod loop_stats;
 pub mod options;
 pub mod outbox;
+pub mod peers;
+pub mod random;
+pub mod reactor;
+pub mod server;
 pub mod table;
 pub mod time;
 pub mod transport;

@@ -120,18 +120,20 @@ pub const HISTORY_BYTES_MAX: usize = 4 * MIB;
 pub const HISTORY_MESSAGES_DEFAULT: u64 = 10;
 /// Events a channel keeps for catch-up.
 pub const CATCH_UP_EVENTS_MAX: usize = 100;
+/// Bytes a channel or a user keeps for catch-up.
+pub const CATCH_UP_BYTES_MAX: usize = 4 * MIB;
 /// Private events a user keeps for catch-up.
 pub const CATCH_UP_PRIVATE_MAX: usize = 50;
 /// Members listed per channel; counting goes on.
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
 /// A channel that only holds catch-up events goes after this long without members.
 pub const CHANNEL_FORGET_MS: u64 = 60_000;
+/// A channel with settings of its own goes after this long without members and messages.
+pub const CHANNEL_CONFIGURED_FORGET_MS: u64 = 72 * 60 * 60 * 1000;
 /// A user with state but without subscribers is forgotten after this long.
 pub const USER_FORGET_MS: u64 = 24 * 60 * 60 * 1000;
 /// Users with state but without subscribers that are remembered at a time.
 pub const USERS_REMEMBERED_MAX: usize = 100_000;
-/// Facts that may wait for the side services in one turn.
-pub const FACTS_PER_TURN_MAX: usize = 65_536;
 
 // ---- dialects ------------------------------------------------------------------------------
 
@@ -155,6 +157,12 @@ pub const CS_POLL_GATHER_MS: u64 = 250;
 pub const CS_POLL_GATHER_MAX_MS: u64 = 1_000;
 /// Channelstream: age of a signature.
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
+/// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.
+pub const CS_MESSAGES_PER_REQUEST_MAX: usize = 65_536;
+/// Channelstream: entries of one list or mapping whose faults are listed in a refusal.
+pub const CS_FAULTS_LISTED_MAX: usize = 100;
+/// Channelstream: characters of the name of a JSONP callback.
+pub const CS_CALLBACK_CHARS_MAX: usize = 128;
 
 /// How long a stop may take before the process gives up on what is still open.
 pub const DRAIN_MS: u64 = 10_000;

@@ -52,6 +52,8 @@ struct OutQueue {
     bytes: u32,
     /// Bytes of the front piece that have left. Always less than its length; zero when empty.
     sent_of_front: u32,
+    /// Bytes in the queue that somebody keeps anyway and that are not charged to the limit.
+    kept: u32,
     ending: Ending,
     farewell: u8,
     dirty: bool,
@@ -163,8 +165,9 @@ impl Outbox {
         spare: &mut Vec<Box<VecDeque<Frame>>>,
     ) -> bool {
         let pieces = queue.pieces.len() + 1;
-        let charged = queue.bytes as usize + frame.len() + pieces * PIECE_OVERHEAD_BYTES;
-        if charged > bytes_max || frame.len() > u32::MAX as usize / 2 {
+        let charged =
+            (queue.bytes - queue.kept) as usize + frame.len() + pieces * PIECE_OVERHEAD_BYTES;
+        if charged > bytes_max || queue.bytes as usize + frame.len() > u32::MAX as usize / 2 {
             return false;
         }
         match &mut queue.pieces {
@@ -181,6 +184,33 @@ impl Outbox {
         }
         queue.bytes += frame.len() as u32;
         true
+    }
+
+    /// Queues a frame that somebody keeps anyway, such as a channel's catch-up: its bytes are not
+    /// charged to the limit, only its place in the queue is. A peer that comes back may thus be
+    /// given more than a live one may leave unread.
+    pub fn push_kept(&mut self, conn: ConnId, frame: &Frame) {
+        let Some(queue) = self.queues.get_mut(conn) else {
+            return;
+        };
+        if queue.ending != Ending::Open || frame.is_empty() {
+            return;
+        }
+        if !Self::push_behind(queue, frame, usize::MAX, &mut self.spare) {
+            self.overflow(conn);
+            return;
+        }
+        queue.kept += frame.len() as u32;
+        self.count_pushed(conn, frame.len());
+    }
+
+    /// Books a push that succeeded.
+    #[inline]
+    fn count_pushed(&mut self, conn: ConnId, bytes: usize) {
+        self.queued += bytes;
+        self.totals.pushed += 1;
+        self.totals.bytes_pushed += bytes as u64;
+        self.mark(conn);
     }
 
     /// Ends `conn` as `ending` says; an earlier, harsher ending stays.
@@ -240,6 +270,7 @@ impl Outbox {
             pieces: Pieces::None,
             bytes: 0,
             sent_of_front: 0,
+            kept: 0,
             ending: Ending::Open,
             farewell: NO_FAREWELL,
             dirty: false,
@@ -326,6 +357,7 @@ impl Outbox {
         self.totals.bytes_sent += count as u64;
         self.queued -= count;
         queue.bytes -= count as u32;
+        queue.kept = queue.kept.min(queue.bytes);
         if queue.bytes == 0 {
             queue.sent_of_front = 0;
             if let Pieces::Many(many) = mem::take(&mut queue.pieces) {

@@ -6,8 +6,8 @@ use super::config::DEFAULT_PORT;
 use super::ini::Ini;
 use super::nearest::nearest;
 use super::opt::{Problem, Source};
-use super::peers::PeerList;
 use super::value::{Value, digits_only};
+use crate::peers::PeerList;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The section of the file.

@@ -3,8 +3,8 @@
 //! [`Config::default`] is the one place where a default is written; where the number is a bound it
 //! comes from [`crate::limits`]. Durations are milliseconds, sizes are bytes, as everywhere.
 
-use super::peers::PeerList;
 use crate::limits;
+use crate::peers::PeerList;
 // The addresses as plain values: sockets, which live in `std::net`, are the reactor's.
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use log::LevelFilter;

@@ -31,7 +31,6 @@ mod nearest;
 // Without the reader of files nobody sets a row; the rows and what they show stay.
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod opt;
-mod peers;
 mod show;
 mod table;
 #[cfg(feature = "server")]
@@ -39,6 +38,7 @@ mod toml_file;
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod value;
 
+pub use crate::peers::PeerList;
 pub use check::{Severity, check};
 pub use config::{
     Admin, Channelstream, Config, Limits, ListenAddr, Scheme, Secret, Timeouts, Tls, UNLIMITED,
@@ -49,6 +49,5 @@ pub use ini::{Ini, IniError, fuzz_ini};
 pub use load::{FileKind, Inputs, Loaded, file_kind, ini_named, load};
 pub use nearest::nearest;
 pub use opt::{Opt, Problem, Source, find, unknown};
-pub use peers::PeerList;
 pub use show::{document, dump, explain};
 pub use table::OPTIONS;

@@ -3,9 +3,9 @@
 use super::check::Severity;
 use super::config::{Config, ListenAddr, Scheme, Secret, UNLIMITED, UNLIMITED_U32};
 use super::nearest::nearest;
-use super::peers::PeerList;
 use super::table::OPTIONS;
 use super::value::{Unit, Value, listen_addr, quoted};
+use crate::peers::PeerList;
 use log::LevelFilter;
 use std::fmt;
 use std::path::PathBuf;

@@ -69,7 +69,7 @@ impl PeerList {
     }
 
     /// As a TOML list.
-    pub(super) fn to_toml(&self) -> String {
+    pub fn to_toml(&self) -> String {
         let mut out = String::from("[");
         let words = [(self.anyone, "0.0.0.0"), (self.unix, "unix")];
         let words = words.into_iter().filter(|(is, _)| *is);

@@ -1,0 +1,152 @@
+//! Events as the frames of section 9 of the specification: a JSON list of exactly one object, as
+//! clients exist that read only the first.
+
+use super::dates::DateTime;
+use super::stamps::{push_stamp, push_text, push_uuid};
+use crate::hub::{Event, Id, MessageView, Presence, PublicState, Stamp};
+
+impl From<Stamp> for DateTime {
+    fn from(stamp: Stamp) -> Self {
+        Self {
+            local_micros: stamp.micros,
+            offset_minutes: stamp.offset_minutes,
+        }
+    }
+}
+
+impl From<DateTime> for Stamp {
+    fn from(time: DateTime) -> Self {
+        Self {
+            micros: time.local_micros,
+            offset_minutes: time.offset_minutes,
+        }
+    }
+}
+
+/// Appends `event` as the text of one frame.
+pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
+    out.push(b'[');
+    match event {
+        Event::Message(message) => push_message(out, message, catch_up),
+        Event::Presence(presence) => push_presence(out, presence, catch_up),
+    }
+    out.push(b']');
+}
+
+fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, catch_up: bool) {
+    // One growth instead of several; the fixed words come to some 160 bytes.
+    out.reserve(192 + message.body.map_or(0, str::len));
+    out.extend_from_slice(b"{\"uuid\":\"");
+    push_uuid(out, message.id.0);
+    out.extend_from_slice(b"\",\"timestamp\":\"");
+    DateTime::from(message.at).push_for_frame(out);
+    out.extend_from_slice(b"\",\"channel\":");
+    push_text_or_null(out, message.channel);
+    out.extend_from_slice(b",\"user\":");
+    push_text(out, message.user);
+    if let Some(body) = message.body {
+        out.extend_from_slice(b",\"message\":");
+        out.extend_from_slice(body.as_bytes());
+    }
+    out.extend_from_slice(b",\"edited\":null,\"catchup\":");
+    push_bool(out, catch_up);
+    out.extend_from_slice(b",\"type\":\"message\"}");
+}
+
+fn push_presence(out: &mut Vec<u8>, presence: &Presence, catch_up: bool) {
+    out.extend_from_slice(b"{\"uuid\":\"");
+    push_uuid(out, presence.id.0);
+    out.extend_from_slice(b"\",\"type\":\"presence\",\"user\":");
+    push_text(out, &presence.user);
+    out.extend_from_slice(b",\"users\":[");
+    for (at, member) in presence.members.iter().flatten().enumerate() {
+        push_comma(out, at);
+        out.extend_from_slice(b"{\"user\":");
+        push_text(out, &member.user);
+        out.extend_from_slice(b",\"state\":");
+        push_public_state(out, &member.state);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"],\"timestamp\":\"");
+    push_stamp(out, u64::try_from(presence.at.micros).unwrap_or(0));
+    out.extend_from_slice(b"\",\"channel\":");
+    push_text(out, &presence.channel);
+    out.extend_from_slice(b",\"message\":{\"action\":\"");
+    out.extend_from_slice(if presence.joined {
+        b"joined"
+    } else {
+        b"parted"
+    });
+    out.extend_from_slice(b"\"},\"state\":");
+    if presence.joined {
+        push_public_state(out, &presence.state);
+    } else {
+        out.extend_from_slice(b"null");
+    }
+    out.extend_from_slice(b",\"catchup\":");
+    push_bool(out, catch_up);
+    out.push(b'}');
+}
+
+fn push_public_state(out: &mut Vec<u8>, state: &PublicState) {
+    push_state(out, state.iter().map(|(key, value)| (&**key, &**value)));
+}
+
+/// Appends a state as an object; its values are JSON already.
+pub(super) fn push_state<'s>(out: &mut Vec<u8>, state: impl Iterator<Item = (&'s str, &'s str)>) {
+    out.push(b'{');
+    for (at, (key, value)) in state.enumerate() {
+        push_comma(out, at);
+        push_text(out, key);
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// Appends a list of texts.
+pub(super) fn push_texts<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'t str>) {
+    out.push(b'[');
+    for (at, text) in texts.enumerate() {
+        push_comma(out, at);
+        push_text(out, text);
+    }
+    out.push(b']');
+}
+
+pub(super) fn push_text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => push_text(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+pub(super) fn push_bool(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+pub(super) fn push_comma(out: &mut Vec<u8>, at: usize) {
+    if at > 0 {
+        out.push(b',');
+    }
+}
+
+pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out[start..].reverse(); // `start` was the length a moment ago
+}
+
+/// Appends `{"uuid": ..., }`'s first member, as several objects begin with it.
+pub(super) fn push_id(out: &mut Vec<u8>, name: &str, id: Id) {
+    push_text(out, name);
+    out.extend_from_slice(b":\"");
+    push_uuid(out, id.0);
+    out.push(b'"');
+}

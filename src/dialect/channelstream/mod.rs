@@ -1,0 +1,29 @@
+//! The Channelstream 0.7.1 dialect.
+//!
+//! What it speaks: a server API of signed JSON requests (`/connect`, `/subscribe`, `/message` and
+//! so on), a client API of one WebSocket or a long-poll, and error answers in the shape of the
+//! original's validation library.
+//!
+//! The half that knows no hub: [`sign`] checks callers, [`access`] says who they are and what a
+//! proxy said, [`query`] reads form fields; [`json`], [`dates`], [`fields`], [`errors`] and
+//! [`words`] turn bodies into typed requests; [`stamps`] writes dates, ids and texts; [`pages`]
+//! words refusals.
+
+pub mod access;
+mod calls;
+pub mod dates;
+mod encode;
+pub mod errors;
+pub mod fields;
+#[doc(hidden)]
+pub mod fuzz;
+mod info;
+pub mod json;
+pub mod pages;
+pub mod query;
+pub mod sign;
+mod speaker;
+pub mod stamps;
+pub mod words;
+
+pub use speaker::{APP, Channelstream, Config, FORMAT};

@@ -1,0 +1,307 @@
+//! The dialect itself: which request is what, who may make it, and what is said in return
+//! (section 3 of the specification).
+
+use super::access::{Caller, Scheme, Seen};
+use super::errors::BodyFault;
+use super::fields::parse_uuid;
+use super::pages::{self, Cors};
+use super::query::form_value;
+use super::sign::Signer;
+use super::words;
+use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
+use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
+use crate::limits::{CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S};
+use crate::peers::PeerList;
+use crate::transport::http::{Method, Request, Response, upgrade};
+use core::net::IpAddr;
+
+/// The app whose channels and users Channelstream's are.
+pub const APP: AppId = crate::engine::FIRST_APP;
+/// The format of frames on a socket.
+pub const FORMAT: Format = Format(0);
+
+/// The settings of this dialect.
+#[derive(Clone)]
+pub struct Config {
+    /// The shared secret of the server API.
+    pub secret: String,
+    /// Addresses that may make signed requests; `0.0.0.0` is anyone, `unix` a Unix socket.
+    pub allow_posting_from: PeerList,
+    /// Origins that may read answers; empty: all.
+    pub allow_cors: Vec<String>,
+    /// Whether the age of a signature counts.
+    pub validate_requests: bool,
+    /// Refuse callers that did not come by https.
+    pub enforce_https: bool,
+    /// The scheme of links, if it is to be forced.
+    pub http_scheme: Option<Scheme>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: PeerList,
+    /// `[]` is sent this often.
+    pub heartbeat_ms: u64,
+    /// A connection without socket lives this long.
+    pub expire_ms: u64,
+    /// A connection whose socket closed may come back within this time.
+    pub return_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            secret: "secret".to_owned(),
+            allow_posting_from: PeerList::of(&[IpAddr::from([127, 0, 0, 1])]),
+            allow_cors: Vec::new(),
+            validate_requests: true,
+            enforce_https: false,
+            http_scheme: None,
+            trusted_proxies: PeerList::of(&[
+                IpAddr::from([127, 0, 0, 1]),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ]),
+            heartbeat_ms: CS_HEARTBEAT_MS,
+            expire_ms: CS_EXPIRE_MS,
+            return_ms: CS_RETURN_MS,
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("channelstream::Config(secrets not shown)")
+    }
+}
+
+/// Channelstream 0.7.1.
+#[derive(Debug)]
+pub struct Channelstream {
+    pub(super) config: Config,
+    signer: Signer,
+    cors: Cors,
+}
+
+/// What a path and method come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Options,
+    Connect,
+    Subscribe,
+    Unsubscribe,
+    Message,
+    Info,
+    Disconnect,
+    /// Of the specification, signed, not built yet.
+    LaterSigned,
+    /// Of the specification, for anyone, not built yet.
+    LaterOpen,
+    Unknown,
+}
+
+impl Endpoint {
+    /// A wrong method on a known path is an unknown path.
+    fn of(method: Method, path: &str) -> Self {
+        match (path, method) {
+            (_, Method::Options) => Self::Options,
+            ("/connect", Method::Post) => Self::Connect,
+            ("/subscribe", Method::Post) => Self::Subscribe,
+            ("/unsubscribe", Method::Post) => Self::Unsubscribe,
+            ("/message", Method::Post) => Self::Message,
+            ("/info", _) => Self::Info,
+            ("/disconnect", _) => Self::Disconnect,
+            ("/message", Method::Patch | Method::Delete)
+            | ("/user_state" | "/channel_config", Method::Post) => Self::LaterSigned,
+            ("/openapi.json" | "/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
+            ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
+            ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
+            | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
+            (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether the caller must have signed.
+    fn is_signed(self) -> bool {
+        match self {
+            Self::Connect
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Message
+            | Self::Info
+            | Self::LaterSigned => true,
+            Self::Options | Self::Disconnect | Self::LaterOpen | Self::Unknown => false,
+        }
+    }
+}
+
+impl Channelstream {
+    /// The dialect with these settings.
+    pub fn new(config: Config) -> Self {
+        Self {
+            signer: Signer::new(config.secret.as_bytes()),
+            cors: Cors::new(config.allow_cors.iter().map(String::as_str)),
+            config,
+        }
+    }
+
+    /// A signature as callers of the server API send it, made at `now_unix_s`.
+    pub fn sign(&self, value: &str, now_unix_s: u64) -> String {
+        self.signer.sign(value, now_unix_s)
+    }
+
+    fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
+        let peer = ctx.from.peer.map(|peer| peer.ip());
+        // A peer on a Unix socket is somebody whom the file's mode let in: a proxy of ours.
+        let is_trusted = peer.is_none() || self.config.trusted_proxies.lists(peer);
+        Seen::new(request, ctx.from.tls, self.config.http_scheme, is_trusted)
+    }
+
+    /// Everything but `/ws`, in the order of section 3.
+    fn answer(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Response {
+        let accept = request.headers.get("Accept");
+        let seen = self.seen(request, ctx);
+        if self.config.enforce_https && !seen.is_https {
+            return pages::generic(406, accept, "SSL is required: come by https.");
+        }
+        let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
+        let caller = Caller::check(
+            request,
+            ctx.from.peer.map(|peer| peer.ip()),
+            &self.config.allow_posting_from,
+            &self.signer,
+            ctx.now.unix_seconds(),
+            max_age_s,
+        );
+        if caller == Caller::BadSignature {
+            return pages::bad_signature();
+        }
+        let endpoint = Endpoint::of(request.method, seen.path);
+        if endpoint.is_signed() && caller != Caller::Signed {
+            return pages::generic(403, accept, "This path needs a signed request.");
+        }
+        let answer = match endpoint {
+            Endpoint::Options => return pages::options(),
+            Endpoint::Connect => self.connect(request, ctx),
+            Endpoint::Subscribe => self.subscribe(request, ctx),
+            Endpoint::Unsubscribe => self.unsubscribe(request, ctx),
+            Endpoint::Message => self.message(request, ctx),
+            Endpoint::Info => self.info(request, ctx),
+            Endpoint::Disconnect => self.disconnect(request, ctx),
+            Endpoint::LaterSigned | Endpoint::LaterOpen => return not_built(),
+            Endpoint::Unknown => {
+                return pages::generic(404, accept, "There is nothing at this path.");
+            }
+        };
+        answer.unwrap_or_else(|fault| pages::body_fault(&fault, accept))
+    }
+
+    /// `/disconnect`: the connection goes at once.
+    fn disconnect(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<Response, BodyFault> {
+        let id = match request.method {
+            Method::Post => words::parse_disconnect(request.body)?,
+            Method::Get
+            | Method::Head
+            | Method::Put
+            | Method::Patch
+            | Method::Delete
+            | Method::Options => {
+                let given = request.query.and_then(|query| form_value(query, "conn_id"));
+                words::parse_disconnect_query(given.as_deref())?
+            }
+        };
+        let known = ctx.hub.find_subscriber(APP, Id(id));
+        let is_gone = known.is_some_and(|who| ctx.hub.depart(who, ctx.now, &mut ctx.io));
+        Ok(Response::json(200, if is_gone { "true" } else { "false" }))
+    }
+
+    /// `/ws`, which is taken out before everything else. The handshake succeeds for any id; one
+    /// that is not known is told so with a Close.
+    fn socket(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Reply {
+        if self.config.enforce_https && !self.seen(request, ctx).is_https {
+            let accept = request.headers.get("Accept");
+            return Reply::Now(pages::generic(
+                406,
+                accept,
+                "SSL is required: come by https.",
+            ));
+        }
+        let accept = match upgrade::websocket(request) {
+            Ok(accept) => accept,
+            Err(refusal) => return Reply::Now(refusal.response()),
+        };
+        let given = request.query.and_then(|query| form_value(query, "conn_id"));
+        let Some(id) = given.as_deref().and_then(parse_uuid) else {
+            return Reply::UpgradeAndClose(accept, 1008, "conn_id is missing or no UUID");
+        };
+        match ctx.hub.find_subscriber(APP, Id(id)) {
+            Some(who) => Reply::Upgrade(accept, who),
+            None => Reply::UpgradeAndClose(accept, 1000, "unknown connection"),
+        }
+    }
+}
+
+/// The answer on a path of the specification that is not built yet.
+fn not_built() -> Response {
+    Response::json(
+        501,
+        r#"{"error":"not_implemented","message":"this endpoint of Channelstream is not built yet"}"#,
+    )
+}
+
+impl Dialect for Channelstream {
+    fn name(&self) -> &'static str {
+        "channelstream"
+    }
+
+    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        if request.path == "/ws" {
+            return match self.socket(request, ctx) {
+                Reply::Now(mut response) => {
+                    self.dress(request, &mut response);
+                    Reply::Now(response)
+                }
+                upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
+            };
+        }
+        let mut response = self.answer(request, ctx);
+        self.dress(request, &mut response);
+        Reply::Now(response)
+    }
+
+    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        if ctx.hub.attach(who, ctx.conn, &mut ctx.io) {
+            ctx.hub.catch_up(who, &mut ctx.io);
+        }
+    }
+
+    /// Whatever a browser sends is ignored; that it was sent at all is a sign of life, which the
+    /// engine has noted.
+    fn text(&self, _text: &str, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
+
+    fn encode(&self, _format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
+        super::encode::push_event(out, event, catch_up);
+    }
+
+    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        ctx.hub
+            .detach(who, ctx.conn, ctx.now.mono + self.config.return_ms);
+    }
+
+    fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
+        match why {
+            HangUp::Replaced => (1000, "another socket took over"),
+            HangUp::Removed => (1000, "the connection was removed"),
+        }
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        Some(Heartbeat {
+            text: "[]",
+            every_ms: self.config.heartbeat_ms,
+        })
+    }
+
+    fn dress(&self, request: &Request<'_>, response: &mut Response) {
+        self.cors
+            .answer(request.headers.get("Origin"))
+            .put_on(response);
+    }
+}

@@ -1,0 +1,146 @@
+//! A protocol's vocabulary: how its requests and texts map to hub calls and back.
+//!
+//! A dialect is stateless: what a peer has done lives in the hub and the transport. It is called
+//! once per incoming message and once per format of a published one, never once per recipient, so
+//! the dynamic call costs nothing that can be measured. A host program may bring its own.
+
+pub mod channelstream;
+
+use crate::frame::{Frame, FrameWriter, Opcode};
+use crate::handler::{ConnId, Origin};
+use crate::hub::{Effects, Event, Format, HangUp, Hub, Id, SubscriberId};
+use crate::outbox::Outbox;
+use crate::random::Random;
+use crate::time::Now;
+use crate::transport::http::upgrade::Accept;
+use crate::transport::http::{Request, Response};
+
+/// Formats each dialect may have; a format's number is the dialect's place times this, plus its own.
+pub const FORMATS_PER_DIALECT: u8 = 8;
+
+/// The ways a request can end.
+#[derive(Debug)]
+pub enum Reply {
+    /// With an answer.
+    Now(Response),
+    /// The connection becomes a WebSocket and the outlet of this subscriber.
+    Upgrade(Accept, SubscriberId),
+    /// The connection becomes a WebSocket, only to be told with a Close why it may not stay.
+    UpgradeAndClose(Accept, u16, &'static str),
+}
+
+/// A text that is sent on every open socket of a dialect at a steady pace.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat {
+    /// What is sent.
+    pub text: &'static str,
+    /// How often.
+    pub every_ms: u64,
+}
+
+/// A protocol's vocabulary.
+pub trait Dialect {
+    /// For logs and metrics; one lower-case word.
+    fn name(&self) -> &'static str;
+
+    /// Answers a request. Everything that is not another's belongs to the last dialect.
+    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply;
+
+    /// The 101 is queued: make the connection the subscriber's outlet. What is sent from here
+    /// comes after it (first frame, catch-up).
+    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
+
+    /// A text message came.
+    fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>);
+
+    /// A binary message came.
+    fn binary(&self, _bytes: &[u8], _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
+
+    /// Appends `event` as the text of one frame.
+    fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>);
+
+    /// The connection of `who` has ended, or is about to.
+    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
+
+    /// Close code and reason when the hub ends a connection.
+    fn hang_up(&self, why: HangUp) -> (u16, &'static str);
+
+    /// Close code and reason when the server stops and nobody takes over.
+    fn going_away(&self) -> (u16, &'static str) {
+        (1012, "server is restarting, come back in a moment")
+    }
+
+    /// Close code and reason for a peer that does not read.
+    fn slow_consumer(&self) -> (u16, &'static str) {
+        (1013, "slow consumer")
+    }
+
+    /// What is sent on every open socket, and how often.
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        None
+    }
+
+    /// Dresses an answer that the engine itself gives on one of this dialect's paths.
+    fn dress(&self, _request: &Request<'_>, _response: &mut Response) {}
+}
+
+/// All a dialect may use while answering: the hub, the effects to pass to it, who is asking, and
+/// the time.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// Channels, subscribers and users.
+    pub hub: &'a mut Hub,
+    /// What the hub's calls are given to speak through.
+    pub io: Io<'a>,
+    /// Who is asking.
+    pub conn: ConnId,
+    /// Where that connection came from.
+    pub from: Origin,
+    /// The time this turn started.
+    pub now: Now,
+}
+
+/// The one production implementation of [`Effects`].
+pub struct Io<'a> {
+    pub(crate) out: &'a mut Outbox,
+    pub(crate) dialects: &'a [Box<dyn Dialect>],
+    pub(crate) random: &'a mut Random,
+    pub(crate) writer: &'a mut FrameWriter,
+    pub(crate) hang_ups: &'a mut Vec<(ConnId, Format, HangUp)>,
+}
+
+impl std::fmt::Debug for Io<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Io({} dialects)", self.dialects.len())
+    }
+}
+
+impl Effects for Io<'_> {
+    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool) -> Frame {
+        let payload = self.writer.begin();
+        if let Some(dialect) = self
+            .dialects
+            .get(usize::from(format.0 / FORMATS_PER_DIALECT))
+        {
+            dialect.encode(format, event, catch_up, payload);
+        }
+        self.writer.finish(Opcode::Text)
+    }
+
+    fn id(&mut self) -> Id {
+        Id(channelstream::stamps::uuid_v4(self.random.id()))
+    }
+
+    #[inline]
+    fn send(&mut self, to: ConnId, frame: &Frame) {
+        self.out.push(to, frame);
+    }
+
+    fn send_kept(&mut self, to: ConnId, frame: &Frame) {
+        self.out.push_kept(to, frame);
+    }
+
+    fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp) {
+        self.hang_ups.push((conn, format, why));
+    }
+}

@@ -1,0 +1,360 @@
+//! A connection while it speaks HTTP: requests in order, answers in order.
+
+use super::{Engine, Phase};
+use crate::dialect::Reply;
+use crate::frame::Frame;
+use crate::handler::{ConnId, Origin, Turn};
+use crate::limits::{HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES};
+use crate::outbox::Ending;
+use crate::time::Millis;
+use crate::transport::http::response::{self, Answering};
+use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Requests taken from one peer before others have their turn.
+const REQUESTS_PER_TURN: usize = 32;
+
+/// What a connection is in the middle of, for its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Request,
+    Head,
+    Body,
+}
+
+/// What is kept of a connection that speaks HTTP.
+#[derive(Debug)]
+pub(super) struct Http {
+    decoder: Decoder,
+    from: Origin,
+    /// Bytes of further requests that wait until the answers before them have left.
+    kept: Vec<u8>,
+    /// Since when the current phase (head or body) lasts.
+    since: Millis,
+    expects: Expects,
+    /// The peer has sent all it will send.
+    has_ended: bool,
+}
+
+impl Http {
+    pub(super) fn new(from: Origin, now: Millis) -> Self {
+        Self {
+            decoder: Decoder::new(),
+            from,
+            kept: Vec::new(),
+            since: now,
+            // The time for the first head runs from the first byte expected.
+            expects: Expects::Head,
+            has_ended: false,
+        }
+    }
+
+    /// Whether nothing of a request has come that would have to be answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
+    }
+
+    /// Since when this is what is expected.
+    fn enter(&mut self, expects: Expects, now: Millis) -> Millis {
+        if self.expects != expects {
+            (self.expects, self.since) = (expects, now);
+        }
+        self.since
+    }
+
+    pub(super) fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
+    }
+}
+
+/// How a stretch of requests ended.
+enum End {
+    /// All bytes are taken; the connection stays.
+    Stay,
+    /// So many bytes at the end of the input wait until the answers have left.
+    Pause(usize),
+    /// The last answer was given.
+    Finish(Ending),
+    /// A WebSocket from here on; so many bytes at the end of the input are frames.
+    Upgraded(super::websocket::Open, usize),
+    /// A WebSocket only to be told why it may not stay.
+    Refused(u16, &'static str),
+}
+
+impl Engine {
+    /// Takes requests out of `bytes` and answers them, until there is a reason to stop.
+    pub(super) fn requests(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        // Taken out for the while, so that answering may borrow everything else.
+        let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
+        let Phase::Http(mut http) = phase else {
+            inbound.phase = phase;
+            return;
+        };
+        if !http.kept.is_empty() {
+            // Still waiting for earlier answers to leave: in order, behind what is kept.
+            http.kept.extend_from_slice(bytes);
+            inbound.phase = Phase::Http(http);
+            turn.out.pause(conn);
+            return;
+        }
+        let end = self.answer_all(conn, &mut http, bytes, turn);
+        match end {
+            End::Stay if http.has_ended => turn.out.end(conn, Ending::Drain),
+            End::Stay => {
+                self.put_back(conn, Phase::Http(http));
+                self.watch_progress(conn, turn.now.mono);
+            }
+            End::Pause(rest) => {
+                let start = bytes.len().saturating_sub(rest);
+                http.kept = bytes.get(start..).unwrap_or_default().to_vec();
+                self.put_back(conn, Phase::Http(http));
+                turn.out.pause(conn);
+            }
+            End::Finish(ending) => turn.out.end(conn, ending),
+            End::Upgraded(open, rest) => {
+                let (from, who, dialect) = (http.from, open.who(), open.dialect());
+                drop(http);
+                self.put_back(conn, Phase::Open(open));
+                self.begin_socket(conn, who, dialect, from, turn);
+                let start = bytes.len().saturating_sub(rest);
+                if let Some(frames) = bytes.get_mut(start..)
+                    && !frames.is_empty()
+                {
+                    self.frames(conn, frames, turn);
+                }
+            }
+            End::Refused(code, reason) => {
+                let close = self.world.writer.close(code, reason);
+                turn.out.push(conn, &close);
+                self.world.metrics.count_close_code(code);
+                self.begin_closing(conn, turn);
+            }
+        }
+    }
+
+    fn put_back(&mut self, conn: ConnId, phase: Phase) {
+        if let Some(inbound) = self.inbound.get_mut(conn) {
+            inbound.phase = phase;
+        }
+    }
+
+    fn answer_all(
+        &mut self,
+        conn: ConnId,
+        http: &mut Http,
+        bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> End {
+        let mut input = bytes;
+        for _ in 0..REQUESTS_PER_TURN {
+            match http
+                .decoder
+                .next(&mut input, &self.config.http, &mut Scratch::new())
+            {
+                Step::More => return End::Stay,
+                Step::Continue => turn.out.push(conn, &Frame::from(response::CONTINUE)),
+                Step::Refused(refusal) => {
+                    self.world.metrics.refused += 1;
+                    self.respond(conn, &refusal.response(), None, turn);
+                    return End::Finish(Ending::Linger);
+                }
+                Step::Request(request) => {
+                    self.world.metrics.requests += 1;
+                    http.expects = Expects::Request;
+                    let keep_alive = response::keep_alive(&request) && !self.draining;
+                    match self.reply(conn, http.from, &request, turn) {
+                        Reply::Now(response) => {
+                            let close = response.close || !keep_alive;
+                            let shape = Shape {
+                                request: &request,
+                                keep_alive: !close,
+                            };
+                            self.respond(conn, &response, Some(shape), turn);
+                            if close {
+                                return End::Finish(match input {
+                                    [] => Ending::Drain,
+                                    _ => Ending::Linger,
+                                });
+                            }
+                        }
+                        Reply::Upgrade(accept, who) => {
+                            self.switch(conn, accept, turn);
+                            let dialect = self.dialect_of(&request);
+                            let open = super::websocket::Open::new(who, dialect, turn.now.mono);
+                            return End::Upgraded(open, input.len());
+                        }
+                        Reply::UpgradeAndClose(accept, code, reason) => {
+                            self.switch(conn, accept, turn);
+                            return End::Refused(code, reason);
+                        }
+                    }
+                    if turn.out.queued(conn) > READ_PAUSE_QUEUE_BYTES && !input.is_empty() {
+                        return End::Pause(input.len());
+                    }
+                }
+            }
+        }
+        if input.is_empty() {
+            End::Stay
+        } else {
+            End::Pause(input.len())
+        }
+    }
+
+    /// The one admission of every request: own pages first, then the dialects. A panic in it
+    /// costs this connection and nobody else.
+    fn reply(
+        &mut self,
+        conn: ConnId,
+        from: Origin,
+        request: &Request<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let dialect = self.dialect_of(request);
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(response) = self.own_page(from, request, turn) {
+                return Some(Reply::Now(response));
+            }
+            self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+                dialect.request(request, ctx)
+            })
+        }));
+        match answer {
+            Ok(Some(reply)) => reply,
+            Ok(None) => Reply::Now(Response::json(404, r#"{"error":"not_found"}"#)),
+            Err(panic) => {
+                self.world.metrics.panics += 1;
+                log::error!("a request panicked: {}", words_of(&*panic));
+                let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
+                let mut response = Response::json(500, text);
+                response.close = true;
+                Reply::Now(response)
+            }
+        }
+    }
+
+    /// Which dialect a request belongs to, by its request line alone. The last one takes what is
+    /// nobody's.
+    fn dialect_of(&self, _request: &Request<'_>) -> usize {
+        self.world.dialects.len().saturating_sub(1)
+    }
+
+    fn switch(&mut self, conn: ConnId, accept: upgrade::Accept, turn: &mut Turn<'_>) {
+        self.world.metrics.upgrades += 1;
+        let out = self.world.writer.begin();
+        upgrade::switching(&accept, out);
+        let frame = self.world.writer.finish_raw();
+        turn.out.push(conn, &frame);
+    }
+
+    /// Queues an answer.
+    fn respond(
+        &mut self,
+        conn: ConnId,
+        response: &Response,
+        shape: Option<Shape<'_>>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.world.metrics.count_status(response.status);
+        let answering = Answering {
+            head_only: shape
+                .as_ref()
+                .is_some_and(|s| s.request.method == Method::Head),
+            is_1_1: shape.as_ref().is_none_or(|s| s.request.is_1_1),
+            keep_alive: shape.as_ref().is_some_and(|s| s.keep_alive),
+            date: self.date.at(turn.now.unix_seconds()),
+        };
+        let out = self.world.writer.begin();
+        response::write(response, answering, out);
+        let frame = self.world.writer.finish_raw();
+        turn.out.push(conn, &frame);
+    }
+
+    /// The peer will send no more. What it is owed leaves, then the connection ends.
+    pub(super) fn requests_ended(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
+        };
+        if !http.kept.is_empty() {
+            http.has_ended = true;
+            return;
+        }
+        let refusal = http.decoder.end();
+        inbound.phase = Phase::Done;
+        if let Some(refusal) = refusal {
+            self.respond(conn, &refusal.response(), None, turn);
+        }
+        turn.out.end(conn, Ending::Drain);
+    }
+
+    /// Sets the time until which the peer must have got further.
+    fn watch_progress(&mut self, conn: ConnId, now: Millis) {
+        let config = &self.config;
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
+        };
+        // A phase is timed as a whole, never from its last byte: otherwise one byte a second would
+        // hold a socket for ever.
+        let due = match http.decoder.phase() {
+            http::Phase::Idle if http.expects == Expects::Head => http.since + config.head_ms,
+            http::Phase::Idle => now + config.idle_ms,
+            http::Phase::Head => http.enter(Expects::Head, now) + config.head_ms,
+            http::Phase::Body { received } => {
+                let since = http.enter(Expects::Body, now);
+                let slowest = HTTP_BODY_GRACE_MS + received * 1000 / HTTP_BODY_BYTES_PER_S_MIN;
+                (now + config.body_stall_ms).min(since + slowest)
+            }
+        };
+        self.wheel.arm(conn, &mut inbound.timer, due);
+    }
+
+    /// Time is up: a word if anything had come, else none.
+    pub(super) fn http_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Http(http) = &mut inbound.phase else {
+            return;
+        };
+        if !http.kept.is_empty() {
+            // Its answers wait to leave; the outbox watches whether they do.
+            let later = turn.now.mono + self.config.idle_ms;
+            self.arm(conn, later);
+            return;
+        }
+        let refusal = http.decoder.time_out();
+        inbound.phase = Phase::Done;
+        match refusal {
+            Some(refusal) => {
+                self.world.metrics.refused += 1;
+                self.respond(conn, &refusal.response(), None, turn);
+                turn.out.end(conn, Ending::Linger);
+            }
+            None => turn.out.end(conn, Ending::Drain),
+        }
+    }
+}
+
+/// What an answer needs to know of its request.
+struct Shape<'a> {
+    request: &'a Request<'a>,
+    keep_alive: bool,
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words")
+}

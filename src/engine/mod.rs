@@ -1,0 +1,518 @@
+//! Joins transport, dialects and hub: a pure state machine.
+//!
+//! Bytes, time and chance come in as arguments; frames go out through the outbox. The reactor
+//! drives it in production, a seeded world drives it in tests, a host program may drive it itself.
+//! It opens no socket, starts no thread and reads no clock.
+//!
+//! A connection's phase says what its next bytes mean:
+//!
+//! ```text
+//! opened ─► Http ──(101)──► Open ──(our Close)──► Closing ─► Done
+//!            └───────────────┴──(their Close, a refusal)────► Done   nothing more is read
+//! ```
+
+mod http;
+mod metrics;
+mod own;
+mod websocket;
+
+pub use metrics::{Metrics, ProcessStats};
+pub use own::{AdminAccess, DevPage};
+
+use crate::dialect::{Ctx, Dialect, Io};
+use crate::frame::{Frame, FrameWriter};
+use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
+use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
+use crate::limits;
+use crate::outbox::{Ending, Farewell};
+use crate::random::Random;
+use crate::table::Column;
+use crate::time::{Millis, Now, Timer, Wheel};
+use crate::transport::http::HttpLimits;
+use crate::transport::http::response::DateCache;
+use crate::transport::websocket::WsLimits;
+use std::sync::mpsc::SyncSender;
+
+/// Bounds and intervals of the engine; defaults are those of [`crate::limits`].
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "named and explained in limits.rs")]
+pub struct EngineConfig {
+    pub http: HttpLimits,
+    pub websocket: WsLimits,
+    pub hub: HubConfig,
+    pub head_ms: u64,
+    pub idle_ms: u64,
+    pub body_stall_ms: u64,
+    pub ws_close_ms: u64,
+    pub ws_ping_after_ms: u64,
+    pub ws_pong_ms: u64,
+    pub pings_per_s: u32,
+    pub messages_per_s: u32,
+    /// Who may read metrics.
+    pub admin: AdminAccess,
+    /// What `dev` adds; absent elsewhere.
+    pub dev: Option<DevPage>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            http: HttpLimits::default(),
+            websocket: WsLimits::default(),
+            hub: HubConfig::default(),
+            head_ms: limits::HTTP_HEAD_MS,
+            idle_ms: limits::HTTP_IDLE_MS,
+            body_stall_ms: limits::HTTP_BODY_STALL_MS,
+            ws_close_ms: limits::WS_CLOSE_MS,
+            ws_ping_after_ms: limits::WS_PING_AFTER_MS,
+            ws_pong_ms: limits::WS_PONG_MS,
+            pings_per_s: limits::PINGS_PER_S_MAX,
+            messages_per_s: limits::MESSAGES_PER_S_MAX,
+            admin: AdminAccess::default(),
+            dev: None,
+        }
+    }
+}
+
+/// A message published by the host program.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The sender's name.
+    pub user: String,
+    /// Where it goes.
+    pub channel: String,
+    /// JSON text, checked by whoever made this.
+    pub message: String,
+}
+
+/// Numbers for a host program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Open sockets.
+    pub connections: u64,
+    /// Channels there are.
+    pub channels: u64,
+    /// Subscribers there are, with a socket or waiting for one.
+    pub subscribers: u64,
+    /// Users anything is known of.
+    pub users: u64,
+    /// Messages published since the start.
+    pub published: u64,
+    /// Messages handed to a connection since the start.
+    pub delivered: u64,
+    /// Bytes waiting in all out-queues.
+    pub queued_bytes: u64,
+}
+
+/// What other threads send to the loop.
+pub enum Mail {
+    /// Publish a message in the first app.
+    Publish(Publication),
+    /// Say how things stand.
+    Stats(SyncSender<Stats>),
+    /// What the operating system says of the process.
+    Process(ProcessStats),
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Publish(_) => "Publish",
+            Self::Stats(_) => "Stats",
+            Self::Process(_) => "Process",
+        })
+    }
+}
+
+/// What the next bytes from a peer mean.
+#[derive(Debug)]
+enum Phase {
+    /// Requests.
+    Http(Box<http::Http>),
+    /// Frames.
+    Open(websocket::Open),
+    /// We have sent a Close: frames that are ignored, but for theirs.
+    Closing(crate::transport::websocket::Decoder),
+    /// Nothing more is read; the queue drains.
+    Done,
+}
+
+/// The row of a connection that `received` touches; its queue lies in the outbox, its socket in
+/// the reactor.
+#[derive(Debug)]
+struct Inbound {
+    /// The one deadline of this connection, whatever its phase makes of it.
+    timer: Timer,
+    phase: Phase,
+}
+
+/// Everything but the connections: what a dialect is lent while one connection is borrowed.
+struct World {
+    hub: Hub,
+    dialects: Vec<Box<dyn Dialect>>,
+    random: Random,
+    writer: FrameWriter,
+    hang_ups: Vec<(ConnId, Format, HangUp)>,
+    metrics: Metrics,
+}
+
+impl World {
+    /// Calls into a dialect on behalf of `conn`.
+    fn with<R>(
+        &mut self,
+        dialect: usize,
+        conn: ConnId,
+        from: Origin,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
+    ) -> Option<R> {
+        let Self {
+            hub,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+            ..
+        } = self;
+        let chosen = dialects.get(dialect)?;
+        let io = Io {
+            out: turn.out,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+        };
+        let mut ctx = Ctx {
+            hub,
+            io,
+            conn,
+            from,
+            now: turn.now,
+        };
+        Some(call(&**chosen, &mut ctx))
+    }
+
+    /// Calls into the hub on nobody's behalf.
+    fn hub_with<R>(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
+    ) -> R {
+        let Self {
+            hub,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+            ..
+        } = self;
+        call(
+            hub,
+            &mut Io {
+                out: turn.out,
+                dialects,
+                random,
+                writer,
+                hang_ups,
+            },
+        )
+    }
+}
+
+/// The state machine of the whole server. See the module's comment.
+pub struct Engine {
+    config: EngineConfig,
+    inbound: Column<Conn, Inbound>,
+    wheel: Wheel<ConnId>,
+    world: World,
+    date: DateCache,
+    /// The last word to slow consumers, per dialect; registered with the outbox at first use.
+    farewells: Vec<Farewell>,
+    draining: bool,
+    /// WebSockets that are outlets.
+    sockets_open: u64,
+    /// The heartbeat's text and its frame, made once.
+    heartbeat: Option<(&'static str, Frame)>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Engine({} connections, {:?})",
+            self.inbound.len(),
+            self.world.hub.counts()
+        )
+    }
+}
+
+/// The app that a host program publishes into, and Channelstream's own.
+pub const FIRST_APP: AppId = AppId(0);
+
+impl Engine {
+    /// An engine without connections. The last of `dialects` gets every request that is nobody's.
+    pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
+        let hub = Hub::new(config.hub.clone(), random.seed());
+        Self {
+            config,
+            inbound: Column::new(),
+            wheel: Wheel::new(),
+            world: World {
+                hub,
+                dialects,
+                random,
+                writer: FrameWriter::new(),
+                hang_ups: Vec::new(),
+                metrics: Metrics::default(),
+            },
+            date: DateCache::default(),
+            farewells: Vec::new(),
+            draining: false,
+            sockets_open: 0,
+            heartbeat: None,
+        }
+    }
+
+    /// The hub, to look at.
+    pub fn hub(&self) -> &Hub {
+        &self.world.hub
+    }
+
+    /// Connections there are.
+    pub fn connections(&self) -> usize {
+        self.inbound.len()
+    }
+
+    /// What has been counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.world.metrics
+    }
+
+    /// From now on these bounds and these dialects, which must be the same ones in the same order
+    /// with other settings. Connections stay.
+    pub fn reload(&mut self, config: EngineConfig, dialects: Vec<Box<dyn Dialect>>) {
+        self.config = config;
+        self.world.hub.reconfigure(self.config.hub.clone());
+        self.world.dialects = dialects;
+    }
+
+    /// Whether it was told to say goodbye.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether nothing is left that a test would have to explain: no connection, and a hub that
+    /// has forgotten everything.
+    pub fn is_empty(&self) -> bool {
+        self.inbound.is_empty() && self.world.hub.is_empty()
+    }
+
+    /// Publishes a message of the host program. Returns how many connections it was handed to.
+    pub fn publish(&mut self, publication: &Publication, turn: &mut Turn<'_>) -> u64 {
+        let now = turn.now;
+        let delivered = self.world.hub_with(turn, |hub, io| {
+            let message = NewMessage {
+                id: io.id(),
+                at: Stamp::from_unix_micros(now.unix_micros),
+                user: (&*publication.user).into(),
+                channel: Some((&*publication.channel).into()),
+                only: Vec::new(),
+                except: Vec::new(),
+                no_history: false,
+                body: Some(&publication.message),
+            };
+            hub.publish(FIRST_APP, &message, now, io)
+        });
+        self.hang_up_all(turn);
+        delivered
+    }
+
+    /// How things stand.
+    pub fn stats(&self, turn: &Turn<'_>) -> Stats {
+        let (channels, subscribers, users) = self.world.hub.counts();
+        let totals = self.world.hub.totals();
+        Stats {
+            connections: self.inbound.len() as u64,
+            channels: channels as u64,
+            subscribers: subscribers as u64,
+            users: users as u64,
+            published: totals.published,
+            delivered: totals.delivered,
+            queued_bytes: turn.out.queued_bytes() as u64,
+        }
+    }
+
+    /// Says goodbye: WebSockets get a Close in their dialect's words, idle connections end,
+    /// requests that are under way are answered first. The listeners have closed before.
+    pub fn drain(&mut self, turn: &mut Turn<'_>) {
+        self.draining = true;
+        let conns: Vec<ConnId> = self.inbound.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            let Some(inbound) = self.inbound.get_mut(conn) else {
+                continue;
+            };
+            match &mut inbound.phase {
+                Phase::Http(http) if http.is_idle() => {
+                    inbound.phase = Phase::Done;
+                    turn.out.end(conn, Ending::Drain);
+                }
+                Phase::Open(open) => {
+                    let dialect = open.dialect();
+                    let words = self.world.dialects.get(dialect).map(|d| d.going_away());
+                    let (code, reason) = words.unwrap_or((1001, ""));
+                    self.close_socket(conn, code, reason, turn);
+                }
+                Phase::Http(_) | Phase::Closing(_) | Phase::Done => {}
+            }
+        }
+    }
+
+    /// Words and ends whatever the hub wants ended.
+    fn hang_up_all(&mut self, turn: &mut Turn<'_>) {
+        while !self.world.hang_ups.is_empty() {
+            for (conn, format, why) in std::mem::take(&mut self.world.hang_ups) {
+                let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
+                let Some(dialect) = self.world.dialects.get(dialect) else {
+                    continue;
+                };
+                let (code, reason) = dialect.hang_up(why);
+                self.close_socket(conn, code, reason, turn);
+            }
+        }
+    }
+
+    fn on_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        match &inbound.phase {
+            Phase::Http(_) => self.http_timer(conn, turn),
+            Phase::Open(_) => self.socket_timer(conn, turn),
+            Phase::Closing(_) => {
+                inbound.phase = Phase::Done;
+                turn.out.end(conn, Ending::Abort);
+            }
+            Phase::Done => {}
+        }
+    }
+
+    /// Arms the one timer of a connection.
+    fn arm(&mut self, conn: ConnId, at: Millis) {
+        if let Some(inbound) = self.inbound.get_mut(conn) {
+            self.wheel.arm(conn, &mut inbound.timer, at);
+        }
+    }
+
+    fn farewell(&mut self, dialect: usize, turn: &mut Turn<'_>) -> Option<Farewell> {
+        if self.farewells.is_empty() {
+            for dialect in &self.world.dialects {
+                let (code, reason) = dialect.slow_consumer();
+                let frame = self.world.writer.close(code, reason);
+                self.farewells.push(turn.out.register_farewell(frame));
+            }
+        }
+        self.farewells.get(dialect).copied()
+    }
+}
+
+impl Handler for Engine {
+    type Mail = Mail;
+
+    fn opened(&mut self, conn: ConnId, from: Origin, turn: &mut Turn<'_>) {
+        self.world.metrics.connections_opened += 1;
+        let phase = Phase::Http(Box::new(http::Http::new(from, turn.now.mono)));
+        self.inbound.insert(
+            conn,
+            Inbound {
+                timer: Timer::default(),
+                phase,
+            },
+        );
+        if self.draining {
+            turn.out.end(conn, Ending::Drain);
+        }
+        self.arm(conn, turn.now.mono + self.config.head_ms);
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        match &mut inbound.phase {
+            Phase::Http(_) => self.requests(conn, bytes, turn),
+            Phase::Open(_) => self.frames(conn, bytes, turn),
+            Phase::Closing(_) => self.last_frames(conn, bytes, turn),
+            Phase::Done => {}
+        }
+        self.hang_up_all(turn);
+    }
+
+    fn resumed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        if let Phase::Http(http) = &mut inbound.phase {
+            let mut kept = http.take_kept();
+            self.requests(conn, &mut kept, turn);
+            self.hang_up_all(turn);
+        }
+    }
+
+    fn ended(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        match &mut inbound.phase {
+            Phase::Http(_) => self.requests_ended(conn, turn),
+            Phase::Open(_) | Phase::Closing(_) => {
+                self.leave_socket(conn, None, turn);
+                turn.out.end(conn, Ending::Drain);
+            }
+            Phase::Done => turn.out.end(conn, Ending::Drain),
+        }
+        self.hang_up_all(turn);
+    }
+
+    fn closed(&mut self, conn: ConnId, why: CloseReason, turn: &mut Turn<'_>) {
+        self.leave_socket(conn, None, turn);
+        self.inbound.remove(conn);
+        self.world.metrics.count_closed(why);
+        self.hang_up_all(turn);
+    }
+
+    fn mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
+        match mail {
+            Mail::Publish(publication) => {
+                self.publish(&publication, turn);
+            }
+            Mail::Stats(answer) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.try_send(self.stats(turn));
+            }
+            Mail::Process(stats) => self.world.metrics.process = stats,
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        let mut surfaced = Vec::new();
+        self.wheel.surface(turn.now.mono, &mut surfaced);
+        for entry in surfaced {
+            let Some(inbound) = self.inbound.get_mut(entry.key) else {
+                continue;
+            };
+            if self.wheel.rings(entry, &mut inbound.timer, turn.now.mono) {
+                self.on_timer(entry.key, turn);
+            }
+        }
+        let now: Now = turn.now;
+        self.world.hub_with(turn, |hub, io| hub.tick(now, io));
+        self.hang_up_all(turn);
+    }
+
+    fn next_deadline(&self) -> Option<Millis> {
+        match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! fanwire's own pages: health, metrics, and what `dev` adds.
+
+use super::Engine;
+use crate::handler::{Origin, Turn};
+use crate::transport::http::{Method, Request, Response};
+use subtle::ConstantTimeEq;
+
+/// Who may read metrics, and later the admin page.
+///
+/// An empty password or token opens nothing.
+#[derive(Clone, Default)]
+pub struct AdminAccess {
+    /// Name for HTTP Basic (RFC 7617).
+    pub user: String,
+    /// Password for HTTP Basic.
+    pub password: String,
+    /// A bearer token (RFC 6750) for scrapers.
+    pub metrics_token: String,
+    /// Whether loopback needs no credentials; in `dev` only.
+    pub open_on_loopback: bool,
+}
+
+impl std::fmt::Debug for AdminAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AdminAccess({})", self.user)
+    }
+}
+
+/// What `dev` serves beside the protocols.
+#[derive(Debug, Clone)]
+pub struct DevPage {
+    /// The page at `/`.
+    pub html: &'static str,
+    /// A signature that the page and the printed curl line use. In `dev` signatures do not age.
+    pub signature: String,
+}
+
+impl AdminAccess {
+    fn admits(&self, from: Origin, request: &Request<'_>) -> bool {
+        let is_loopback = from.peer.is_some_and(|peer| peer.ip().is_loopback());
+        if self.open_on_loopback && is_loopback {
+            return true;
+        }
+        let Some(given) = request.headers.get("authorization") else {
+            return false;
+        };
+        let Some((scheme, given)) = given.split_once(' ') else {
+            return false;
+        };
+        let same = |one: &[u8], other: &[u8]| bool::from(one.ct_eq(other));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return !self.metrics_token.is_empty()
+                && same(given.trim().as_bytes(), self.metrics_token.as_bytes());
+        }
+        if !scheme.eq_ignore_ascii_case("basic") || self.password.is_empty() {
+            return false;
+        }
+        let expected = format!("{}:{}", self.user, self.password);
+        data_encoding::BASE64
+            .decode(given.trim().as_bytes())
+            .is_ok_and(|given| same(&given, expected.as_bytes()))
+    }
+}
+
+impl Engine {
+    /// The answer, if the request is for one of fanwire's own pages.
+    pub(super) fn own_page(
+        &self,
+        from: Origin,
+        request: &Request<'_>,
+        turn: &Turn<'_>,
+    ) -> Option<Response> {
+        let dev = self.config.dev.as_ref();
+        let response = match (request.path, dev) {
+            ("/health/live", _) => Response::json(200, r#"{"status":"live"}"#),
+            ("/health/ready", _) if self.draining => {
+                Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
+            }
+            ("/health/ready", _) => Response::json(200, r#"{"status":"ready"}"#),
+            ("/metrics", _) if !self.config.admin.admits(from, request) => {
+                Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
+                    .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")
+            }
+            ("/metrics", _) => {
+                let mut page = Response::text(200, self.metrics_text(turn));
+                page.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                page
+            }
+            ("/", Some(dev)) => {
+                let mut page = Response::text(200, dev.html);
+                page.content_type = "text/html; charset=UTF-8";
+                page.with("Cache-Control", "no-store")
+            }
+            ("/dev/state", Some(dev)) => self.dev_state(dev, turn),
+            ("/dev/panic", Some(_)) if request.method == Method::Get => {
+                panic!("asked for, to see that a panic costs one peer")
+            }
+            _ => return None,
+        };
+        let allowed = matches!(request.method, Method::Get | Method::Head);
+        Some(if allowed {
+            response
+        } else {
+            Response::json(
+                405,
+                r#"{"error":"method_not_allowed","message":"use GET or HEAD"}"#,
+            )
+            .with("Allow", "GET, HEAD")
+        })
+    }
+
+    /// What the playground shows on top, and the signature that it signs with.
+    fn dev_state(&self, dev: &DevPage, turn: &Turn<'_>) -> Response {
+        let stats = self.stats(turn);
+        let body = format!(
+            concat!(
+                r#"{{"signature":"{}","connections":{},"websockets":{},"channels":{},"#,
+                r#""subscribers":{},"users":{},"published":{},"delivered":{}}}"#
+            ),
+            dev.signature,
+            stats.connections,
+            self.sockets_open,
+            stats.channels,
+            stats.subscribers,
+            stats.users,
+            stats.published,
+            stats.delivered
+        );
+        Response::json(200, body).with("Cache-Control", "no-store")
+    }
+}

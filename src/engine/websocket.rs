@@ -1,0 +1,313 @@
+//! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
+
+use super::{Engine, Phase};
+use crate::frame::{Frame, Opcode};
+use crate::handler::{ConnId, Origin, Turn};
+use crate::hub::SubscriberId;
+use crate::outbox::Ending;
+use crate::time::Millis;
+use crate::transport::rate::Bucket;
+use crate::transport::websocket::{self, Decoder, Item};
+
+/// What is kept of an open socket: narrow, and nothing on the heap while it is quiet.
+#[derive(Debug)]
+pub(super) struct Open {
+    decoder: Decoder,
+    who: SubscriberId,
+    /// When a byte last came.
+    heard: Millis,
+    /// Only for those who talk.
+    rates: Option<Box<Rates>>,
+    dialect: u8,
+    /// A ping was sent since `heard`.
+    is_pinged: bool,
+}
+
+/// How fast a peer may talk.
+#[derive(Debug, Default)]
+struct Rates {
+    pings: Bucket,
+    messages: Bucket,
+    /// Ten times the rate: beyond it the connection ends.
+    abuse: Bucket,
+}
+
+impl Open {
+    pub(super) fn new(who: SubscriberId, dialect: usize, now: Millis) -> Self {
+        Self {
+            decoder: Decoder::new(),
+            who,
+            heard: now,
+            rates: None,
+            dialect: dialect as u8,
+            is_pinged: false,
+        }
+    }
+
+    pub(super) fn who(&self) -> SubscriberId {
+        self.who
+    }
+
+    pub(super) fn dialect(&self) -> usize {
+        usize::from(self.dialect)
+    }
+}
+
+/// Connections that speak no HTTP any more have no use for where they came from.
+const NOWHERE: Origin = Origin {
+    peer: None,
+    tls: false,
+};
+
+impl Engine {
+    /// The 101 is queued: the dialect makes the connection an outlet, heartbeats begin.
+    pub(super) fn begin_socket(
+        &mut self,
+        conn: ConnId,
+        who: SubscriberId,
+        dialect: usize,
+        from: Origin,
+        turn: &mut Turn<'_>,
+    ) {
+        self.sockets_open += 1;
+        if let Some(farewell) = self.farewell(dialect, turn) {
+            turn.out.set_farewell(conn, farewell);
+        }
+        self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+            dialect.upgraded(who, ctx)
+        });
+        let due = self.next_beat(conn, dialect, turn.now.mono, turn.now.mono);
+        self.arm(conn, due);
+    }
+
+    /// When an open socket next wants the time: its heartbeat, or silence that is too long.
+    fn next_beat(&self, conn: ConnId, dialect: usize, heard: Millis, now: Millis) -> Millis {
+        let silence = heard + self.config.ws_ping_after_ms;
+        let silence = if silence > now {
+            silence
+        } else {
+            heard + self.config.ws_ping_after_ms + self.config.ws_pong_ms
+        };
+        match self
+            .world
+            .dialects
+            .get(dialect)
+            .and_then(|dialect| dialect.heartbeat())
+        {
+            None => silence,
+            Some(heartbeat) => {
+                // Spread over the interval by place, so that many do not beat in one turn.
+                let offset = (conn.index() as u64 * 7919) % heartbeat.every_ms.max(1);
+                let since = (now.0 + heartbeat.every_ms - offset) % heartbeat.every_ms.max(1);
+                (now + (heartbeat.every_ms - since)).min(silence)
+            }
+        }
+    }
+
+    /// A heartbeat is due, or the peer has been silent for long.
+    pub(super) fn socket_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let now = turn.now.mono;
+        let config = (self.config.ws_ping_after_ms, self.config.ws_pong_ms);
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Open(open) = &mut inbound.phase else {
+            return;
+        };
+        let (heard, dialect) = (open.heard, open.dialect());
+        let silence_ms = now.since(heard);
+        if silence_ms >= config.0 + config.1 {
+            self.close_socket(conn, 1008, "no answer to a ping", turn);
+            self.leave_socket(conn, Some(Ending::Drain), turn);
+            return;
+        }
+        let ping = silence_ms >= config.0
+            && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
+        if ping {
+            let frame = self.world.writer.websocket(Opcode::Ping, &[]);
+            turn.out.push(conn, &frame);
+        }
+        let beats = self
+            .world
+            .dialects
+            .get(dialect)
+            .and_then(|dialect| dialect.heartbeat());
+        if let Some(heartbeat) = beats {
+            let frame = self.beat(heartbeat.text);
+            turn.out.push(conn, &frame);
+        }
+        let due = self.next_beat(conn, dialect, heard, now);
+        self.arm(conn, due);
+    }
+
+    /// The heartbeat's frame; the same one for everybody.
+    fn beat(&mut self, text: &'static str) -> Frame {
+        match &self.heartbeat {
+            Some((known, frame)) if *known == text => frame.clone(),
+            _ => {
+                let frame = self.world.writer.websocket(Opcode::Text, text.as_bytes());
+                self.heartbeat = Some((text, frame.clone()));
+                frame
+            }
+        }
+    }
+
+    /// Takes frames out of `bytes`.
+    pub(super) fn frames(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
+        let now = turn.now.mono;
+        let mut input = bytes;
+        loop {
+            let Some(inbound) = self.inbound.get_mut(conn) else {
+                return;
+            };
+            let Phase::Open(open) = &mut inbound.phase else {
+                return;
+            };
+            open.heard = now;
+            open.is_pinged = false;
+            let (who, dialect) = (open.who, open.dialect());
+            match open.decoder.next(&mut input, &self.config.websocket) {
+                Ok(None) => return,
+                Ok(Some(Item::Pong(_))) => {}
+                Ok(Some(Item::Ping(payload))) => {
+                    let rates = open.rates.get_or_insert_default();
+                    let per_s = self.config.pings_per_s;
+                    if !rates.pings.take(now, per_s, per_s) {
+                        self.refuse_socket(conn, 1008, "too many pings", turn);
+                        return;
+                    }
+                    let frame = websocket::pong(&mut self.world.writer, payload);
+                    turn.out.push(conn, &frame);
+                }
+                Ok(Some(Item::Close(close))) => {
+                    let code = close.map_or(1005, |(code, _)| code);
+                    let frame = websocket::close_answer(&mut self.world.writer, close);
+                    turn.out.push(conn, &frame);
+                    self.world.metrics.count_close_code(code);
+                    self.leave_socket(conn, Some(Ending::Drain), turn);
+                    return;
+                }
+                Ok(Some(item @ (Item::Text(_) | Item::Binary(_)))) => {
+                    self.world.metrics.messages_received += 1;
+                    let per_s = self.config.messages_per_s;
+                    let rates = open.rates.get_or_insert_default();
+                    if !rates
+                        .abuse
+                        .take(now, per_s.saturating_mul(10), per_s.saturating_mul(20))
+                    {
+                        self.refuse_socket(conn, 1008, "too many messages", turn);
+                        return;
+                    }
+                    if !rates.messages.take(now, per_s, per_s.saturating_mul(2)) {
+                        self.world.metrics.messages_over_rate += 1;
+                        continue;
+                    }
+                    self.world
+                        .with(dialect, conn, NOWHERE, turn, |dialect, ctx| match item {
+                            Item::Text(text) => dialect.text(text, who, ctx),
+                            Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
+                            Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
+                        });
+                }
+                Err(fault) => {
+                    self.refuse_socket(conn, fault.close_code(), fault.reason(), turn);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// We have sent a Close: of what still comes only the answer to it matters.
+    pub(super) fn last_frames(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let Phase::Closing(decoder) = &mut inbound.phase else {
+            return;
+        };
+        let mut input = bytes;
+        let is_over = loop {
+            match decoder.next(&mut input, &self.config.websocket) {
+                Ok(None) => break false,
+                Ok(Some(Item::Close(_))) | Err(_) => break true,
+                Ok(Some(Item::Text(_) | Item::Binary(_) | Item::Ping(_) | Item::Pong(_))) => {}
+            }
+        };
+        if is_over {
+            inbound.phase = Phase::Done;
+            turn.out.end(conn, Ending::Drain);
+        }
+    }
+
+    /// The peer broke the rules: it is told so, and nothing more of it is looked at.
+    fn refuse_socket(&mut self, conn: ConnId, code: u16, why: &'static str, turn: &mut Turn<'_>) {
+        let close = self.world.writer.close(code, why);
+        turn.out.push(conn, &close);
+        self.world.metrics.count_close_code(code);
+        self.leave_socket(conn, Some(Ending::Linger), turn);
+    }
+
+    /// Sends a Close of ours and waits a while for theirs.
+    pub(super) fn close_socket(
+        &mut self,
+        conn: ConnId,
+        code: u16,
+        reason: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        if !matches!(inbound.phase, Phase::Open(_)) {
+            return;
+        }
+        let close = self.world.writer.close(code, reason);
+        turn.out.push(conn, &close);
+        self.world.metrics.count_close_code(code);
+        self.begin_closing(conn, turn);
+    }
+
+    /// A Close of ours is queued.
+    pub(super) fn begin_closing(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let (decoder, open) = match std::mem::replace(&mut inbound.phase, Phase::Done) {
+            Phase::Open(open) => (open.decoder, Some((open.who, usize::from(open.dialect)))),
+            Phase::Http(_) | Phase::Closing(_) | Phase::Done => (Decoder::new(), None),
+        };
+        inbound.phase = Phase::Closing(decoder);
+        let due = turn.now.mono + self.config.ws_close_ms;
+        self.arm(conn, due);
+        if let Some((who, dialect)) = open {
+            self.say_gone(conn, who, dialect, turn);
+        }
+    }
+
+    /// The socket is no outlet any more; `ending` says how the connection goes on to end.
+    pub(super) fn leave_socket(
+        &mut self,
+        conn: ConnId,
+        ending: Option<Ending>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(inbound) = self.inbound.get_mut(conn) else {
+            return;
+        };
+        let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
+        if let Phase::Open(open) = phase {
+            self.say_gone(conn, open.who, usize::from(open.dialect), turn);
+        }
+        if let Some(ending) = ending {
+            turn.out.end(conn, ending);
+        }
+    }
+
+    fn say_gone(&mut self, conn: ConnId, who: SubscriberId, dialect: usize, turn: &mut Turn<'_>) {
+        self.sockets_open -= 1;
+        self.world
+            .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                dialect.gone(who, ctx)
+            });
+    }
+}

@@ -1,0 +1,210 @@
+//! Channels: named sets of subscribers within an app, with settings, members and history.
+
+use super::event::{KeptMessage, Presence};
+use super::recent::Recent;
+use super::{AppId, Format, Id, MembershipId, SubscriberId, UserId};
+use crate::handler::ConnId;
+use crate::limits::HISTORY_MESSAGES_DEFAULT;
+use crate::time::Timer;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Tag of [`ChannelId`](super::ChannelId).
+#[derive(Debug)]
+pub enum ChannelTag {}
+
+/// Tag of [`MembershipId`](super::MembershipId).
+#[derive(Debug)]
+pub enum MembershipTag {}
+
+/// What a channel does beside delivering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Tell the others when a member joins or parts.
+    pub notify_presence: bool,
+    /// Tell them all members each time.
+    pub presence_with_members: bool,
+    /// Tell them when a member's public state changes.
+    pub notify_state: bool,
+    /// Keep messages for whoever asks for the channel's history.
+    pub store_history: bool,
+    /// How many messages the history keeps.
+    pub history_messages: u64,
+    /// Keep the last events for catch-up.
+    pub store_recent: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            notify_presence: false,
+            presence_with_members: false,
+            notify_state: false,
+            store_history: false,
+            history_messages: HISTORY_MESSAGES_DEFAULT,
+            store_recent: true,
+        }
+    }
+}
+
+/// One subscriber of a channel as the fan-out sees it: narrow, and with the outlet in it, so that
+/// a delivery looks up nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listener {
+    /// [`ConnId::NONE`] while the subscriber is away.
+    pub(crate) outlet: ConnId,
+    pub(crate) subscriber: SubscriberId,
+}
+
+/// The subscribers of one format. All of them get the same frame.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    pub(crate) format: Format,
+    pub(crate) listeners: Vec<Listener>,
+    /// How many of them have an outlet. Where there is none, nothing is encoded.
+    pub(crate) attached: usize,
+}
+
+/// A user's presence in one channel, through one subscriber or several.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) channel: super::ChannelId,
+    pub(crate) user: UserId,
+    pub(crate) subscribers: u32,
+    /// Where it stands in the channel's list of members.
+    pub(crate) place: u32,
+    /// Order of joining.
+    pub(crate) joined: u64,
+}
+
+/// An event a channel keeps for catch-up.
+#[derive(Debug)]
+pub(crate) enum KeptEvent {
+    Message(Rc<KeptMessage>),
+    Presence(Rc<Presence>),
+}
+
+impl KeptEvent {
+    /// Whether `user` may hear it: not what excludes it, and not its own coming and going.
+    pub(crate) fn is_for(&self, user: &str) -> bool {
+        match self {
+            Self::Message(message) => message.is_for(user),
+            Self::Presence(presence) => &*presence.user != user,
+        }
+    }
+}
+
+/// A named set of subscribers.
+#[derive(Debug)]
+pub struct Channel {
+    pub(crate) app: AppId,
+    pub(crate) id: Id,
+    pub(crate) name: Rc<str>,
+    pub(crate) settings: Settings,
+    /// One list per format that is there; nearly always one.
+    pub(crate) audiences: Vec<Audience>,
+    pub(crate) members: Vec<MembershipId>,
+    pub(crate) history: VecDeque<Rc<KeptMessage>>,
+    pub(crate) history_bytes: usize,
+    pub(crate) recent: Recent<KeptEvent>,
+    pub(crate) last_active_micros: u64,
+    pub(crate) timer: Timer,
+}
+
+impl Channel {
+    pub(crate) fn new(app: AppId, id: Id, name: &str, settings: Settings, micros: u64) -> Self {
+        Self {
+            app,
+            id,
+            name: Rc::from(name),
+            settings,
+            audiences: Vec::new(),
+            members: Vec::new(),
+            history: VecDeque::new(),
+            history_bytes: 0,
+            recent: Recent::default(),
+            last_active_micros: micros,
+            timer: Timer::default(),
+        }
+    }
+
+    /// The channel's own id, random at creation.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The channel's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The app it belongs to.
+    pub fn app(&self) -> AppId {
+        self.app
+    }
+
+    /// What it does beside delivering.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The messages it remembers, oldest first.
+    pub fn history(&self) -> impl Iterator<Item = &KeptMessage> {
+        self.history.iter().map(|message| &**message)
+    }
+
+    /// When something last happened in it: microseconds since 1970-01-01 UTC.
+    pub fn last_active_micros(&self) -> u64 {
+        self.last_active_micros
+    }
+
+    /// How many subscribers it has, attached or away.
+    pub fn subscriber_count(&self) -> usize {
+        self.audiences
+            .iter()
+            .map(|audience| audience.listeners.len())
+            .sum()
+    }
+
+    /// How many users are members.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Bytes kept for history and catch-up, roughly.
+    pub fn kept_bytes(&self) -> usize {
+        self.history_bytes + self.recent.bytes()
+    }
+
+    /// The list of `format`, made if it is not there.
+    pub(crate) fn audience(&mut self, format: Format) -> &mut Audience {
+        let place = match self
+            .audiences
+            .iter()
+            .position(|audience| audience.format == format)
+        {
+            Some(place) => place,
+            None => {
+                let audience = Audience {
+                    format,
+                    listeners: Vec::new(),
+                    attached: 0,
+                };
+                self.audiences.push(audience);
+                self.audiences.len() - 1
+            }
+        };
+        &mut self.audiences[place] // just found or pushed
+    }
+
+    pub(crate) fn keep_in_history(&mut self, message: Rc<KeptMessage>, count: usize, bytes: usize) {
+        self.history_bytes += message.bytes();
+        self.history.push_back(message);
+        while self.history.len() > count || (self.history_bytes > bytes && self.history.len() > 1) {
+            let Some(gone) = self.history.pop_front() else {
+                break;
+            };
+            self.history_bytes -= gone.bytes();
+        }
+    }
+}

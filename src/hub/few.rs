@@ -1,0 +1,98 @@
+//! A list that is nearly always empty or has one entry, and then needs no heap.
+
+/// None, one, or many of something. Order is kept by `push`, not by `swap_remove`.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Few<T> {
+    #[default]
+    None,
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Few<T> {
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn push(&mut self, value: T) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(value),
+            Self::One(first) => Self::Many(vec![first, value]),
+            Self::Many(mut many) => {
+                many.push(value);
+                Self::Many(many)
+            }
+        };
+    }
+
+    /// Takes the entry at `place` out; the last one moves there. None if there is no such place.
+    pub(crate) fn swap_remove(&mut self, place: usize) -> Option<T> {
+        if place >= self.len() {
+            return None;
+        }
+        match std::mem::take(self) {
+            Self::None => None,
+            Self::One(one) => Some(one),
+            Self::Many(mut many) => {
+                let gone = many.swap_remove(place);
+                *self = match (many.len(), many.pop()) {
+                    (_, None) => Self::None,
+                    (1, Some(last)) => Self::One(last),
+                    (_, Some(last)) => {
+                        many.push(last);
+                        if many.capacity() > 16 && many.len() * 4 < many.capacity() {
+                            many.shrink_to(many.len() * 2);
+                        }
+                        Self::Many(many)
+                    }
+                };
+                Some(gone)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_a_vector_holds() {
+        let mut few = Few::None;
+        let mut naive = Vec::new();
+        for step in 0..200_usize {
+            if step % 7 < 4 || naive.is_empty() {
+                few.push(step);
+                naive.push(step);
+            } else {
+                let place = step * 31 % naive.len();
+                assert_eq!(few.swap_remove(place), Some(naive.swap_remove(place)));
+            }
+            assert_eq!(few.as_slice(), naive);
+        }
+        while let Some(last) = naive.pop() {
+            assert_eq!(few.swap_remove(naive.len()), Some(last));
+        }
+        assert!(few.is_empty() && few.swap_remove(0).is_none() && matches!(few, Few::None));
+    }
+}

@@ -1,0 +1,258 @@
+//! What is forgotten, and when.
+//!
+//! Nothing outlives its use: a channel that nobody is in and nothing remembers goes at once, and
+//! so does a user without subscribers and without state. What is remembered is remembered for a
+//! stated time.
+
+use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
+use crate::time::{Millis, Now};
+
+impl Hub {
+    /// When this hub next wants to be told the time, if ever. The answer can change after any call
+    /// that takes `&mut self`.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.wheel.next_deadline()
+    }
+
+    /// Time has come to `now`: lets go of whoever and whatever is due.
+    pub fn tick(&mut self, now: Now, fx: &mut impl Effects) {
+        let mut surfaced = Vec::new();
+        self.wheel.surface(now.mono, &mut surfaced);
+        for entry in surfaced {
+            match entry.key {
+                Alarm::Subscriber(id) => {
+                    let Some(subscriber) = self.subscribers.get_mut(id) else {
+                        continue;
+                    };
+                    if self.wheel.rings(entry, &mut subscriber.timer, now.mono) {
+                        self.depart(id, now, fx);
+                    }
+                }
+                Alarm::User(id) => {
+                    let Some(user) = self.users.get_mut(id) else {
+                        continue;
+                    };
+                    if self.wheel.rings(entry, &mut user.timer, now.mono) {
+                        self.forget_user(id);
+                    }
+                }
+                Alarm::Channel(id) => {
+                    let Some(channel) = self.channels.get_mut(id) else {
+                        continue;
+                    };
+                    if self.wheel.rings(entry, &mut channel.timer, now.mono) {
+                        self.forget_channel(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A channel may have become unused: forgets it now, or sets the time for it.
+    pub(super) fn settle_channel(&mut self, id: ChannelId, now: Now) {
+        let Some(channel) = self.channels.get_mut(id) else {
+            return;
+        };
+        if channel.subscriber_count() > 0 {
+            return;
+        }
+        let wait_ms = if !channel.history.is_empty() {
+            None
+        } else if channel.settings != Settings::default() {
+            Some(self.config.channel_configured_forget_ms)
+        } else if channel.recent.is_empty() {
+            Some(0)
+        } else {
+            Some(self.config.channel_forget_ms)
+        };
+        match wait_ms {
+            // A history is remembered as long as the process lives; its size is bounded.
+            None => channel.timer.disarm(),
+            Some(0) => self.forget_channel(id),
+            Some(ms) => self
+                .wheel
+                .arm(Alarm::Channel(id), &mut channel.timer, now.mono + ms),
+        }
+    }
+
+    /// A channel that was made but that nobody joined after all is settled like one that was left.
+    pub fn release_channel(&mut self, id: ChannelId, now: Now) {
+        self.settle_channel(id, now);
+    }
+
+    fn forget_channel(&mut self, id: ChannelId) {
+        if self
+            .channels
+            .get(id)
+            .is_none_or(|channel| channel.subscriber_count() > 0)
+        {
+            return;
+        }
+        let Some(channel) = self.channels.remove(id) else {
+            return;
+        };
+        let (channels, hash) = (&self.channels, self.hash);
+        forget(
+            &mut self.channel_names,
+            hash.hash_one((channel.app.0, &*channel.name)),
+            |&known| known == id,
+            |&id| {
+                channels
+                    .get(id)
+                    .map_or(0, |c| hash.hash_one((c.app.0, &*c.name)))
+            },
+        );
+    }
+
+    /// A user may have lost its last subscriber: forgets it now, or sets the time for it.
+    pub fn settle_user(&mut self, id: UserId, now: Now) {
+        let Some(user) = self.users.get_mut(id) else {
+            return;
+        };
+        if !user.subscribers.is_empty() {
+            return;
+        }
+        user.private = None;
+        if !user.has_state() {
+            self.forget_user(id);
+            return;
+        }
+        if user.away.is_none() {
+            self.sequence += 1;
+            user.away = Some(self.sequence);
+            self.away_users.insert((self.sequence, id));
+        }
+        self.wheel.arm(
+            Alarm::User(id),
+            &mut user.timer,
+            now.mono + self.config.user_forget_ms,
+        );
+        if self.away_users.len() > self.config.users_remembered
+            && let Some(&(_, oldest)) = self.away_users.first()
+        {
+            self.forget_user(oldest);
+        }
+    }
+
+    /// A remembered user is back.
+    pub(super) fn return_user(&mut self, id: UserId) {
+        let Some(user) = self.users.get_mut(id) else {
+            return;
+        };
+        user.timer.disarm();
+        if let Some(since) = user.away.take() {
+            self.away_users.remove(&(since, id));
+        }
+    }
+
+    fn forget_user(&mut self, id: UserId) {
+        if self
+            .users
+            .get(id)
+            .is_none_or(|user| !user.subscribers.is_empty())
+        {
+            return;
+        }
+        let Some(user) = self.users.remove(id) else {
+            return;
+        };
+        if let Some(since) = user.away {
+            self.away_users.remove(&(since, id));
+        }
+        let (users, hash) = (&self.users, self.hash);
+        forget(
+            &mut self.user_names,
+            hash.hash_one((user.app.0, &*user.name)),
+            |&known| known == id,
+            |&id| {
+                users
+                    .get(id)
+                    .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
+            },
+        );
+    }
+
+    /// Checks that both sides of every relation agree. For tests: it visits everything.
+    ///
+    /// # Panics
+    /// When they do not, which is a bug of the hub.
+    pub fn check(&self) {
+        let mut subscriptions = 0;
+        for (id, channel) in self.channels.iter() {
+            assert_eq!(self.find_channel(channel.app, &channel.name), Some(id));
+            for audience in &channel.audiences {
+                let attached = audience
+                    .listeners
+                    .iter()
+                    .filter(|l| !l.outlet.is_none())
+                    .count();
+                assert_eq!(
+                    attached, audience.attached,
+                    "{:?}: attached are counted",
+                    channel.name
+                );
+                for (place, listener) in audience.listeners.iter().enumerate() {
+                    subscriptions += 1;
+                    let subscriber = self.subscribers.get(listener.subscriber);
+                    let subscriber = subscriber.expect("a listed subscriber lives");
+                    assert_eq!(
+                        subscriber.outlet, listener.outlet,
+                        "the outlet is written through"
+                    );
+                    assert_eq!(subscriber.format, audience.format);
+                    let at = subscriber.find(id).expect("a listed subscriber listens");
+                    let subscription = subscriber.subscriptions.as_slice()[at];
+                    assert_eq!(subscription.place as usize, place, "it knows its place");
+                }
+            }
+            for (place, &member) in channel.members.iter().enumerate() {
+                let membership = self
+                    .memberships
+                    .get(member)
+                    .expect("a listed membership lives");
+                assert_eq!((membership.place as usize, membership.channel), (place, id));
+                assert!(membership.subscribers > 0, "a membership has subscribers");
+                assert_eq!(self.find_membership(id, membership.user), Some(member));
+            }
+            assert!(
+                channel.subscriber_count() > 0
+                    || !channel.history.is_empty()
+                    || channel.timer.due() != Millis::NEVER,
+                "{:?}: a channel that nobody uses has a time to go",
+                channel.name
+            );
+        }
+        for (id, subscriber) in self.subscribers.iter() {
+            assert_eq!(
+                self.find_subscriber(subscriber.app, subscriber.id),
+                Some(id)
+            );
+            let user = self
+                .users
+                .get(subscriber.user)
+                .expect("a subscriber's user is known");
+            let place = subscriber.place_in_user as usize;
+            assert_eq!(user.subscribers.as_slice().get(place), Some(&id));
+            assert!(
+                !subscriber.outlet.is_none() || subscriber.timer.due() != Millis::NEVER,
+                "an away subscriber has a time to go"
+            );
+            subscriptions -= subscriber.subscriptions.len();
+        }
+        assert_eq!(
+            subscriptions, 0,
+            "every listener is a subscription and the other way round"
+        );
+        for (id, user) in self.users.iter() {
+            assert_eq!(self.find_user(user.app, &user.name), Some(id));
+            assert!(
+                !user.subscribers.is_empty() || user.away.is_some(),
+                "an unused user is gone"
+            );
+        }
+        assert_eq!(self.subscriber_ids.len(), self.subscribers.len());
+        assert_eq!(self.channel_names.len(), self.channels.len());
+        assert_eq!(self.user_names.len(), self.users.len());
+        assert_eq!(self.membership_pairs.len(), self.memberships.len());
+    }
+}

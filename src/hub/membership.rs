@@ -1,0 +1,439 @@
+//! Connecting, subscribing, leaving, and the presence that follows from them.
+//!
+//! Every step is O(1) in the size of the channel: a subscription knows its place in the channel's
+//! list, removal moves the last one in and corrects *its* place, and a user's membership is found
+//! by the pair of channel and user.
+
+use super::channel::{KeptEvent, Listener, Membership};
+use super::few::Few;
+use super::subscriber::Subscription;
+use super::{
+    Alarm, AppId, ChannelId, Effects, Event, Format, HangUp, Hub, Id, MemberSnapshot, MembershipId,
+    Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
+};
+use crate::handler::ConnId;
+use crate::time::{Millis, Now, Timer};
+use std::rc::Rc;
+
+impl Hub {
+    /// A subscriber is born, away for now: it goes again at `expires` unless it gets an outlet.
+    ///
+    /// `id` must not be in use in the user's app; none is returned if it is, or if the user has
+    /// gone.
+    pub fn connect(
+        &mut self,
+        user: UserId,
+        id: Id,
+        format: Format,
+        expires: Millis,
+    ) -> Option<SubscriberId> {
+        let app = self.users.get(user)?.app;
+        if self.find_subscriber(app, id).is_some() {
+            return None;
+        }
+        let place_in_user = u32::try_from(self.users.get(user)?.subscribers.len()).ok()?;
+        let key = self.subscribers.insert(Subscriber {
+            id,
+            user,
+            place_in_user,
+            outlet: ConnId::NONE,
+            seen: self.sequence,
+            timer: Timer::default(),
+            subscriptions: Few::None,
+            app,
+            format,
+        });
+        let (subscribers, hash) = (&self.subscribers, self.hash);
+        let rehash = |&k: &SubscriberId| {
+            subscribers
+                .get(k)
+                .map_or(0, |s| hash.hash_one((s.app.0, s.id.0)))
+        };
+        self.subscriber_ids
+            .insert_unique(hash.hash_one((app.0, id.0)), key, rehash);
+        self.return_user(user);
+        if let Some(user) = self.users.get_mut(user) {
+            user.subscribers.push(key);
+        }
+        self.expire_at(key, expires);
+        Some(key)
+    }
+
+    /// Lets an away subscriber go at `at`.
+    pub fn expire_at(&mut self, who: SubscriberId, at: Millis) {
+        let Some(subscriber) = self.subscribers.get_mut(who) else {
+            return;
+        };
+        self.wheel
+            .arm(Alarm::Subscriber(who), &mut subscriber.timer, at);
+    }
+
+    /// Makes `outlet` the connection that `who` is reachable through. A former one is hung up.
+    /// False: the subscriber has gone.
+    pub fn attach(&mut self, who: SubscriberId, outlet: ConnId, fx: &mut impl Effects) -> bool {
+        let Some(subscriber) = self.subscribers.get_mut(who) else {
+            return false;
+        };
+        subscriber.timer.disarm();
+        let (former, format) = (subscriber.outlet, subscriber.format);
+        self.point(who, outlet);
+        if !former.is_none() && former != outlet {
+            fx.hang_up(former, format, HangUp::Replaced);
+        }
+        true
+    }
+
+    /// The connection `outlet` has gone. If it is still the outlet of `who`, the subscriber is
+    /// away from now on and goes at `expires`. False: it was not.
+    pub fn detach(&mut self, who: SubscriberId, outlet: ConnId, expires: Millis) -> bool {
+        let sequence = self.sequence;
+        let Some(subscriber) = self.subscribers.get_mut(who) else {
+            return false;
+        };
+        if subscriber.outlet != outlet || outlet.is_none() {
+            return false;
+        }
+        // All that was told so far has been queued for it; what is told from now on has not.
+        subscriber.seen = sequence;
+        self.point(who, ConnId::NONE);
+        self.expire_at(who, expires);
+        true
+    }
+
+    /// Writes the outlet of `who` wherever the fan-out reads it.
+    fn point(&mut self, who: SubscriberId, outlet: ConnId) {
+        let Self {
+            subscribers,
+            channels,
+            ..
+        } = self;
+        let Some(subscriber) = subscribers.get_mut(who) else {
+            return;
+        };
+        subscriber.outlet = outlet;
+        for subscription in subscriber.subscriptions.as_slice() {
+            let Some(channel) = channels.get_mut(subscription.channel) else {
+                continue;
+            };
+            let audience = channel.audience(subscriber.format);
+            let Some(listener) = audience.listeners.get_mut(subscription.place as usize) else {
+                continue;
+            };
+            audience.attached -= usize::from(!listener.outlet.is_none());
+            audience.attached += usize::from(!outlet.is_none());
+            listener.outlet = outlet;
+        }
+    }
+
+    /// `who` joins a channel. True: it was not there before.
+    ///
+    /// If it is the first subscriber of its user there, the others are told (where the channel
+    /// does that) before it is added.
+    ///
+    /// # Errors
+    /// Either has gone, or `who` is in as many channels as it may be.
+    pub fn subscribe(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Result<bool, Refusal> {
+        let subscriber = self
+            .subscribers
+            .get(who)
+            .ok_or(Refusal::UnknownSubscriber)?;
+        if !self.channels.contains(channel) {
+            return Err(Refusal::UnknownChannel);
+        }
+        if subscriber.find(channel).is_some() {
+            return Ok(false);
+        }
+        let limit = self.config.channels_per_subscriber;
+        if subscriber.subscriptions.len() >= limit {
+            return Err(Refusal::TooManyChannels { limit });
+        }
+        let (user, format, outlet) = (subscriber.user, subscriber.format, subscriber.outlet);
+        let membership = self
+            .join(channel, user, now, fx)
+            .ok_or(Refusal::UnknownChannel)?;
+        let channel_key = channel;
+        let Some(channel) = self.channels.get_mut(channel) else {
+            return Err(Refusal::UnknownChannel);
+        };
+        channel.timer.disarm();
+        channel.last_active_micros = now.unix_micros;
+        let audience = channel.audience(format);
+        let place = audience.listeners.len() as u32;
+        audience.listeners.push(Listener {
+            outlet,
+            subscriber: who,
+        });
+        audience.attached += usize::from(!outlet.is_none());
+        if let Some(subscriber) = self.subscribers.get_mut(who) {
+            let subscription = Subscription {
+                channel: channel_key,
+                membership,
+                place,
+            };
+            subscriber.subscriptions.push(subscription);
+        }
+        self.totals.subscriptions += 1;
+        Ok(true)
+    }
+
+    /// One more subscriber of `user` in `channel`; the first makes it a member.
+    fn join(
+        &mut self,
+        channel: ChannelId,
+        user: UserId,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Option<MembershipId> {
+        if let Some(id) = self.find_membership(channel, user) {
+            self.memberships.get_mut(id)?.subscribers += 1;
+            return Some(id);
+        }
+        self.sequence += 1;
+        let place = self.channels.get(channel)?.members.len() as u32;
+        let joined = self.sequence;
+        let id = self.memberships.insert(Membership {
+            channel,
+            user,
+            subscribers: 1,
+            place,
+            joined,
+        });
+        let (memberships, hash) = (&self.memberships, self.hash);
+        let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
+        let rehash = |&id: &MembershipId| memberships.get(id).map_or(0, pair);
+        let hash = hash.hash_one((channel.to_bits(), user.to_bits()));
+        self.membership_pairs.insert_unique(hash, id, rehash);
+        self.channels.get_mut(channel)?.members.push(id);
+        self.tell_presence(channel, user, true, now, fx);
+        Some(id)
+    }
+
+    /// `who` leaves a channel. True: it was there.
+    ///
+    /// If it was the last subscriber of its user there, the others are told (where the channel
+    /// does that).
+    pub fn unsubscribe(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> bool {
+        let Some(subscriber) = self.subscribers.get_mut(who) else {
+            return false;
+        };
+        let Some(place) = subscriber.find(channel) else {
+            return false;
+        };
+        let Some(subscription) = subscriber.subscriptions.swap_remove(place) else {
+            return false;
+        };
+        let format = subscriber.format;
+        self.remove_listener(subscription, format);
+        self.leave(subscription.membership, now, fx);
+        self.totals.subscriptions -= 1;
+        self.settle_channel(channel, now);
+        true
+    }
+
+    /// Takes a listener out of its list: the last one moves to its place and is told so.
+    fn remove_listener(&mut self, gone: Subscription, format: Format) {
+        let Some(channel) = self.channels.get_mut(gone.channel) else {
+            return;
+        };
+        let audience = channel.audience(format);
+        let place = gone.place as usize;
+        if place >= audience.listeners.len() {
+            return;
+        }
+        let listener = audience.listeners.swap_remove(place);
+        audience.attached -= usize::from(!listener.outlet.is_none());
+        let moved = audience
+            .listeners
+            .get(place)
+            .map(|listener| listener.subscriber);
+        let list = &mut audience.listeners;
+        if list.capacity() > 64 && list.len() * 4 < list.capacity() {
+            list.shrink_to(list.len() * 2);
+        }
+        if let Some(moved) = moved.and_then(|moved| self.subscribers.get_mut(moved))
+            && let Some(at) = moved.find(gone.channel)
+            && let Some(subscription) = moved.subscriptions.as_mut_slice().get_mut(at)
+        {
+            subscription.place = gone.place;
+        }
+    }
+
+    /// One subscriber fewer; the last ends the membership.
+    fn leave(&mut self, id: MembershipId, now: Now, fx: &mut impl Effects) {
+        let Some(membership) = self.memberships.get_mut(id) else {
+            return;
+        };
+        membership.subscribers -= 1;
+        if membership.subscribers > 0 {
+            return;
+        }
+        let (channel_key, user) = (membership.channel, membership.user);
+        let place = membership.place as usize;
+        let hash = self.hash;
+        let memberships = &self.memberships;
+        let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
+        forget(
+            &mut self.membership_pairs,
+            hash.hash_one((channel_key.to_bits(), user.to_bits())),
+            |&known| known == id,
+            |&id| memberships.get(id).map_or(0, pair),
+        );
+        self.memberships.remove(id);
+        if let Some(channel) = self.channels.get_mut(channel_key) {
+            if place < channel.members.len() {
+                channel.members.swap_remove(place);
+            }
+            if channel.members.capacity() > 64
+                && channel.members.len() * 4 < channel.members.capacity()
+            {
+                channel.members.shrink_to(channel.members.len() * 2);
+            }
+            if let Some(moved) = channel
+                .members
+                .get(place)
+                .and_then(|&m| self.memberships.get_mut(m))
+            {
+                moved.place = place as u32;
+            }
+        }
+        self.tell_presence(channel_key, user, false, now, fx);
+    }
+
+    /// Tells a channel's others that `user` came or went, if the channel does that.
+    fn tell_presence(
+        &mut self,
+        channel_key: ChannelId,
+        user_key: UserId,
+        joined: bool,
+        now: Now,
+        fx: &mut impl Effects,
+    ) {
+        let Some(channel) = self.channels.get(channel_key) else {
+            return;
+        };
+        if !channel.settings.notify_presence {
+            return;
+        }
+        let Some(user) = self.users.get(user_key) else {
+            return;
+        };
+        let members = channel.settings.presence_with_members.then(|| {
+            let snapshot = |&id: &UserId| {
+                let user = self.users.get(id)?;
+                Some(MemberSnapshot {
+                    user: user.name.clone(),
+                    state: user.public_snapshot(),
+                })
+            };
+            self.members(channel_key)
+                .iter()
+                .filter_map(snapshot)
+                .collect()
+        });
+        let presence = Rc::new(Presence {
+            id: fx.id(),
+            at: Stamp::from_unix_micros(now.unix_micros),
+            joined,
+            channel: channel.name.clone(),
+            user: user.name.clone(),
+            state: if joined {
+                user.public_snapshot()
+            } else {
+                Vec::new()
+            },
+            members,
+        });
+        self.sequence += 1;
+        let bytes = presence.bytes();
+        // The one it is about has no subscriber in the channel yet, or none any more, so the
+        // whole audience is the right one.
+        self.tell_all(channel_key, &Event::Presence(&presence), &[], fx);
+        self.keep_recent(channel_key, KeptEvent::Presence(presence), bytes);
+        if let Some(channel) = self.channels.get_mut(channel_key) {
+            channel.last_active_micros = now.unix_micros;
+        }
+    }
+
+    /// A subscriber is no more: it leaves all its channels, and its connection is hung up.
+    /// False: it had gone already.
+    pub fn depart(&mut self, who: SubscriberId, now: Now, fx: &mut impl Effects) -> bool {
+        let Some(subscriber) = self.subscribers.get(who) else {
+            return false;
+        };
+        let (outlet, format) = (subscriber.outlet, subscriber.format);
+        while let Some(last) = self
+            .subscribers
+            .get(who)
+            .and_then(|s| s.subscriptions.as_slice().last().copied())
+        {
+            self.unsubscribe(who, last.channel, now, fx);
+        }
+        let hash = self.hash;
+        if let Some(subscriber) = self.subscribers.remove(who) {
+            let subscribers = &self.subscribers;
+            forget(
+                &mut self.subscriber_ids,
+                hash.hash_one((subscriber.app.0, subscriber.id.0)),
+                |&known| known == who,
+                |&k| {
+                    subscribers
+                        .get(k)
+                        .map_or(0, |s| hash.hash_one((s.app.0, s.id.0)))
+                },
+            );
+            self.leave_user(&subscriber, now);
+        }
+        if !outlet.is_none() {
+            fx.hang_up(outlet, format, HangUp::Removed);
+        }
+        true
+    }
+
+    /// Takes a departed subscriber out of its user's list.
+    fn leave_user(&mut self, gone: &Subscriber, now: Now) {
+        let Some(user) = self.users.get_mut(gone.user) else {
+            return;
+        };
+        let place = gone.place_in_user as usize;
+        user.subscribers.swap_remove(place);
+        if let Some(moved) = user.subscribers.as_slice().get(place).copied()
+            && let Some(moved) = self.subscribers.get_mut(moved)
+        {
+            moved.place_in_user = gone.place_in_user;
+        }
+        self.settle_user(gone.user, now);
+    }
+
+    /// The app's subscriber `who` as its owner knows it: id, user's name, channels by name.
+    pub fn channel_names_of(&self, who: SubscriberId) -> Vec<Rc<str>> {
+        let Some(subscriber) = self.subscribers.get(who) else {
+            return Vec::new();
+        };
+        let mut names: Vec<Rc<str>> = subscriber
+            .channels()
+            .filter_map(|id| self.channels.get(id).map(|channel| channel.name.clone()))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// How many subscribers `app` has.
+    pub fn subscriber_count(&self, app: AppId) -> usize {
+        self.subscribers
+            .iter()
+            .filter(|(_, subscriber)| subscriber.app == app)
+            .count()
+    }
+}

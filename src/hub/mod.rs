@@ -1,0 +1,413 @@
+//! The hub: channels, subscribers, users, presence, history, and the fan-out.
+//!
+//! It opens nothing, reads no clock, draws no random number and starts no thread. Time comes in as
+//! an argument; everything it wants done goes out through [`Effects`]. That is what lets a test run
+//! a week of traffic in a second and replay it from a number. It knows no dialect, no byte format
+//! and no socket: adding a protocol must not change a line here.
+//!
+//! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving,
+//! presence), `lifetime` (what is forgotten when).
+
+mod catch_up;
+mod channel;
+mod effects;
+mod event;
+mod few;
+mod lifetime;
+mod membership;
+mod publish;
+mod recent;
+mod subscriber;
+#[cfg(test)]
+mod tests;
+mod user;
+
+pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
+pub use effects::{Effects, Format, HangUp, Id};
+pub use event::{
+    Event, KeptMessage, MemberSnapshot, MessageView, NewMessage, Presence, PublicState, Stamp,
+};
+pub use subscriber::{Subscriber, SubscriberTag};
+pub use user::{State, User, UserTag};
+
+use crate::limits::{
+    CATCH_UP_BYTES_MAX, CATCH_UP_EVENTS_MAX, CATCH_UP_PRIVATE_MAX, CHANNEL_CONFIGURED_FORGET_MS,
+    CHANNEL_FORGET_MS, CHANNELS_PER_SUBSCRIBER_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX,
+    MEMBERS_LISTED_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
+};
+use crate::table::{Key, Table};
+use crate::time::Wheel;
+use channel::Membership;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hash};
+use std::rc::Rc;
+
+/// A channel, while it lives.
+pub type ChannelId = Key<ChannelTag>;
+/// A subscriber, while it lives.
+pub type SubscriberId = Key<SubscriberTag>;
+/// A user, while anything is known of it.
+pub type UserId = Key<UserTag>;
+pub(crate) type MembershipId = Key<MembershipTag>;
+
+/// A world of its own: names of channels and users, and ids of subscribers, are looked up in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppId(pub u16);
+
+/// Bounds and intervals of the hub; defaults are those of [`crate::limits`].
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "named and explained in limits.rs")]
+pub struct HubConfig {
+    pub channels_per_subscriber: usize,
+    pub history_messages: usize,
+    pub history_bytes: usize,
+    pub catch_up_events: usize,
+    pub catch_up_private: usize,
+    pub catch_up_bytes: usize,
+    pub members_listed: usize,
+    pub channel_forget_ms: u64,
+    pub channel_configured_forget_ms: u64,
+    pub user_forget_ms: u64,
+    pub users_remembered: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            channels_per_subscriber: CHANNELS_PER_SUBSCRIBER_MAX,
+            history_messages: HISTORY_MESSAGES_MAX,
+            history_bytes: HISTORY_BYTES_MAX,
+            catch_up_events: CATCH_UP_EVENTS_MAX,
+            catch_up_private: CATCH_UP_PRIVATE_MAX,
+            catch_up_bytes: CATCH_UP_BYTES_MAX,
+            members_listed: MEMBERS_LISTED_MAX,
+            channel_forget_ms: CHANNEL_FORGET_MS,
+            channel_configured_forget_ms: CHANNEL_CONFIGURED_FORGET_MS,
+            user_forget_ms: USER_FORGET_MS,
+            users_remembered: USERS_REMEMBERED_MAX,
+        }
+    }
+}
+
+/// Why the hub refuses something. Dialects translate it to their words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The subscriber has gone.
+    UnknownSubscriber,
+    /// The channel has gone.
+    UnknownChannel,
+    /// The subscriber is in as many channels as it may be.
+    TooManyChannels {
+        /// How many that is.
+        limit: usize,
+    },
+}
+
+/// What has passed through the hub; plain counters, one thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HubTotals {
+    /// Messages published, also to nobody.
+    pub published: u64,
+    /// Messages handed to a connection.
+    pub delivered: u64,
+    /// Subscriptions there are.
+    pub subscriptions: u64,
+}
+
+/// Everything that can ring in the hub.
+#[derive(Debug, Clone, Copy)]
+enum Alarm {
+    /// A subscriber has been away for too long.
+    Subscriber(SubscriberId),
+    /// A user without subscribers is to be forgotten.
+    User(UserId),
+    /// A channel without members is to be forgotten.
+    Channel(ChannelId),
+}
+
+/// The seed of every hash in the hub.
+#[derive(Debug, Clone, Copy)]
+struct Seed(u64);
+
+impl Seed {
+    fn hash_one(self, value: impl Hash) -> u64 {
+        FixedState::with_seed(self.0).hash_one(value)
+    }
+}
+
+/// Channels, subscribers and users of all apps. See the module's comment.
+#[derive(Debug)]
+pub struct Hub {
+    config: HubConfig,
+    hash: Seed,
+    channels: Table<ChannelTag, Channel>,
+    subscribers: Table<SubscriberTag, Subscriber>,
+    users: Table<UserTag, User>,
+    memberships: Table<MembershipTag, Membership>,
+    // The names by which the outside finds them: only keys, the texts stand in the tables. Never
+    // iterated where order reaches the wire.
+    channel_names: HashTable<ChannelId>,
+    subscriber_ids: HashTable<SubscriberId>,
+    user_names: HashTable<UserId>,
+    /// Memberships by channel and user.
+    membership_pairs: HashTable<MembershipId>,
+    /// Users that are only remembered, in order of going away.
+    away_users: BTreeSet<(u64, UserId)>,
+    wheel: Wheel<Alarm>,
+    /// Counts everything that happens; the order in which events are told and caught up with.
+    sequence: u64,
+    totals: HubTotals,
+}
+
+impl Hub {
+    /// An empty hub. `hash_seed` guards the maps whose keys clients choose: from the system in
+    /// production, fixed in tests.
+    pub fn new(config: HubConfig, hash_seed: u64) -> Self {
+        Self {
+            config,
+            hash: Seed(hash_seed),
+            channels: Table::new(),
+            subscribers: Table::new(),
+            users: Table::new(),
+            memberships: Table::new(),
+            channel_names: HashTable::new(),
+            subscriber_ids: HashTable::new(),
+            user_names: HashTable::new(),
+            membership_pairs: HashTable::new(),
+            away_users: BTreeSet::new(),
+            wheel: Wheel::new(),
+            sequence: 0,
+            totals: HubTotals::default(),
+        }
+    }
+
+    /// The bounds and intervals in force.
+    pub fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
+    /// From now on these bounds; what is kept beyond them goes with the next event.
+    pub fn reconfigure(&mut self, config: HubConfig) {
+        self.config = config;
+    }
+
+    // ---- finding ---------------------------------------------------------------------------
+
+    /// The channel of this name, if it exists.
+    pub fn find_channel(&self, app: AppId, name: &str) -> Option<ChannelId> {
+        let same = |&id: &ChannelId| {
+            self.channels
+                .get(id)
+                .is_some_and(|c| c.app == app && &*c.name == name)
+        };
+        self.channel_names
+            .find(self.hash.hash_one((app.0, name)), same)
+            .copied()
+    }
+
+    /// The user of this name, if anything is known of it.
+    pub fn find_user(&self, app: AppId, name: &str) -> Option<UserId> {
+        let same = |&id: &UserId| {
+            self.users
+                .get(id)
+                .is_some_and(|u| u.app == app && &*u.name == name)
+        };
+        self.user_names
+            .find(self.hash.hash_one((app.0, name)), same)
+            .copied()
+    }
+
+    /// The subscriber of this id, if it lives.
+    pub fn find_subscriber(&self, app: AppId, id: Id) -> Option<SubscriberId> {
+        let same = |&key: &SubscriberId| {
+            self.subscribers
+                .get(key)
+                .is_some_and(|s| s.app == app && s.id == id)
+        };
+        self.subscriber_ids
+            .find(self.hash.hash_one((app.0, id.0)), same)
+            .copied()
+    }
+
+    fn find_membership(&self, channel: ChannelId, user: UserId) -> Option<MembershipId> {
+        let same = |&id: &MembershipId| {
+            self.memberships
+                .get(id)
+                .is_some_and(|m| m.channel == channel && m.user == user)
+        };
+        let hash = self.hash.hash_one((channel.to_bits(), user.to_bits()));
+        self.membership_pairs.find(hash, same).copied()
+    }
+
+    /// The channel behind a key.
+    pub fn channel(&self, id: ChannelId) -> Option<&Channel> {
+        self.channels.get(id)
+    }
+
+    /// The subscriber behind a key.
+    pub fn subscriber(&self, id: SubscriberId) -> Option<&Subscriber> {
+        self.subscribers.get(id)
+    }
+
+    /// The user behind a key.
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(id)
+    }
+
+    /// All channels of `app`, in no particular order.
+    pub fn channels(&self, app: AppId) -> impl Iterator<Item = (ChannelId, &Channel)> {
+        self.channels
+            .iter()
+            .filter(move |(_, channel)| channel.app == app)
+    }
+
+    /// The members of a channel, as many as may be listed, in order of joining.
+    pub fn members(&self, channel: ChannelId) -> Vec<UserId> {
+        let Some(channel) = self.channels.get(channel) else {
+            return Vec::new();
+        };
+        let mut members: Vec<(u64, UserId)> = channel
+            .members
+            .iter()
+            .filter_map(|&id| self.memberships.get(id).map(|m| (m.joined, m.user)))
+            .collect();
+        members.sort_unstable();
+        members.truncate(self.config.members_listed);
+        members.into_iter().map(|(_, user)| user).collect()
+    }
+
+    // ---- making ----------------------------------------------------------------------------
+
+    /// The channel of this name; if there is none it is made with `settings`.
+    pub fn ensure_channel(
+        &mut self,
+        app: AppId,
+        name: &str,
+        settings: Settings,
+        now: crate::time::Now,
+        fx: &mut impl Effects,
+    ) -> ChannelId {
+        if let Some(id) = self.find_channel(app, name) {
+            return id;
+        }
+        let channel = Channel::new(app, fx.id(), name, settings, now.unix_micros);
+        let id = self.channels.insert(channel);
+        let (channels, hash) = (&self.channels, self.hash);
+        let rehash = |&id: &ChannelId| {
+            channels
+                .get(id)
+                .map_or(0, |c| hash.hash_one((c.app.0, &*c.name)))
+        };
+        self.channel_names
+            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
+        id
+    }
+
+    /// The user of this name; made if nothing is known of it. True: it was made now.
+    pub fn ensure_user(&mut self, app: AppId, name: &str, fx: &mut impl Effects) -> (UserId, bool) {
+        if let Some(id) = self.find_user(app, name) {
+            return (id, false);
+        }
+        let user = User {
+            app,
+            id: fx.id(),
+            name: Rc::from(name),
+            state: None,
+            public_keys: None,
+            subscribers: few::Few::None,
+            private: None,
+            timer: crate::time::Timer::default(),
+            away: None,
+        };
+        let id = self.users.insert(user);
+        let (users, hash) = (&self.users, self.hash);
+        let rehash = |&id: &UserId| {
+            users
+                .get(id)
+                .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
+        };
+        self.user_names
+            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
+        (id, true)
+    }
+
+    /// Sets one key of a user's state to a JSON scalar. A null for a key that is not there is not
+    /// stored. True: the value is another one than before.
+    pub fn set_state(&mut self, user: UserId, key: &str, value: &str) -> bool {
+        let Some(user) = self.users.get_mut(user) else {
+            return false;
+        };
+        let old = user.state.as_ref().and_then(|state| state.get(key));
+        if old.map_or(value == "null", |old| &**old == value) {
+            return false;
+        }
+        user.state
+            .get_or_insert_default()
+            .insert(Box::from(key), Box::from(value));
+        true
+    }
+
+    /// Replaces the keys of a user's state that others may see.
+    pub fn set_public_keys<'k>(&mut self, user: UserId, keys: impl Iterator<Item = &'k str>) {
+        let Some(user) = self.users.get_mut(user) else {
+            return;
+        };
+        let keys: BTreeSet<Box<str>> = keys.map(Box::from).collect();
+        user.public_keys = if keys.is_empty() {
+            None
+        } else {
+            Some(Box::new(keys))
+        };
+    }
+
+    // ---- numbers ---------------------------------------------------------------------------
+
+    /// What has passed through.
+    pub fn totals(&self) -> HubTotals {
+        self.totals
+    }
+
+    /// Channels, subscribers and users there are.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (
+            self.channels.len(),
+            self.subscribers.len(),
+            self.users.len(),
+        )
+    }
+
+    /// Whether nothing is left at all: no channel, no subscriber, no user, no deadline.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+            && self.subscribers.is_empty()
+            && self.users.is_empty()
+            && self.memberships.is_empty()
+            && self.away_users.is_empty()
+    }
+
+    /// Bytes kept in memory for history and catch-up of all channels, roughly.
+    pub fn kept_bytes(&self) -> usize {
+        self.channels
+            .iter()
+            .map(|(_, channel)| channel.kept_bytes())
+            .sum()
+    }
+}
+
+/// Takes the entry found by `same` out of a table of names, and gives memory back when the table
+/// is mostly empty.
+fn forget<K>(
+    table: &mut HashTable<K>,
+    hash: u64,
+    same: impl FnMut(&K) -> bool,
+    rehash: impl Fn(&K) -> u64,
+) {
+    if let Ok(entry) = table.find_entry(hash, same) {
+        entry.remove();
+    }
+    if table.capacity() > 64 && table.len() * 8 < table.capacity() {
+        table.shrink_to(table.len() * 2, rehash);
+    }
+}

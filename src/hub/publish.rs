@@ -1,0 +1,294 @@
+//! How a message reaches everybody.
+//!
+//! The idea is three lines: for each subscriber, look up its outlet, push the frame. What follows
+//! is those three lines arranged so that the loop reads one narrow array (outlet and subscriber,
+//! 16 bytes each) and the outbox, and nothing else. Whoever is excluded is found beforehand by
+//! name, as places in that array, so that the loop tests nothing per delivery.
+
+use super::channel::{Audience, KeptEvent, Listener};
+use super::{
+    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, MessageView, NewMessage,
+    SubscriberId, UserId,
+};
+use crate::frame::Frame;
+use crate::time::Now;
+use std::rc::Rc;
+
+impl Hub {
+    /// Publishes a message: to a channel, or privately to users where it names no channel.
+    ///
+    /// It is queued for the whole audience before this returns. Unknown channels and users are
+    /// skipped. Returns how many connections it was handed to.
+    pub fn publish(
+        &mut self,
+        app: AppId,
+        message: &NewMessage<'_>,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> u64 {
+        self.totals.published += 1;
+        let delivered = match &message.channel {
+            Some(name) => match self.find_channel(app, name) {
+                Some(channel) => self.publish_to_channel(app, channel, message, now, fx),
+                None => 0,
+            },
+            None => self.publish_to_users(app, message, fx),
+        };
+        self.totals.delivered += delivered;
+        delivered
+    }
+
+    fn publish_to_channel(
+        &mut self,
+        app: AppId,
+        key: ChannelId,
+        message: &NewMessage<'_>,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> u64 {
+        self.sequence += 1;
+        let config = (self.config.history_messages, self.config.history_bytes);
+        let Some(channel) = self.channels.get_mut(key) else {
+            return 0;
+        };
+        channel.last_active_micros = now.unix_micros;
+        let settings = channel.settings;
+        let keeps = settings.store_history && !message.no_history && settings.history_messages > 0;
+        if keeps || settings.store_recent {
+            let kept = Rc::new(KeptMessage::new(message, Some(channel.name.clone())));
+            if keeps {
+                let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
+                channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
+            }
+            let bytes = kept.bytes();
+            self.keep_recent(key, KeptEvent::Message(kept), bytes);
+        }
+        let event = Event::Message(MessageView {
+            id: message.id,
+            at: message.at,
+            user: &message.user,
+            channel: message.channel.as_deref(),
+            body: message.body,
+        });
+        let users = |hub: &Self, names: &[std::borrow::Cow<'_, str>]| -> Vec<UserId> {
+            let mut users: Vec<UserId> = names
+                .iter()
+                .filter_map(|name| hub.find_user(app, name))
+                .collect();
+            users.sort_unstable();
+            users.dedup();
+            users
+        };
+        let delivered = if !message.only.is_empty() {
+            let mut chosen = users(self, &message.only);
+            let except = users(self, &message.except);
+            chosen.retain(|user| except.binary_search(user).is_err());
+            self.tell_only(key, &event, &chosen, fx)
+        } else if message.except.is_empty() {
+            self.tell_all(key, &event, &[], fx)
+        } else {
+            let except = users(self, &message.except);
+            self.tell_all(key, &event, &except, fx)
+        };
+        // A message into a channel without members starts or restarts its time to be forgotten.
+        self.settle_channel(key, now);
+        delivered
+    }
+
+    /// To every connection of each named user that is known, once each.
+    fn publish_to_users(
+        &mut self,
+        app: AppId,
+        message: &NewMessage<'_>,
+        fx: &mut impl Effects,
+    ) -> u64 {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let limits = (self.config.catch_up_private, self.config.catch_up_bytes);
+        let mut users: Vec<UserId> = message
+            .only
+            .iter()
+            .filter(|name| !message.except.contains(name))
+            .filter_map(|name| self.find_user(app, name))
+            .collect();
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return 0;
+        }
+        let kept = Rc::new(KeptMessage::new(message, None));
+        let event = Event::Message(kept.view());
+        let mut frames = Frames::default();
+        let mut delivered = 0;
+        for user in users {
+            let Some(user) = self.users.get_mut(user) else {
+                continue;
+            };
+            if user.subscribers.is_empty() {
+                // Catch-up reaches back to the birth of a subscriber and no further, so nobody
+                // could ever be given it.
+                continue;
+            }
+            let private = user.private.get_or_insert_default();
+            private.push(sequence, kept.clone(), kept.bytes(), limits.0, limits.1);
+            for &who in user.subscribers.as_slice() {
+                let Some(subscriber) = self.subscribers.get(who) else {
+                    continue;
+                };
+                if !subscriber.outlet.is_none() {
+                    let frame = frames.get(subscriber.format, &event, fx);
+                    fx.send(subscriber.outlet, &frame);
+                    delivered += 1;
+                }
+            }
+        }
+        delivered
+    }
+
+    /// Keeps an event of a channel for catch-up, if the channel does that.
+    pub(super) fn keep_recent(&mut self, channel: ChannelId, event: KeptEvent, bytes: usize) {
+        let (count, bytes_max) = (self.config.catch_up_events, self.config.catch_up_bytes);
+        let Some(channel) = self.channels.get_mut(channel) else {
+            return;
+        };
+        if channel.settings.store_recent {
+            channel
+                .recent
+                .push(self.sequence, event, bytes, count, bytes_max);
+        }
+    }
+
+    /// Tells everyone in a channel but the subscribers of the users in `except` (sorted).
+    pub(super) fn tell_all(
+        &mut self,
+        key: ChannelId,
+        event: &Event<'_>,
+        except: &[UserId],
+        fx: &mut impl Effects,
+    ) -> u64 {
+        let skipped = self.places_of(key, except);
+        let Some(channel) = self.channels.get(key) else {
+            return 0;
+        };
+        let mut delivered = 0;
+        for audience in &channel.audiences {
+            if audience.attached == 0 {
+                continue;
+            }
+            let frame = fx.encode(audience.format, event, false);
+            delivered += if skipped.is_empty() {
+                send_to(&audience.listeners, &frame, fx);
+                audience.attached as u64
+            } else {
+                send_around(audience, &skipped, &frame, fx)
+            };
+        }
+        delivered
+    }
+
+    /// Tells only the subscribers of `users` that are in a channel.
+    fn tell_only(
+        &mut self,
+        key: ChannelId,
+        event: &Event<'_>,
+        users: &[UserId],
+        fx: &mut impl Effects,
+    ) -> u64 {
+        let places = self.places_of(key, users);
+        let Some(channel) = self.channels.get(key) else {
+            return 0;
+        };
+        let mut frames = Frames::default();
+        let mut delivered = 0;
+        for (format, place) in places {
+            let listeners = channel.audiences.iter().find(|a| a.format == format);
+            let Some(listener) = listeners.and_then(|a| a.listeners.get(place as usize)) else {
+                continue;
+            };
+            if !listener.outlet.is_none() {
+                let frame = frames.get(format, event, fx);
+                fx.send(listener.outlet, &frame);
+                delivered += 1;
+            }
+        }
+        delivered
+    }
+
+    /// Where the subscribers of `users` stand in the lists of a channel, sorted.
+    fn places_of(&self, key: ChannelId, users: &[UserId]) -> Vec<(Format, u32)> {
+        let mut places = Vec::new();
+        for &user in users {
+            let Some(membership) = self.find_membership(key, user) else {
+                continue;
+            };
+            let place = |&who: &SubscriberId| {
+                let subscriber = self.subscribers.get(who)?;
+                let at = subscriber.find(key)?;
+                let subscription = subscriber.subscriptions.as_slice().get(at)?;
+                debug_assert_eq!(subscription.membership, membership);
+                Some((subscriber.format, subscription.place))
+            };
+            let subscribers = self
+                .users
+                .get(user)
+                .map_or(&[][..], |u| u.subscribers.as_slice());
+            places.extend(subscribers.iter().filter_map(place));
+        }
+        places.sort_unstable();
+        places
+    }
+}
+
+/// The fan-out: one frame to a run of listeners. Those that are away have no outlet, and a
+/// connection that is none is skipped by the outbox.
+#[inline]
+fn send_to(listeners: &[Listener], frame: &Frame, fx: &mut impl Effects) {
+    for listener in listeners {
+        fx.send(listener.outlet, frame);
+    }
+}
+
+/// The fan-out around the listeners at `skipped` (sorted by format and place): run by run.
+fn send_around(
+    audience: &Audience,
+    skipped: &[(Format, u32)],
+    frame: &Frame,
+    fx: &mut impl Effects,
+) -> u64 {
+    let mut start = 0;
+    let mut left_out = 0;
+    for &(_, place) in skipped
+        .iter()
+        .filter(|(format, _)| *format == audience.format)
+    {
+        let place = place as usize;
+        send_to(
+            audience.listeners.get(start..place).unwrap_or(&[]),
+            frame,
+            fx,
+        );
+        let outlet = audience
+            .listeners
+            .get(place)
+            .map(|listener| listener.outlet);
+        left_out += u64::from(outlet.is_some_and(|outlet| !outlet.is_none()));
+        start = place + 1;
+    }
+    send_to(audience.listeners.get(start..).unwrap_or(&[]), frame, fx);
+    audience.attached as u64 - left_out
+}
+
+/// The frames of one event, one per format, made when first asked for.
+#[derive(Default)]
+struct Frames(Vec<(Format, Frame)>);
+
+impl Frames {
+    fn get(&mut self, format: Format, event: &Event<'_>, fx: &mut impl Effects) -> Frame {
+        if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == format) {
+            return frame.clone();
+        }
+        let frame = fx.encode(format, event, false);
+        self.0.push((format, frame.clone()));
+        frame
+    }
+}

@@ -1,0 +1,142 @@
+//! The last few events of something, kept so that who was away can catch up.
+
+use super::effects::Format;
+use super::few::Few;
+use crate::frame::Frame;
+use std::collections::VecDeque;
+
+/// One kept event, its place in the hub's order, and its catch-up frames once somebody asked.
+#[derive(Debug)]
+pub(crate) struct Entry<E> {
+    pub(crate) sequence: u64,
+    pub(crate) event: E,
+    bytes: usize,
+    frames: Few<(Format, Frame)>,
+}
+
+impl<E> Entry<E> {
+    /// The catch-up frame in `format`, made at most once.
+    pub(crate) fn frame(&mut self, format: Format, make: impl FnOnce(&E) -> Frame) -> Frame {
+        if let Some((_, frame)) = self
+            .frames
+            .as_slice()
+            .iter()
+            .find(|(known, _)| *known == format)
+        {
+            return frame.clone();
+        }
+        let frame = make(&self.event);
+        self.frames.push((format, frame.clone()));
+        frame
+    }
+}
+
+/// A bounded queue of kept events, oldest first.
+#[derive(Debug)]
+pub(crate) struct Recent<E> {
+    entries: VecDeque<Entry<E>>,
+    bytes: usize,
+}
+
+impl<E> Default for Recent<E> {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<E> Recent<E> {
+    /// Keeps `event`; the oldest are forgotten beyond `count_max` events or `bytes_max` bytes.
+    pub(crate) fn push(
+        &mut self,
+        sequence: u64,
+        event: E,
+        bytes: usize,
+        count_max: usize,
+        bytes_max: usize,
+    ) {
+        self.entries.push_back(Entry {
+            sequence,
+            event,
+            bytes,
+            frames: Few::None,
+        });
+        self.bytes += bytes;
+        self.cut(count_max, bytes_max);
+    }
+
+    fn cut(&mut self, count_max: usize, bytes_max: usize) {
+        while self.entries.len() > count_max || (self.bytes > bytes_max && self.entries.len() > 1) {
+            let Some(gone) = self.entries.pop_front() else {
+                break;
+            };
+            self.bytes -= gone.bytes;
+        }
+    }
+
+    /// The entries after `sequence`, oldest first.
+    pub(crate) fn after(&mut self, sequence: u64) -> impl Iterator<Item = &mut Entry<E>> {
+        let start = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
+        self.entries.range_mut(start..)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_newest_within_both_limits() {
+        let mut recent = Recent::default();
+        for sequence in 1..=10 {
+            recent.push(sequence, sequence, 10, 4, 1000);
+        }
+        assert_eq!(
+            recent.after(0).map(|e| e.event).collect::<Vec<_>>(),
+            [7, 8, 9, 10]
+        );
+        assert_eq!(
+            recent.after(8).map(|e| e.event).collect::<Vec<_>>(),
+            [9, 10]
+        );
+        recent.push(11, 11, 985, 4, 1000);
+        assert_eq!(
+            recent.after(0).map(|e| e.event).collect::<Vec<_>>(),
+            [10, 11]
+        );
+        recent.push(12, 12, 5000, 4, 1000);
+        assert_eq!(
+            recent.after(0).map(|e| e.event).collect::<Vec<_>>(),
+            [12],
+            "one always stays"
+        );
+    }
+
+    #[test]
+    fn a_catch_up_frame_is_made_once_per_format() {
+        let mut recent = Recent::default();
+        recent.push(1, "event", 1, 4, 100);
+        let mut made = 0;
+        for format in [0, 1, 0, 1] {
+            for entry in recent.after(0) {
+                entry.frame(Format(format), |_| {
+                    made += 1;
+                    Frame::from(&b"x"[..])
+                });
+            }
+        }
+        assert_eq!(made, 2);
+    }
+}

@@ -1,0 +1,78 @@
+//! Subscribers: identities that hold subscriptions, with a connection or without one.
+
+use super::few::Few;
+use super::{AppId, ChannelId, Format, Id, MembershipId, UserId};
+use crate::handler::ConnId;
+use crate::time::Timer;
+
+/// Tag of [`SubscriberId`](super::SubscriberId).
+#[derive(Debug)]
+pub enum SubscriberTag {}
+
+/// One side of the relation between a subscriber and a channel; the other is the channel's
+/// listener at `place`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subscription {
+    pub(crate) channel: ChannelId,
+    pub(crate) membership: MembershipId,
+    /// Where this subscriber stands in the channel's list of its format.
+    pub(crate) place: u32,
+}
+
+/// An identity that holds subscriptions. *Attached* while it has an outlet, *away* otherwise.
+#[derive(Debug)]
+pub struct Subscriber {
+    pub(crate) id: Id,
+    pub(crate) user: UserId,
+    /// Where it stands in its user's list.
+    pub(crate) place_in_user: u32,
+    pub(crate) outlet: ConnId,
+    /// Everything up to this place in the hub's order has been handed to it (or lies before it).
+    pub(crate) seen: u64,
+    pub(crate) timer: Timer,
+    pub(crate) subscriptions: Few<Subscription>,
+    pub(crate) app: AppId,
+    pub(crate) format: Format,
+}
+
+impl Subscriber {
+    /// The id by which its owner names it.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The app it belongs to.
+    pub fn app(&self) -> AppId {
+        self.app
+    }
+
+    /// The connection it is reachable through right now; [`ConnId::NONE`] while away.
+    pub fn outlet(&self) -> ConnId {
+        self.outlet
+    }
+
+    /// The channels it is in, in no particular order.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.subscriptions
+            .as_slice()
+            .iter()
+            .map(|subscription| subscription.channel)
+    }
+
+    /// How many channels it is in.
+    pub fn channel_count(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    pub(crate) fn find(&self, channel: ChannelId) -> Option<usize> {
+        self.subscriptions
+            .as_slice()
+            .iter()
+            .position(|s| s.channel == channel)
+    }
+}

@@ -1,0 +1,440 @@
+//! The hub against a naive one: vectors, loops, no cleverness.
+
+use super::*;
+use crate::frame::Frame;
+use crate::handler::{Conn, ConnId};
+use crate::time::{Millis, Now};
+
+const APP: AppId = AppId(0);
+const FORMAT: Format = Format(0);
+
+/// Records everything the hub wants done.
+#[derive(Default)]
+struct Recorder {
+    encoded: u64,
+    ids: u128,
+    sent: Vec<(ConnId, String)>,
+    hung_up: Vec<(ConnId, HangUp)>,
+}
+
+impl Effects for Recorder {
+    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool) -> Frame {
+        self.encoded += 1;
+        let text = match event {
+            Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
+            Event::Presence(p) => {
+                let members = p
+                    .members
+                    .iter()
+                    .flatten()
+                    .map(|m| &*m.user)
+                    .collect::<Vec<_>>();
+                let sign = if p.joined { '+' } else { '-' };
+                format!("{}:{sign}{}{members:?}", p.channel, p.user)
+            }
+        };
+        let text = if catch_up { format!("~{text}") } else { text };
+        Frame::from(text.as_bytes())
+    }
+    fn id(&mut self) -> Id {
+        self.ids += 1;
+        Id(self.ids << 64)
+    }
+    fn send(&mut self, to: ConnId, frame: &Frame) {
+        if !to.is_none() {
+            self.sent
+                .push((to, String::from_utf8_lossy(frame).into_owned()));
+        }
+    }
+    fn send_kept(&mut self, to: ConnId, frame: &Frame) {
+        self.send(to, frame);
+    }
+    fn hang_up(&mut self, conn: ConnId, _: Format, why: HangUp) {
+        self.hung_up.push((conn, why));
+    }
+}
+
+struct World {
+    hub: Hub,
+    fx: Recorder,
+    now: Now,
+    conns: Table<Conn, ()>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Now {
+            mono: Millis(1000),
+            unix_micros: 1_600_000_000_000_000,
+        };
+        let hub = Hub::new(HubConfig::default(), 1);
+        Self {
+            hub,
+            fx: Recorder::default(),
+            now,
+            conns: Table::new(),
+        }
+    }
+
+    fn connect(&mut self, user: &str) -> SubscriberId {
+        let (user, _) = self.hub.ensure_user(APP, user, &mut self.fx);
+        let id = self.fx.id();
+        self.hub
+            .connect(user, id, FORMAT, self.now.mono + 15_000)
+            .expect("a fresh id")
+    }
+
+    fn open(&mut self, who: SubscriberId) -> ConnId {
+        let conn = self.conns.insert(());
+        assert!(self.hub.attach(who, conn, &mut self.fx));
+        self.hub.catch_up(who, &mut self.fx);
+        conn
+    }
+
+    fn subscribe(&mut self, who: SubscriberId, channel: &str, settings: Settings) -> bool {
+        let channel = self
+            .hub
+            .ensure_channel(APP, channel, settings, self.now, &mut self.fx);
+        self.hub
+            .subscribe(who, channel, self.now, &mut self.fx)
+            .expect("within the limits")
+    }
+
+    fn message<'a>(&mut self, channel: Option<&'a str>, body: &'a str) -> NewMessage<'a> {
+        NewMessage {
+            id: self.fx.id(),
+            at: Stamp::from_unix_micros(self.now.unix_micros),
+            user: "system".into(),
+            channel: channel.map(Into::into),
+            only: Vec::new(),
+            except: Vec::new(),
+            no_history: false,
+            body: Some(body),
+        }
+    }
+
+    fn publish(&mut self, channel: &str, body: &str) -> u64 {
+        let message = self.message(Some(channel), body);
+        self.hub.publish(APP, &message, self.now, &mut self.fx)
+    }
+
+    fn take(&mut self, conn: ConnId) -> Vec<String> {
+        let (mine, rest) = std::mem::take(&mut self.fx.sent)
+            .into_iter()
+            .partition(|(to, _)| *to == conn);
+        self.fx.sent = rest;
+        let mine: Vec<(ConnId, String)> = mine;
+        mine.into_iter().map(|(_, text)| text).collect()
+    }
+
+    fn later(&mut self, ms: u64) {
+        self.now.mono = self.now.mono + ms;
+        self.now.unix_micros += ms * 1000;
+        self.hub.tick(self.now, &mut self.fx);
+        self.hub.check();
+    }
+}
+
+const PRESENCE: Settings = Settings {
+    notify_presence: true,
+    presence_with_members: false,
+    notify_state: false,
+    store_history: false,
+    history_messages: 10,
+    store_recent: true,
+};
+
+#[test]
+fn a_message_is_encoded_once_and_reaches_everyone_who_is_there() {
+    let mut world = World::new();
+    let conns: Vec<ConnId> = (0..10)
+        .map(|n| {
+            let who = world.connect(&format!("u{n}"));
+            world.subscribe(who, "room", Settings::default());
+            world.open(who)
+        })
+        .collect();
+    let away = world.connect("away");
+    world.subscribe(away, "room", Settings::default());
+    assert_eq!(world.publish("room", "1"), 10);
+    assert_eq!(world.fx.encoded, 1);
+    for conn in conns {
+        assert_eq!(world.take(conn), ["room:1"]);
+    }
+    assert_eq!(world.publish("elsewhere", "2"), 0);
+    let late = world.open(away);
+    assert_eq!(world.take(late), ["~room:1"]);
+    world.hub.check();
+}
+
+#[test]
+fn only_and_except_choose_the_audience() {
+    let mut world = World::new();
+    let conns: Vec<ConnId> = (0..6)
+        .map(|n| {
+            let who = world.connect(&format!("u{}", n % 3));
+            world.subscribe(who, "room", Settings::default());
+            world.open(who)
+        })
+        .collect();
+    for (only, except, heard) in [
+        (vec![], vec!["u1"], vec![0, 2, 3, 5]),
+        (vec!["u1", "u2", "nobody", "u1"], vec!["u2"], vec![1, 4]),
+        (vec![], vec!["u0", "u1", "u2"], vec![]),
+        (vec!["u0"], vec![], vec![0, 3]),
+    ] {
+        let mut message = world.message(Some("room"), "x");
+        message.only = only.iter().map(|name| (*name).into()).collect();
+        message.except = except.iter().map(|name| (*name).into()).collect();
+        let delivered = world.hub.publish(APP, &message, world.now, &mut world.fx);
+        assert_eq!(delivered, heard.len() as u64);
+        for (n, &conn) in conns.iter().enumerate() {
+            assert_eq!(
+                world.take(conn).len(),
+                usize::from(heard.contains(&n)),
+                "{only:?} {n}"
+            );
+        }
+    }
+}
+
+#[test]
+fn private_messages_reach_every_connection_of_a_user_once() {
+    let mut world = World::new();
+    let (ann, ann_too, bob) = (
+        world.connect("ann"),
+        world.connect("ann"),
+        world.connect("bob"),
+    );
+    let (first, other) = (world.open(ann), world.open(bob));
+    let mut message = world.message(None, "x");
+    message.only = vec!["ann".into(), "ann".into(), "nobody".into()];
+    assert_eq!(
+        world.hub.publish(APP, &message, world.now, &mut world.fx),
+        1
+    );
+    assert_eq!(world.take(first), ["-:x"]);
+    assert!(world.take(other).is_empty());
+    let second = world.open(ann_too);
+    assert_eq!(world.take(second), ["~-:x"]);
+}
+
+#[test]
+fn presence_speaks_of_users_not_of_connections() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    world.subscribe(
+        ann,
+        "room",
+        Settings {
+            presence_with_members: true,
+            ..PRESENCE
+        },
+    );
+    let conn = world.open(ann);
+    assert!(world.take(conn).is_empty(), "nobody is told of himself");
+    let (bob, bob_too) = (world.connect("bob"), world.connect("bob"));
+    world.subscribe(bob, "room", PRESENCE);
+    world.subscribe(bob_too, "room", PRESENCE);
+    assert_eq!(world.take(conn), ["room:+bob[\"ann\", \"bob\"]"]);
+    let room = world.hub.find_channel(APP, "room").expect("it exists");
+    assert!(world.hub.unsubscribe(bob, room, world.now, &mut world.fx));
+    assert!(!world.hub.unsubscribe(bob, room, world.now, &mut world.fx));
+    assert!(world.take(conn).is_empty());
+    world.hub.depart(bob_too, world.now, &mut world.fx);
+    assert_eq!(world.take(conn), ["room:-bob[\"ann\"]"]);
+    world.hub.check();
+}
+
+#[test]
+fn who_comes_back_hears_only_what_was_missed() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    world.subscribe(ann, "room", Settings::default());
+    world.publish("room", "1");
+    let first = world.open(ann);
+    world.publish("room", "2");
+    assert_eq!(world.take(first), ["~room:1", "room:2"]);
+    assert!(world.hub.detach(ann, first, world.now.mono + 1000));
+    assert!(
+        !world.hub.detach(ann, first, world.now.mono + 1000),
+        "only once"
+    );
+    world.publish("room", "3");
+    let second = world.open(ann);
+    assert_eq!(world.take(second), ["~room:3"]);
+    let third = world.open(ann);
+    assert_eq!(world.fx.hung_up, [(second, HangUp::Replaced)]);
+    assert!(
+        !world.hub.detach(ann, second, world.now.mono),
+        "the old one is no outlet any more"
+    );
+    world.publish("room", "4");
+    assert_eq!(world.take(third), ["room:4"]);
+}
+
+#[test]
+fn nothing_outlives_its_use() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    world.subscribe(
+        ann,
+        "plain",
+        Settings {
+            store_recent: false,
+            ..Settings::default()
+        },
+    );
+    world.subscribe(ann, "recent", Settings::default());
+    world.subscribe(ann, "configured", PRESENCE);
+    world.publish("recent", "1");
+    world.later(14_000);
+    assert_eq!(world.hub.counts(), (3, 1, 1));
+    world.later(2_000);
+    assert_eq!(
+        world.hub.counts(),
+        (3, 0, 0),
+        "expired; a plain one with settings stays"
+    );
+    world.later(61_000);
+    assert!(world.hub.find_channel(APP, "recent").is_none());
+    world.later(73 * 3_600_000);
+    assert!(world.hub.is_empty());
+
+    let bob = world.connect("bob");
+    world.subscribe(bob, "gone", Settings::default());
+    let user = world.hub.find_user(APP, "bob").expect("known");
+    assert!(world.hub.set_state(user, "key", "1"));
+    assert!(!world.hub.set_state(user, "key", "1"));
+    assert!(!world.hub.set_state(user, "new", "null"));
+    world.hub.depart(bob, world.now, &mut world.fx);
+    assert_eq!(
+        world.hub.counts(),
+        (0, 0, 1),
+        "a channel that nobody uses goes at once"
+    );
+    world.later(25 * 3_600_000);
+    assert!(world.hub.is_empty());
+}
+
+#[test]
+fn history_keeps_what_its_settings_say() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    let settings = Settings {
+        store_history: true,
+        history_messages: 3,
+        ..Settings::default()
+    };
+    world.subscribe(ann, "room", settings);
+    for body in ["1", "2", "3", "4", "5"] {
+        world.publish("room", body);
+    }
+    let mut message = world.message(Some("room"), "no");
+    message.no_history = true;
+    world.hub.publish(APP, &message, world.now, &mut world.fx);
+    let room = world.hub.find_channel(APP, "room").expect("it exists");
+    let bodies: Vec<_> = world.hub.channel(room).map_or(Vec::new(), |channel| {
+        channel
+            .history()
+            .filter_map(|m| m.body.as_deref().map(str::to_owned))
+            .collect()
+    });
+    assert_eq!(bodies, ["3", "4", "5"]);
+    world.subscribe(
+        ann,
+        "none",
+        Settings {
+            history_messages: 0,
+            ..settings
+        },
+    );
+    world.publish("none", "1");
+    let none = world.hub.find_channel(APP, "none").expect("it exists");
+    assert_eq!(
+        world
+            .hub
+            .channel(none)
+            .map(|channel| channel.history().count()),
+        Some(0)
+    );
+}
+
+#[test]
+fn the_limit_of_channels_holds() {
+    let mut world = World::new();
+    world.hub.config.channels_per_subscriber = 2;
+    let ann = world.connect("ann");
+    assert!(world.subscribe(ann, "a", Settings::default()));
+    assert!(world.subscribe(ann, "b", Settings::default()));
+    assert!(!world.subscribe(ann, "b", Settings::default()));
+    let c = world
+        .hub
+        .ensure_channel(APP, "c", Settings::default(), world.now, &mut world.fx);
+    let refused = world.hub.subscribe(ann, c, world.now, &mut world.fx);
+    assert_eq!(refused, Err(Refusal::TooManyChannels { limit: 2 }));
+    world.hub.release_channel(c, world.now);
+    assert!(world.hub.find_channel(APP, "c").is_none());
+    world.hub.check();
+}
+
+/// Random coming and going; after each step both sides of every relation agree.
+#[test]
+fn relations_hold_under_random_coming_and_going() {
+    for seed in 1..30_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut world = World::new();
+        let mut live: Vec<SubscriberId> = Vec::new();
+        for _ in 0..400 {
+            let pick = random(live.len().max(1) as u64) as usize;
+            let channel = format!("c{}", random(5));
+            match (random(8), live.get(pick).copied()) {
+                (0 | 1, _) => {
+                    let who = world.connect(&format!("u{}", random(6)));
+                    live.push(who);
+                }
+                (2 | 3, Some(who)) => {
+                    let settings = if random(2) == 0 {
+                        PRESENCE
+                    } else {
+                        Settings::default()
+                    };
+                    world.subscribe(who, &channel, settings);
+                }
+                (4, Some(who)) => {
+                    if let Some(id) = world.hub.find_channel(APP, &channel) {
+                        world.hub.unsubscribe(who, id, world.now, &mut world.fx);
+                    }
+                }
+                (5, Some(who)) => {
+                    world.open(who);
+                }
+                (6, Some(who)) => {
+                    world.hub.depart(who, world.now, &mut world.fx);
+                }
+                _ => {
+                    world.publish(&channel, "x");
+                    world.later(random(3_000));
+                }
+            }
+            live.retain(|&who| world.hub.subscriber(who).is_some());
+            world.hub.check();
+        }
+        for who in live {
+            world.hub.depart(who, world.now, &mut world.fx);
+        }
+        world.later(80 * 3_600_000);
+        assert!(
+            world.hub.is_empty(),
+            "seed {seed}: {:?}",
+            world.hub.counts()
+        );
+        assert_eq!(world.hub.totals().subscriptions, 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! Users: what subscribers say they are. One user may have many subscribers.
+
+use super::event::{KeptMessage, PublicState};
+use super::few::Few;
+use super::recent::Recent;
+use super::{AppId, Id, SubscriberId};
+use crate::time::Timer;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Tag of [`UserId`](super::UserId).
+#[derive(Debug)]
+pub enum UserTag {}
+
+/// A user's state: names to JSON scalars, kept as the text they came in.
+pub type State = BTreeMap<Box<str>, Box<str>>;
+
+/// A user of one app.
+#[derive(Debug)]
+pub struct User {
+    pub(crate) app: AppId,
+    pub(crate) id: Id,
+    pub(crate) name: Rc<str>,
+    /// Absent while empty: most users have none.
+    pub(crate) state: Option<Box<State>>,
+    pub(crate) public_keys: Option<Box<BTreeSet<Box<str>>>>,
+    pub(crate) subscribers: Few<SubscriberId>,
+    /// Private messages for catch-up.
+    pub(crate) private: Option<Box<Recent<Rc<KeptMessage>>>>,
+    pub(crate) timer: Timer,
+    /// Order of going away, while there are no subscribers but a state to remember.
+    pub(crate) away: Option<u64>,
+}
+
+impl User {
+    /// The user's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user's own id, random at creation.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Subscribers this user has.
+    pub fn subscribers(&self) -> &[SubscriberId] {
+        self.subscribers.as_slice()
+    }
+
+    /// The whole state, by key.
+    pub fn state(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.state
+            .iter()
+            .flat_map(|state| state.iter())
+            .map(|(key, value)| (&**key, &**value))
+    }
+
+    /// The part of the state whose keys are public, by key.
+    pub fn public_state(&self) -> impl Iterator<Item = (&str, &str)> {
+        let keys = self.public_keys.as_deref();
+        self.state()
+            .filter(move |(key, _)| keys.is_some_and(|keys| keys.contains(*key)))
+    }
+
+    pub(crate) fn public_snapshot(&self) -> PublicState {
+        self.public_state()
+            .map(|(key, value)| (Box::from(key), Box::from(value)))
+            .collect()
+    }
+
+    /// Whether there is anything to remember when the last subscriber has gone.
+    pub(crate) fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+}

@@ -1,0 +1,299 @@
+//! The writing half of a turn: everyone whose queue changed gets one write, those who are done get
+//! their end, and the dead are buried.
+
+use super::Core;
+use super::accept::Accepting;
+use super::socket::{Flags, Socket, Written, write_queue};
+use crate::handler::{CloseReason, ConnId, Handler};
+use crate::outbox::{Ending, QueueState};
+use crate::time::Millis;
+use std::mem;
+
+/// How often the progress of peers with a full socket is looked at, at most.
+const WATCH_MS: u64 = 1_000;
+
+impl<H: Handler> Core<H> {
+    /// The end of a turn is a loop: the burial of one peer may queue words for others, and those
+    /// leave in the same turn. Every pass but the last buries somebody, so it stops.
+    pub(super) fn end_turn(&mut self) {
+        loop {
+            self.call(None, "settle", |handler, turn| handler.settle(turn));
+            self.flush();
+            if !self.bury() {
+                break;
+            }
+        }
+        // Who was cut short by his share goes on in the next turn.
+        for index in 0..self.cut_short.len() {
+            self.outbox.mark(self.cut_short[index]);
+        }
+        self.cut_short.clear();
+    }
+
+    fn flush(&mut self) {
+        let dirty = self.outbox.take_dirty();
+        for &conn in &dirty {
+            self.flush_peer(conn);
+        }
+        self.outbox.recycle(dirty);
+        self.gather.forget();
+    }
+
+    #[inline]
+    fn flush_peer(&mut self, conn: ConnId) {
+        let (Some(queue), Some(link)) = (self.outbox.visit(conn), self.links.get_mut(conn)) else {
+            return;
+        };
+        if link.flags.any(Flags::DEAD) {
+            return;
+        }
+        if queue.ending == Ending::Abort {
+            return self.kill(conn, CloseReason::Asked);
+        }
+        if queue.bytes > 0 || link.socket.has_pending() {
+            if !link.flags.any(Flags::WRITABLE) {
+                // The kernel has said no and will say when it changes its mind.
+                if queue.ending == Ending::Slow {
+                    self.kill(conn, CloseReason::SlowConsumer);
+                }
+                return;
+            }
+            let (out, gather) = (&mut self.outbox, &mut self.gather);
+            let (written, count, calls) = match &mut link.socket {
+                #[cfg(feature = "tls")]
+                Socket::Tls(tls) => tls.write_queue(out, conn, queue.bytes, gather),
+                plain @ (Socket::Tcp(_) | Socket::Unix(_)) => {
+                    write_queue(plain, out, conn, queue.bytes, gather)
+                }
+            };
+            self.stats.writes += u64::from(calls);
+            self.stats.bytes_written += count as u64;
+            if count > 0 && link.flags.any(Flags::WATCHED) {
+                link.flags.set(Flags::PROGRESS);
+            }
+            match written {
+                Written::All => {}
+                Written::Full | Written::Share => return self.not_all(conn, written, queue),
+                Written::Gone => return self.kill(conn, CloseReason::Peer),
+            }
+        }
+        let idle = !link.flags.any(Flags::READABLE | Flags::HELD);
+        if idle && queue.ending == Ending::Open && !queue.paused {
+            return;
+        }
+        self.drained(conn, queue);
+    }
+
+    /// Something stays behind.
+    #[cold]
+    fn not_all(&mut self, conn: ConnId, written: Written, queue: QueueState) {
+        if queue.ending == Ending::Slow {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        if written == Written::Share {
+            self.cut_short.push(conn);
+            return;
+        }
+        link.flags.clear(Flags::WRITABLE);
+        if !link.flags.any(Flags::WATCHED) {
+            link.flags.set(Flags::WATCHED);
+            self.watched.push((conn, self.now.mono));
+            if self.watched.len() == 1 {
+                self.watch_at = self.now.mono + self.watch_ms();
+            }
+        }
+    }
+
+    /// Everything queued for `conn` has left, and something was waiting for that.
+    fn drained(&mut self, conn: ConnId, queue: QueueState) {
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        match queue.ending {
+            Ending::Open => {
+                let held = link.flags.take(Flags::HELD);
+                let readable = link.flags.any(Flags::READABLE);
+                if queue.paused {
+                    self.outbox.unpause(conn);
+                }
+                if queue.paused || held {
+                    link.flags.set(Flags::RESUME_DUE);
+                }
+                if queue.paused || held || readable {
+                    self.resume_later(conn);
+                }
+            }
+            Ending::Drain => {
+                self.say_farewell(conn);
+                self.kill(conn, CloseReason::Asked);
+            }
+            Ending::Linger => self.linger(conn),
+            Ending::Slow => self.kill(conn, CloseReason::SlowConsumer),
+            Ending::Abort => self.kill(conn, CloseReason::Asked),
+        }
+    }
+
+    /// Shuts our side and gives the peer time to read what we said.
+    fn linger(&mut self, conn: ConnId) {
+        self.say_farewell(conn);
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        if link.flags.any(Flags::LINGERING) {
+            return;
+        }
+        if link.flags.any(Flags::ENDED) {
+            // Nothing can come any more that would have to be thrown away.
+            return self.kill(conn, CloseReason::Asked);
+        }
+        link.socket.shut_sending();
+        link.flags.set(Flags::LINGERING);
+        let readable = link.flags.any(Flags::READABLE);
+        self.lingered.insert(conn, 0);
+        self.lingers
+            .push_back((self.now.mono + self.linger_ms, conn));
+        if readable {
+            self.resume_later(conn);
+        }
+    }
+
+    /// TLS peers are told that the end is meant; the socket takes that small record or it does
+    /// not.
+    #[cfg(feature = "tls")]
+    fn say_farewell(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.get_mut(conn)
+            && let Socket::Tls(tls) = &mut link.socket
+        {
+            tls.say_farewell();
+            let (_, count, calls) = tls.write_queue(&mut self.outbox, conn, 0, &mut self.gather);
+            self.stats.writes += u64::from(calls);
+            self.stats.bytes_written += count as u64;
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)]
+    fn say_farewell(&mut self, _conn: ConnId) {}
+
+    /// Has `conn` buried at the end of the turn. The first reason is the one that counts.
+    pub(super) fn kill(&mut self, conn: ConnId, why: CloseReason) {
+        if let Some(link) = self.links.get_mut(conn)
+            && !link.flags.any(Flags::DEAD)
+        {
+            link.flags.set(Flags::DEAD);
+            self.dead.push((conn, why));
+        }
+    }
+
+    /// Closes the sockets of the dead and tells the handler. Whether there were any.
+    pub(super) fn bury(&mut self) -> bool {
+        if self.dead.is_empty() {
+            return false;
+        }
+        let mut dead = mem::take(&mut self.dead);
+        for (conn, why) in dead.drain(..) {
+            let Some(link) = self.links.remove(conn) else {
+                continue;
+            };
+            let opened = link.flags.any(Flags::OPENED);
+            // Closing the descriptor is all: the kernel forgets its registration with it.
+            drop(link);
+            self.stats.closed += 1;
+            self.lingered.remove(conn);
+            self.outbox.remove(conn);
+            if let Some(address) = self.addresses.remove(conn)
+                && let Some(count) = self.per_address.get_mut(&address)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.per_address.remove(&address);
+                }
+            }
+            if opened {
+                self.call(None, "closed", |handler, turn| {
+                    handler.closed(conn, why, turn);
+                });
+            }
+        }
+        self.dead = dead;
+        // There is room now, or a descriptor.
+        self.accepting = Accepting::Open;
+        true
+    }
+
+    // ---- what takes too long ---------------------------------------------------------------
+
+    fn watch_ms(&self) -> u64 {
+        WATCH_MS.min(self.write_stall_ms / 2)
+    }
+
+    /// When the reactor itself next has something to do.
+    pub(super) fn own_deadline(&self) -> Option<Millis> {
+        let fronts = [self.handshakes.front(), self.lingers.front()];
+        let watch = (!self.watched.is_empty()).then_some(self.watch_at);
+        let accept = match self.accepting {
+            Accepting::Starved { until } if self.someone_knocks() => Some(until),
+            Accepting::Open | Accepting::Full | Accepting::Starved { .. } => None,
+        };
+        let fronts = fronts.into_iter().flatten().map(|&(until, _)| until);
+        fronts.chain(watch).chain(accept).min()
+    }
+
+    /// Ends handshakes, lingering and writes that have taken too long.
+    pub(super) fn own_time(&mut self) {
+        let now = self.now.mono;
+        while let Some(&(until, conn)) = self.handshakes.front() {
+            let waiting = self
+                .links
+                .get(conn)
+                .is_some_and(|link| !link.flags.any(Flags::OPENED | Flags::DEAD));
+            if waiting && until > now {
+                break;
+            }
+            self.handshakes.pop_front();
+            if waiting {
+                self.stats.tls_failures += 1;
+                self.kill(conn, CloseReason::Tls);
+            }
+        }
+        while let Some(&(until, conn)) = self.lingers.front() {
+            if until > now && self.links.contains(conn) {
+                break;
+            }
+            self.lingers.pop_front();
+            self.kill(conn, CloseReason::Asked);
+        }
+        if !self.watched.is_empty() && self.watch_at <= now {
+            self.watch_at = now + self.watch_ms();
+            self.watch_progress();
+        }
+    }
+
+    fn watch_progress(&mut self) {
+        let now = self.now.mono;
+        let mut index = 0;
+        while let Some(&mut (conn, ref mut since)) = self.watched.get_mut(index) {
+            let Some(link) = self.links.get_mut(conn) else {
+                self.watched.swap_remove(index);
+                continue;
+            };
+            if link.flags.take(Flags::PROGRESS) {
+                *since = now;
+            }
+            let waits = self.outbox.queued(conn) > 0 || link.socket.has_pending();
+            if waits && now.since(*since) < self.write_stall_ms {
+                index += 1;
+                continue;
+            }
+            link.flags.clear(Flags::WATCHED);
+            self.watched.swap_remove(index);
+            if waits {
+                self.stats.stalled += 1;
+                self.outbox.stalled(conn);
+            }
+        }
+    }
+}
