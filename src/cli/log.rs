@@ -255,7 +255,8 @@ mod tests {
         let text = line(Style::Text, 0, "info", "t", message);
         assert_eq!(
             text,
-            "1970-01-01T00:00:00.000Z info  t: a\"\\\\n{\"level\":\"x\"}\\u{1b}[31m\\u{7f}\\u{202e}é\n"
+            "1970-01-01T00:00:00.000Z info  t: \
+             a\"\\\\n{\"level\":\"x\"}\\u{1b}[31m\\u{7f}\\u{202e}é\n"
         );
         let json = line(Style::Json, 0, "info", "t", message);
         assert_eq!(json.matches('\n').count(), 1);

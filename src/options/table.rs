@@ -83,7 +83,7 @@ pub const OPTIONS: &[Opt] = &[
         "cert",
         Field::Path(|c| &mut c.tls.cert),
         "PEM file with the certificate chain for `tls:` listeners",
-        "The server's own certificate comes first. A relative path starts at the working directory.",
+        "The server's own certificate comes first. Paths start at the working directory.",
     ),
     row(
         "tls",
@@ -382,7 +382,7 @@ pub const OPTIONS: &[Opt] = &[
         "idle",
         time(|c| &mut c.timeouts.idle_ms),
         "How long a connection may idle between requests",
-        "Longer than the time a proxy in front keeps its idle connections, or it meets closed ones.",
+        "Make it longer than a proxy in front keeps idle connections, or it meets closed ones.",
     ),
     row(
         "timeouts",
