@@ -449,8 +449,11 @@ mod tests {
 
     #[test]
     fn a_default_secret_in_the_open_says_so() {
-        let mut config = Config::default();
-        config.listen = addresses(&["0.0.0.0:8000"]);
+        let listen = addresses(&["0.0.0.0:8000"]);
+        let config = Config {
+            listen,
+            ..Config::default()
+        };
         let problems = check(&config, false);
         let secret = problems.iter().find(|p| p.key == "channelstream.secret");
         assert!(secret.is_some_and(|p| p.message.contains("0.0.0.0:8000")));

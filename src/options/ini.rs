@@ -202,7 +202,8 @@ impl Expansion<'_> {
         match ini.entry(self.section, &name.to_lowercase()) {
             Some(entry) => self.expand(&entry.raw, depth + 1, out),
             None => {
-                let message = format!("%({name})s names no key of the section; a % is written %%");
+                // The name stays unsaid: it may be a piece of a secret.
+                let message = "a %(name)s in the value names no key; a % itself is written %%";
                 Err(IniError::new(self.line, message))
             }
         }

@@ -48,6 +48,6 @@ pub use ini::{Ini, IniError, fuzz_ini};
 #[cfg(feature = "server")]
 pub use load::{FileKind, Inputs, Loaded, file_kind, ini_named, load};
 pub use nearest::nearest;
-pub use opt::{Opt, Problem, Source, find};
+pub use opt::{Opt, Problem, Source, find, unknown};
 pub use show::{document, dump, explain};
 pub use table::OPTIONS;

@@ -381,7 +381,7 @@ pub(super) fn keys() -> Vec<String> {
 }
 
 /// What to say about a key that does not exist: the nearest that does, or those around it.
-pub(super) fn unknown(key: &str) -> String {
+pub fn unknown(key: &str) -> String {
     let keys = keys();
     let (section, name) = key.split_once('.').unwrap_or(("", key));
     // Within a section names are compared alone, or the section would make all of them similar.

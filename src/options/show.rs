@@ -82,8 +82,9 @@ environment. There and with `--set` a value is read as TOML where it parses, oth
 that `8MiB` and `none` need no quotes; a list may be written with commas. An unknown key or a bad
 value stops the start with exit code 2.
 
-Sizes are bytes: `65536` or `\"64KiB\"` (B, KiB, MiB, GiB). Durations have a unit: `\"500ms\"`, `\"30s\"`,
-`\"2m\"` (ms, s, m, h, d). Where `\"none\"` is a value it takes the limit away, which is warned about.
+Sizes are bytes: `65536` or `\"64KiB\"` (B, KiB, MiB, GiB). Durations have a unit: `\"500ms\"`,
+`\"30s\"`, `\"2m\"` (ms, s, m, h, d). Where `\"none\"` is a value it takes the limit away, which is
+warned about.
 Every secret also exists with `_file` at the end of its name: the path of a file that holds it.
 
 A Channelstream INI file is taken as it is, by Channelstream's rules; the environment is not looked

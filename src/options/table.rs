@@ -4,7 +4,7 @@
 use super::config::Config;
 use super::opt::{Field, Opt, Slot};
 use super::value::Unit;
-use crate::limits::{READ_BUFFER_BYTES, WHEEL_SLOT_MS};
+use crate::limits::{HTTP_HEADERS_MAX, READ_BUFFER_BYTES, WHEEL_SLOT_MS};
 
 const KIB: u64 = 1 << 10;
 const TIB: u64 = 1 << 40;
@@ -83,7 +83,7 @@ pub const OPTIONS: &[Opt] = &[
         "cert",
         Field::Path(|c| &mut c.tls.cert),
         "PEM file with the certificate chain for `tls:` listeners",
-        "The server's own certificate comes first. A relative path starts at the working directory.",
+        "The server's own certificate comes first. Paths start at the working directory.",
     ),
     row(
         "tls",
@@ -207,7 +207,7 @@ pub const OPTIONS: &[Opt] = &[
             Slot::Usize(|c| &mut c.limits.head_count),
             Unit::Count,
             8,
-            256,
+            HTTP_HEADERS_MAX as u64,
         ),
         "Headers of one request; beyond it 431",
         "",
@@ -382,7 +382,7 @@ pub const OPTIONS: &[Opt] = &[
         "idle",
         time(|c| &mut c.timeouts.idle_ms),
         "How long a connection may idle between requests",
-        "Longer than the time a proxy in front keeps its idle connections, or it meets closed ones.",
+        "Make it longer than a proxy in front keeps idle connections, or it meets closed ones.",
     ),
     row(
         "timeouts",

@@ -1,0 +1,353 @@
+//! Arguments to a [`Command`]. Nothing is looked up or read here.
+
+use super::help::Topic;
+use fanwire::options::{Opt, find, nearest};
+use lexopt::{Arg, Parser};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the user wants.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Welcome,
+    Help(Topic),
+    Version,
+    VersionNumber,
+    Run(Given),
+    Dev(Given),
+    Check(Given),
+    Dump(Given),
+    Explain(Given, &'static Opt),
+    ExplainAll(Given),
+    /// The table of options as Markdown.
+    Document,
+    Sign(Sign),
+}
+
+/// What `fanwire sign channelstream` was given.
+#[derive(Debug, Default)]
+pub(crate) struct Sign {
+    pub(crate) given: Given,
+    /// Else the configuration's.
+    pub(crate) secret: Option<String>,
+    pub(crate) value: Option<String>,
+    /// Seconds since 1970; else now.
+    pub(crate) at: Option<u64>,
+}
+
+/// Where settings come from, as far as the command line says it.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) listen: Vec<String>,
+    pub(crate) sets: Vec<String>,
+}
+
+const COMMANDS: [&str; 5] = ["run", "dev", "config", "sign", "version"];
+const CONFIG_COMMANDS: [&str; 3] = ["check", "dump", "explain"];
+/// Options of commands that read settings.
+const SETTINGS: [&str; 4] = ["config", "ini", "listen", "set"];
+
+/// Reads the arguments that follow the program's name.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let mut parser = Parser::from_args(args);
+    match next(&mut parser, &["help", "version"])? {
+        None => Ok(Command::Welcome),
+        Some(Word::Help) => Ok(Command::Help(Topic::All)),
+        Some(Word::Option(name)) if name == "version" => Ok(Command::VersionNumber),
+        Some(Word::Option(name)) => Err(format!("unknown option {name}; see fanwire --help")),
+        Some(Word::Value(command)) => match command.as_str() {
+            "run" => settings(&mut parser, &SETTINGS, Topic::Run, Command::Run),
+            "dev" => settings(&mut parser, &["listen"], Topic::Dev, Command::Dev),
+            "config" => config(&mut parser),
+            "sign" => sign(&mut parser),
+            "version" => settings(&mut parser, &[], Topic::All, |_| Command::Version),
+            unknown => Err(unknown_command("", unknown, &COMMANDS)),
+        },
+    }
+}
+
+/// One argument.
+enum Word {
+    Help,
+    /// An option by its long name.
+    Option(String),
+    Value(String),
+}
+
+/// The next argument. Options that are not among `known` are refused, with the nearest.
+fn next(parser: &mut Parser, known: &[&str]) -> Result<Option<Word>, String> {
+    let word = match parser.next().map_err(|error| error.to_string())? {
+        None => return Ok(None),
+        Some(Arg::Short('h')) => return Ok(Some(Word::Help)),
+        Some(Arg::Long("help")) => return Ok(Some(Word::Help)),
+        Some(Arg::Short('i')) if known.contains(&"ini") => Word::Option("ini".to_owned()),
+        Some(Arg::Short('v')) if known.contains(&"version") => Word::Option("version".to_owned()),
+        Some(Arg::Long(name)) if known.contains(&name) => Word::Option(name.to_owned()),
+        Some(Arg::Value(value)) => Word::Value(text(value)?),
+        Some(Arg::Short(letter)) => return Err(format!("unknown option -{letter}; see --help")),
+        Some(Arg::Long(name)) => {
+            let near = nearest(name, known.iter().copied());
+            let near = near.map_or("see --help".to_owned(), |near| {
+                format!("did you mean --{near}?")
+            });
+            return Err(format!("unknown option --{name}; {near}"));
+        }
+    };
+    Ok(Some(word))
+}
+
+fn text(value: OsString) -> Result<String, String> {
+    value
+        .into_string()
+        .map_err(|value| format!("{value:?}: expected UTF-8"))
+}
+
+fn value(parser: &mut Parser) -> Result<OsString, String> {
+    parser.value().map_err(|error| error.to_string())
+}
+
+fn unknown_command(before: &str, unknown: &str, known: &[&str]) -> String {
+    match nearest(unknown, known.iter().copied()) {
+        Some(near) => format!("unknown command {before}{unknown}; did you mean {before}{near}?"),
+        None => format!(
+            "unknown command {before}{unknown}; expected one of {}",
+            known.join(", ")
+        ),
+    }
+}
+
+fn surplus(word: &str) -> String {
+    format!("unexpected argument {word:?}; see --help")
+}
+
+impl Given {
+    /// Takes the value of one of [`SETTINGS`].
+    fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
+        match name {
+            "listen" => self.listen.push(text(value(parser)?)?),
+            "set" => self.sets.push(text(value(parser)?)?),
+            _ if self.config.is_some() => {
+                return Err(format!("--{name}: a configuration file is given already"));
+            }
+            _ => self.config = Some(value(parser)?.into()),
+        }
+        Ok(())
+    }
+}
+
+/// A command that has only options about settings.
+fn settings(
+    parser: &mut Parser,
+    known: &[&str],
+    topic: Topic,
+    command: impl FnOnce(Given) -> Command,
+) -> Result<Command, String> {
+    let mut given = Given::default();
+    while let Some(word) = next(parser, known)? {
+        match word {
+            Word::Help => return Ok(Command::Help(topic)),
+            Word::Option(name) => given.take(&name, parser)?,
+            Word::Value(word) => return Err(surplus(&word)),
+        }
+    }
+    Ok(command(given))
+}
+
+fn config(parser: &mut Parser) -> Result<Command, String> {
+    match next(parser, &[])? {
+        Some(Word::Value(command)) => match command.as_str() {
+            "check" => settings(parser, &SETTINGS, Topic::Config, Command::Check),
+            "dump" => settings(parser, &SETTINGS, Topic::Config, Command::Dump),
+            "explain" => explain(parser),
+            unknown => Err(unknown_command("config ", unknown, &CONFIG_COMMANDS)),
+        },
+        Some(Word::Help) => Ok(Command::Help(Topic::Config)),
+        Some(Word::Option(_)) | None => Err(format!(
+            "config: expected one of {}",
+            CONFIG_COMMANDS.join(", ")
+        )),
+    }
+}
+
+fn explain(parser: &mut Parser) -> Result<Command, String> {
+    let known = ["config", "ini", "listen", "set", "all", "markdown"];
+    let mut given = Given::default();
+    let (mut key, mut all, mut markdown) = (None, false, false);
+    while let Some(word) = next(parser, &known)? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::Config)),
+            Word::Option(name) if name == "all" => all = true,
+            Word::Option(name) if name == "markdown" => markdown = true,
+            Word::Option(name) => given.take(&name, parser)?,
+            Word::Value(word) if key.is_some() => return Err(surplus(&word)),
+            Word::Value(word) => key = Some(word),
+        }
+    }
+    match (key, all, markdown) {
+        (None, true, true) => Ok(Command::Document),
+        (None, true, false) => Ok(Command::ExplainAll(given)),
+        (Some(key), false, false) => {
+            let opt = find(&key).or_else(|| find(key.strip_suffix("_file")?));
+            opt.map(|opt| Command::Explain(given, opt))
+                .ok_or_else(|| unknown_key(&key))
+        }
+        (None, false, true) => Err("config explain: --markdown goes with --all".to_owned()),
+        (None, false, false) => {
+            Err("config explain: expected a key such as limits.message_bytes, or --all".to_owned())
+        }
+        (Some(_), _, _) => {
+            Err("config explain: expected either a key or --all [--markdown]".to_owned())
+        }
+    }
+}
+
+fn unknown_key(key: &str) -> String {
+    let unknown = fanwire::options::unknown(key);
+    format!("config explain {key}: {unknown}")
+}
+
+fn sign(parser: &mut Parser) -> Result<Command, String> {
+    match next(parser, &[])? {
+        Some(Word::Value(what)) if what == "channelstream" => {}
+        Some(Word::Value(what)) => return Err(unknown_command("sign ", &what, &["channelstream"])),
+        Some(Word::Help) => return Ok(Command::Help(Topic::Sign)),
+        Some(Word::Option(_)) | None => return Err("sign: expected channelstream".to_owned()),
+    }
+    let known = ["config", "ini", "set", "secret", "value", "at"];
+    let mut sign = Sign::default();
+    while let Some(word) = next(parser, &known)? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::Sign)),
+            Word::Value(word) => return Err(surplus(&word)),
+            Word::Option(name) => match name.as_str() {
+                "secret" => sign.secret = Some(text(value(parser)?)?),
+                "value" => sign.value = Some(text(value(parser)?)?),
+                "at" => {
+                    let at = text(value(parser)?)?;
+                    let is_number = at.bytes().all(|byte| byte.is_ascii_digit());
+                    let seconds = is_number.then(|| at.parse().ok()).flatten();
+                    let expected = "expected seconds since 1970 such as 1600000000";
+                    sign.at = Some(seconds.ok_or_else(|| format!("--at {at:?}: {expected}"))?);
+                }
+                _ => sign.given.take(&name, parser)?,
+            },
+        }
+    }
+    Ok(Command::Sign(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn commands() {
+        let cases: &[(&str, &str)] = &[
+            ("", "Welcome"),
+            ("-h", "Help(All)"),
+            ("--help", "Help(All)"),
+            ("-v", "VersionNumber"),
+            ("--version", "VersionNumber"),
+            ("version", "Version"),
+            ("version --help", "Help(All)"),
+            ("run", "Run(Given { config: None, listen: [], sets: [] })"),
+            (
+                "run -i a.ini --listen x --listen=y --set a=b",
+                "Run(Given { config: Some(\"a.ini\"), listen: [\"x\", \"y\"], sets: [\"a=b\"] })",
+            ),
+            (
+                "run --ini a",
+                "Run(Given { config: Some(\"a\"), listen: [], sets: [] })",
+            ),
+            ("run --config a -h", "Help(Run)"),
+            (
+                "dev --listen x",
+                "Dev(Given { config: None, listen: [\"x\"], sets: [] })",
+            ),
+            ("dev --help", "Help(Dev)"),
+            ("config --help", "Help(Config)"),
+            (
+                "config check --config a",
+                "Check(Given { config: Some(\"a\"), listen: [], sets: [] })",
+            ),
+            (
+                "config dump",
+                "Dump(Given { config: None, listen: [], sets: [] })",
+            ),
+            (
+                "config explain --all",
+                "ExplainAll(Given { config: None, listen: [], sets: [] })",
+            ),
+            ("config explain --all --markdown", "Document"),
+            ("sign -h", "Help(Sign)"),
+            ("sign channelstream --at 5 -h", "Help(Sign)"),
+        ];
+        for (line, expected) in cases {
+            let command = read(line).map(|command| format!("{command:?}"));
+            assert_eq!(command.as_deref(), Ok(*expected), "{line}");
+        }
+        let Ok(Command::Explain(_, opt)) = read("config explain admin.password_file") else {
+            panic!("an option is explained, also by the name of its file");
+        };
+        assert_eq!(opt.key(), "admin.password");
+        let Ok(Command::Sign(sign)) =
+            read("sign channelstream --secret s --value /x --at 16 -i f --set a=b")
+        else {
+            panic!("signs");
+        };
+        assert_eq!(
+            (sign.secret.as_deref(), sign.value.as_deref()),
+            (Some("s"), Some("/x"))
+        );
+        assert_eq!((sign.at, sign.given.sets.len()), (Some(16), 1));
+    }
+
+    #[test]
+    fn mistakes() {
+        let cases: &[(&str, &str)] = &[
+            ("rnu", "unknown command rnu; did you mean run?"),
+            (
+                "webhooks",
+                "expected one of run, dev, config, sign, version",
+            ),
+            ("run extra", "unexpected argument \"extra\""),
+            (
+                "run --lisetn x",
+                "unknown option --lisetn; did you mean --listen?",
+            ),
+            ("run --zzz", "unknown option --zzz; see --help"),
+            ("run -x", "unknown option -x"),
+            ("run --listen", "missing argument"),
+            ("run --config a -i b", "given already"),
+            ("-i a", "unknown option -i"),
+            ("dev --set a=b", "unknown option --set"),
+            ("dev -i a", "unknown option -i"),
+            ("config", "expected one of check, dump, explain"),
+            ("config chek", "did you mean config check?"),
+            ("config explain", "expected a key"),
+            (
+                "config explain limits.mesage_bytes",
+                "did you mean limits.message_bytes?",
+            ),
+            ("config explain a b", "unexpected argument \"b\""),
+            ("config explain log --all", "either a key or --all"),
+            ("config explain --markdown", "goes with --all"),
+            ("sign", "expected channelstream"),
+            ("sign request", "unknown command sign request"),
+            ("sign channelstream --at +5", "expected seconds"),
+            (
+                "sign channelstream --at 99999999999999999999",
+                "expected seconds",
+            ),
+        ];
+        for (line, piece) in cases {
+            let message = read(line).expect_err(line);
+            assert!(message.contains(piece), "{line}: {message}");
+        }
+    }
+}

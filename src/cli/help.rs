@@ -1,0 +1,101 @@
+//! The texts of `--help`. What they name exists; what does not exist yet is not named.
+
+/// What help was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Topic {
+    All,
+    Run,
+    Dev,
+    Config,
+    Sign,
+}
+
+impl Topic {
+    /// The text.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::All => ALL,
+            Self::Run => RUN,
+            Self::Dev => DEV,
+            Self::Config => CONFIG,
+            Self::Sign => SIGN,
+        }
+    }
+}
+
+/// What a newcomer needs.
+pub(crate) const WELCOME: &str = "\
+fanwire: a lean realtime server.
+
+  fanwire dev                      try it on this machine, with ready-made keys
+  fanwire config check -i FILE     check a configuration, Channelstream's INI files too
+  fanwire run -i FILE              run the server
+
+More: fanwire --help
+";
+
+const ALL: &str = "\
+Usage: fanwire COMMAND
+
+  run                      run the server in the foreground
+  dev                      the same for development: loopback only, well-known keys
+  config check             check the configuration
+  config dump              show the effective configuration, secrets masked
+  config explain KEY       show value, source and default of one option
+  sign channelstream       sign a string as a web application does
+  version                  version, commit and features
+
+  -h, --help               this text; after a command, more about it
+  -v, --version            the version number alone
+
+Exit codes: 0 clean, 1 could not start, 2 usage or configuration, 3 stopping took too long.
+";
+
+const RUN: &str = "\
+Usage: fanwire run [--config FILE] [--listen ADDR]... [--set KEY=VALUE]...
+
+Runs the server in the foreground. SIGTERM and SIGINT stop it, a second one at once.
+
+  --config FILE     settings: TOML, or an INI file of Channelstream; also -i, --ini
+  --listen ADDR     listen here instead of where the settings say; may be repeated
+                    (127.0.0.1:8000, [::1]:8000, tls:0.0.0.0:8443, unix:/path)
+  --set KEY=VALUE   one setting, such as limits.message_bytes=2MiB; may be repeated
+
+Later sources win: defaults, file, environment (FANWIRE_LIMITS__MESSAGE_BYTES), --set.
+Without a file CHANNELSTREAM_* variables are taken, too. Beside an INI file the environment
+is not looked at. All options: fanwire config explain --all
+";
+
+const DEV: &str = "\
+Usage: fanwire dev [--listen ADDR]...
+
+Runs a server for development on 127.0.0.1:8000 with Channelstream's well-known secret
+\"secret\" and the admin pages open. It listens on loopback or Unix sockets only.
+
+  --listen ADDR     listen here instead; may be repeated
+";
+
+const CONFIG: &str = "\
+Usage: fanwire config check|dump [SETTINGS]
+       fanwire config explain KEY [SETTINGS]
+       fanwire config explain --all [--markdown]
+
+  check      every error, warning and note; exit code 2 if there are errors
+  dump       the effective configuration as TOML with the source of each value, secrets masked
+  explain    value, source, default and meaning of one option, or of --all;
+             with --markdown the document of all options
+
+SETTINGS are those of fanwire run: --config FILE, --listen ADDR, --set KEY=VALUE.
+";
+
+const SIGN: &str = "\
+Usage: fanwire sign channelstream [--secret SECRET] [--value VALUE] [--at SECONDS] [SETTINGS]
+
+Prints a signed string for the header X-Channelstream-Secret. It is good for 60 seconds.
+
+  --secret SECRET   sign with this secret instead of the configuration's
+  --value VALUE     what is signed; anything will do (default: channelstream)
+  --at SECONDS      when it is signed, in seconds since 1970 (default: now)
+
+SETTINGS are --config FILE and --set KEY=VALUE, as in fanwire run.
+";

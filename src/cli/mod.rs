@@ -1,0 +1,239 @@
+//! The command line: from arguments to one of the commands, and the commands that need no server.
+//!
+//! Answers go to standard output, complaints to standard error. Exit codes are a contract with
+//! scripts and unit files.
+
+mod args;
+mod help;
+mod log;
+pub(crate) mod notify;
+mod sign;
+
+use args::{Command, Given};
+use fanwire::options::{self, Config, Inputs, Loaded, Severity};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The server could not start: port, permission.
+pub(crate) const EXIT_NOT_STARTED: u8 = 1;
+/// The arguments or the configuration are wrong.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// Stopped, but something was still open when the time for it ran out.
+#[allow(dead_code, reason = "the server's end is not wired yet")]
+pub(crate) const EXIT_DRAIN: u8 = 3;
+
+/// Settings files and secrets are small; nothing larger is read into memory.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Makes the settings again.
+pub(crate) type Reload<'a> = dyn Fn() -> Result<Config, String> + 'a;
+/// Runs the server: settings, whether it is `fanwire dev`, and how to make the settings again.
+pub(crate) type Start = fn(Config, bool, &Reload<'_>) -> ExitCode;
+
+/// Does what the arguments say.
+pub(crate) fn main(start: Start) -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(command) => run(command, start),
+        Err(message) => usage(&message),
+    }
+}
+
+fn run(command: Command, start: Start) -> ExitCode {
+    match command {
+        Command::Welcome => answer(help::WELCOME),
+        Command::Help(topic) => answer(topic.text()),
+        Command::VersionNumber => answer(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Version => answer(&version()),
+        Command::Run(given) => serve(&given, false, start),
+        Command::Dev(given) => serve(&given, true, start),
+        Command::Check(given) => check(&given),
+        Command::Dump(given) => with_config(&given, |loaded| {
+            answer(&options::dump(&loaded.config, &loaded.sources))
+        }),
+        Command::Document => answer(&options::document()),
+        Command::ExplainAll(given) => with_config(&given, |loaded| {
+            let explain = |opt| options::explain(opt, &loaded.config, &loaded.sources);
+            let all: Vec<String> = options::OPTIONS.iter().map(explain).collect();
+            answer(&all.join("\n"))
+        }),
+        Command::Explain(given, opt) => with_config(&given, |loaded| {
+            answer(&options::explain(opt, &loaded.config, &loaded.sources))
+        }),
+        Command::Sign(sign) => match &sign.secret {
+            Some(secret) => answer(&sign::line(secret, &sign)),
+            None => with_config(&sign.given, |loaded| {
+                answer(&sign::line(
+                    loaded.config.channelstream.secret.expose(),
+                    &sign,
+                ))
+            }),
+        },
+    }
+}
+
+/// Writes an answer. A reader that has seen enough (`| head`) is no failure.
+fn answer(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(EXIT_NOT_STARTED),
+    }
+}
+
+/// Writes a complaint; if nobody can read it there is nothing more to do.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "fanwire: {text}");
+}
+
+fn usage(message: &str) -> ExitCode {
+    complain(message);
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn version() -> String {
+    let features = [
+        (cfg!(feature = "server"), "server"),
+        (cfg!(feature = "tls"), "tls"),
+    ];
+    let features = features
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, name)| name);
+    format!(
+        "fanwire {}\ncommit {}\nfeatures {}\n",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("FANWIRE_COMMIT").unwrap_or("unknown"),
+        features.collect::<Vec<_>>().join(" "),
+    )
+}
+
+fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
+    let loaded = match load(given, dev) {
+        Ok(loaded) => loaded,
+        Err(message) => return usage(&message),
+    };
+    if loaded.has_errors() {
+        complain_all(&loaded, Severity::Error);
+        return ExitCode::from(EXIT_USAGE);
+    }
+    log::start(loaded.config.log);
+    if dev {
+        ::log::warn!("fanwire dev is for development: everybody knows its keys");
+    }
+    for problem in loaded.of(Severity::Warning) {
+        ::log::warn!("{problem}");
+    }
+    let reload = || {
+        let loaded = load(given, dev)?;
+        let errors: Vec<String> = loaded
+            .of(Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        if errors.is_empty() {
+            Ok(loaded.config)
+        } else {
+            Err(errors.join("\n"))
+        }
+    };
+    let code = start(loaded.config, dev, &reload);
+    ::log::logger().flush();
+    code
+}
+
+/// Hands good settings on; bad ones are complained about.
+fn with_config(given: &Given, then: impl FnOnce(&Loaded) -> ExitCode) -> ExitCode {
+    match load(given, false) {
+        Ok(loaded) if loaded.has_errors() => {
+            complain_all(&loaded, Severity::Error);
+            ExitCode::from(EXIT_USAGE)
+        }
+        Ok(loaded) => then(&loaded),
+        Err(message) => usage(&message),
+    }
+}
+
+fn complain_all(loaded: &Loaded, severity: Severity) {
+    for problem in loaded.of(severity) {
+        complain(&format!("{}: {problem}", severity.as_str()));
+    }
+}
+
+/// `config check`: everything there is to say, errors and warnings to standard error.
+fn check(given: &Given) -> ExitCode {
+    let loaded = match load(given, false) {
+        Ok(loaded) => loaded,
+        Err(message) => return usage(&message),
+    };
+    complain_all(&loaded, Severity::Error);
+    complain_all(&loaded, Severity::Warning);
+    let mut text = String::new();
+    for note in loaded.of(Severity::Note) {
+        text += &format!("note: {note}\n");
+    }
+    let count = |severity| loaded.of(severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let verdict = if errors == 0 { "good" } else { "bad" };
+    text += &format!("the configuration is {verdict}: {errors} errors, {warnings} warnings\n");
+    let code = answer(&text);
+    if errors == 0 {
+        code
+    } else {
+        ExitCode::from(EXIT_USAGE)
+    }
+}
+
+/// Makes settings from what was given on the command line and the world around it.
+fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
+    let env = environment()?;
+    // As in the original, the variable counts where no file was given.
+    let named = if dev {
+        None
+    } else {
+        options::ini_named(&env).map(Path::new)
+    };
+    let file = match given.config.as_deref().or(named) {
+        Some(path) => {
+            let text = read(path).map_err(|why| format!("{}: {why}", path.display()))?;
+            Some((path.display().to_string(), text))
+        }
+        None => None,
+    };
+    Ok(options::load(&Inputs {
+        file: file
+            .as_ref()
+            .map(|(name, text)| (name.as_str(), text.as_str())),
+        env: &env,
+        sets: &given.sets,
+        listen: &given.listen,
+        dev,
+        read: &read,
+    }))
+}
+
+fn environment() -> Result<Vec<(String, String)>, String> {
+    let mut env = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        if name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_") {
+            let value = value
+                .into_string()
+                .map_err(|_| format!("{name}: expected UTF-8"))?;
+            env.push((name.to_owned(), value));
+        }
+    }
+    Ok(env)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let limited = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    limited.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("longer than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "expected UTF-8".to_owned())
+}

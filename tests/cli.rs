@@ -1,0 +1,348 @@
+//! The command line as a user meets it: the built binary, its exit codes, and what it says.
+#![cfg(feature = "server")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A folder of one test's own, gone when the test is.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("cli-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path in UTF-8").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the next `cargo clean`.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn fanwire_with(env: &[(&str, &str)], args: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+    // Whoever runs the tests may have settings of their own.
+    command
+        .env_clear()
+        .envs(env.iter().copied())
+        .args(args)
+        .stdin(Stdio::null());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Said {
+        code: status.code(),
+        out: text(stdout),
+        err: text(stderr),
+    }
+}
+
+fn fanwire(args: &[&str]) -> Said {
+    fanwire_with(&[], args)
+}
+
+#[track_caller]
+fn refused(said: &Said, pieces: &[&str]) {
+    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
+    for piece in pieces {
+        assert!(said.err.contains(piece), "{piece:?} in {:?}", said.err);
+    }
+}
+
+#[track_caller]
+fn fine(said: &Said, pieces: &[&str]) {
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    for piece in pieces {
+        assert!(said.out.contains(piece), "{piece:?} in {:?}", said.out);
+    }
+}
+
+#[test]
+fn a_newcomer_gets_three_commands_and_the_way_to_help() {
+    let said = fanwire(&[]);
+    fine(
+        &said,
+        &[
+            "fanwire dev",
+            "fanwire config check",
+            "fanwire run",
+            "fanwire --help",
+        ],
+    );
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn help_is_everywhere() {
+    for (args, piece) in [
+        (&["--help"][..], "Usage: fanwire COMMAND"),
+        (&["-h"], "Usage: fanwire COMMAND"),
+        (&["run", "--help"], "Usage: fanwire run"),
+        (&["run", "-i", "nowhere.ini", "-h"], "Usage: fanwire run"),
+        (&["dev", "-h"], "Usage: fanwire dev"),
+        (&["config", "-h"], "Usage: fanwire config"),
+        (&["config", "check", "--help"], "Usage: fanwire config"),
+        (&["config", "explain", "--help"], "Usage: fanwire config"),
+        (&["sign", "--help"], "Usage: fanwire sign"),
+        (&["sign", "channelstream", "-h"], "Usage: fanwire sign"),
+        (&["version", "-h"], "Usage: fanwire COMMAND"),
+    ] {
+        fine(&fanwire(args), &[piece]);
+    }
+}
+
+#[test]
+fn versions() {
+    let number = format!("{}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(fanwire(&["-v"]).out, number);
+    assert_eq!(fanwire(&["--version"]).out, number);
+    let said = fanwire(&["version"]);
+    fine(&said, &["fanwire 0.", "\ncommit ", "\nfeatures server"]);
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_exit_code_2() {
+    refused(
+        &fanwire(&["rnu"]),
+        &["unknown command rnu; did you mean run?"],
+    );
+    refused(
+        &fanwire(&["store", "check"]),
+        &["unknown command store; expected one of"],
+    );
+    refused(
+        &fanwire(&["run", "--lisetn", "x"]),
+        &["did you mean --listen?"],
+    );
+    refused(&fanwire(&["run", "--set"]), &["missing argument"]);
+    refused(
+        &fanwire(&["run", "--set", "limits.bdy_bytes=1"]),
+        &["did you mean limits.body_bytes?"],
+    );
+    refused(
+        &fanwire(&["run", "--listen", "here"]),
+        &["--listen: listen: \"here\""],
+    );
+    refused(&fanwire(&["dev", "--listen", "0.0.0.0:1"]), &["loopback"]);
+    refused(
+        &fanwire(&["config", "explain", "limits.bdy_bytes"]),
+        &["limits.body_bytes"],
+    );
+}
+
+#[test]
+fn a_bad_file_stops_the_start_and_says_where() {
+    let folder = Folder::new("bad");
+    let file = folder.file(
+        "a.toml",
+        "log = \"info\"\n[limits]\nmesage_bytes = 5\nhead = 1\n",
+    );
+    let expected = [
+        format!("error: {file}:3: limits.mesage_bytes: unknown key; did you mean limits.message"),
+        format!("error: {file}:4: limits.head: unknown key"),
+    ];
+    let expected = [expected[0].as_str(), expected[1].as_str()];
+    for args in [
+        &["run", "--config", &file][..],
+        &["run", "-i", &file],
+        &["config", "check", "--config", &file],
+        &["config", "dump", "--config", &file],
+        &["config", "explain", "log", "--config", &file],
+        &["sign", "channelstream", "--config", &file],
+    ] {
+        refused(&fanwire(args), &expected);
+    }
+    let gone = folder.0.join("gone.toml");
+    let gone = gone.to_str().expect("UTF-8");
+    refused(
+        &fanwire(&["run", "--config", gone]),
+        &[gone, "No such file"],
+    );
+}
+
+#[test]
+fn check_says_what_is_open_and_what_is_default() {
+    let said = fanwire(&["config", "check"]);
+    fine(
+        &said,
+        &[
+            "allow_cors: empty: pages of every origin",
+            "configuration is good",
+        ],
+    );
+    assert!(
+        said.err
+            .contains("warning: channelstream.secret: the default"),
+        "{}",
+        said.err
+    );
+    let said = fanwire(&["config", "check", "--set", "listen=tls:127.0.0.1:0"]);
+    refused(&said, &["error: ", "tls.cert: missing"]);
+    assert!(said.out.contains("configuration is bad"), "{}", said.out);
+}
+
+#[test]
+fn dump_shows_values_and_sources_and_masks_secrets() {
+    let folder = Folder::new("dump");
+    let secret = folder.file("secret", "hunter2\n");
+    let file = folder.file(
+        "a.toml",
+        &format!("[channelstream]\nsecret_file = {secret:?}\n"),
+    );
+    let env = [
+        ("FANWIRE_LIMITS__MESSAGE_BYTES", "2097152"),
+        ("FANWIRE_ADMIN__PASSWORD", "hunter2"),
+    ];
+    let args = [
+        "config",
+        "dump",
+        "--config",
+        &file,
+        "--set",
+        "timeouts.head=1m",
+    ];
+    let said = fanwire_with(&env, &args);
+    fine(&said, &[]);
+    let line = |key: &str| {
+        let found = said.out.lines().find(|line| line.starts_with(key));
+        found
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        line("message_bytes"),
+        "message_bytes = \"2MiB\" # FANWIRE_LIMITS__MESSAGE_BYTES"
+    );
+    assert_eq!(line("head "), "head = \"1m\" # --set");
+    assert_eq!(line("secret"), format!("secret = \"***\" # {file}:2"));
+    assert_eq!(
+        line("password"),
+        "password = \"***\" # FANWIRE_ADMIN__PASSWORD"
+    );
+    assert_eq!(line("log"), "log = \"info\" # default");
+    assert!(!said.out.contains("hunter2") && !said.err.contains("hunter2"));
+}
+
+#[test]
+fn explain_shows_value_source_and_default() {
+    let args = [
+        "config",
+        "explain",
+        "limits.body_bytes",
+        "--set",
+        "limits.body_bytes=1MiB",
+    ];
+    let said = fanwire(&args);
+    fine(
+        &said,
+        &[
+            "\"1MiB\"",
+            "--set",
+            "\"8MiB\"",
+            "FANWIRE_LIMITS__BODY_BYTES",
+        ],
+    );
+    fine(
+        &fanwire(&["config", "explain", "--all"]),
+        &["listen\n", "admin.metrics_token\n"],
+    );
+}
+
+#[test]
+fn a_channelstream_file_and_the_variables_are_taken_by_the_originals_rules() {
+    let folder = Folder::new("ini");
+    let file = folder.file(
+        "cs.ini",
+        "[channelstream]\nsecret = a%%b;c # not\nport = 8001\n",
+    );
+    let signed = "x.X14QAA.";
+    let sign = [
+        "sign",
+        "channelstream",
+        "--value",
+        "x",
+        "--at",
+        "1600000000",
+    ];
+    let with = |secret: &str| fanwire(&[&sign[..], &["--secret", secret]].concat()).out;
+    let expected = with("a%b;c # not");
+    assert!(expected.starts_with(signed), "{expected}");
+    let env = [("CHANNELSTREAM_SECRET", "from the environment")];
+    let said = fanwire_with(&env, &[&sign[..], &["-i", &file]].concat());
+    fine(&said, &[&expected]);
+    let said = fanwire_with(&env, &sign);
+    fine(&said, &[&with("from the environment")]);
+    let said = fanwire_with(&[("CHANNELSTREAM_INI", &file)], &["config", "dump"]);
+    fine(&said, &["listen = [\"0.0.0.0:8001\"]"]);
+    let env = [("CHANNELSTREAM_SIGNATURE_CHECKER", "my.Signer")];
+    refused(
+        &fanwire_with(&env, &["run"]),
+        &["signature_checker", "DefaultSigner"],
+    );
+}
+
+#[test]
+fn signs_as_the_original_does() {
+    let args = [
+        "sign",
+        "channelstream",
+        "--secret",
+        "secret",
+        "--at",
+        "1600000000",
+    ];
+    assert_eq!(
+        fanwire(&args).out,
+        "channelstream.X14QAA.QLT3kgcJYg14C3PAy4wtyg5uGgI\n"
+    );
+    // Without a time it is signed now: three parts, and the time is later than that of this test.
+    let now = fanwire(&["sign", "channelstream"]).out;
+    assert_eq!(now.trim_end().split('.').count(), 3, "{now}");
+    refused(
+        &fanwire(&["sign", "channelstream", "--at", "soon"]),
+        &["seconds since 1970"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn values_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bad = std::ffi::OsStr::from_bytes(b"\xff");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+    command
+        .env_clear()
+        .env("FANWIRE_LOG", bad)
+        .args(["config", "check"]);
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+    let output = command
+        .env_clear()
+        .arg(bad)
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+}
