@@ -240,10 +240,13 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-/// All transcripts and their texts.
+/// All scenarios and their texts, our own included.
 pub(crate) fn all_files() -> Vec<(String, String)> {
-    let names = names_in("transcripts").into_iter();
-    names.map(|name| (name.clone(), file(&name))).collect()
+    let recorded = names_in("transcripts").into_iter();
+    let recorded = recorded.map(|name| (name.clone(), file(&name)));
+    let better = names_in("better").into_iter();
+    let better = better.map(|name| (name.clone(), crate::better::file(&name)));
+    recorded.chain(better).collect()
 }
 
 #[test]

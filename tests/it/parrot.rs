@@ -83,7 +83,7 @@ impl Parrot {
         lies
     }
 
-    fn text(&mut self, want: &str) -> String {
+    fn text(&self, want: &str) -> String {
         let bindings = self.bindings.as_ref().expect("prompted before it speaks");
         if let Some((kind, _)) = whole_placeholder(want) {
             if let Some(known) = bindings.value(want) {
