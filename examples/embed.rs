@@ -15,7 +15,9 @@ use std::io::{self, BufRead};
 
 #[allow(clippy::print_stdout, reason = "a program for a terminal")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:8000".to_owned());
     let server = Builder::new()
         .listen(Listen::Tcp(address.parse()?))
         .channelstream(channelstream::Config::default())
@@ -30,7 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let message = serde_json::json!({ "text": line? }).to_string();
         handle.publish("embed", "lobby", &message)?;
         let stats = handle.stats()?;
-        println!("published {}, delivered {}", stats.published, stats.delivered);
+        println!(
+            "published {}, delivered {}",
+            stats.published, stats.delivered
+        );
     }
 
     handle.stop()?;

@@ -40,8 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(16);
     // The server's own poll is a descriptor like any other.
-    poll.registry().register(&mut SourceFd(&server.as_raw_fd()), SERVER, Interest::READABLE)?;
-    poll.registry().register(&mut socket, HOST, Interest::READABLE)?;
+    poll.registry().register(
+        &mut SourceFd(&server.as_raw_fd()),
+        SERVER,
+        Interest::READABLE,
+    )?;
+    poll.registry()
+        .register(&mut socket, HOST, Interest::READABLE)?;
 
     let mut datagram = [0; 1024];
     loop {

@@ -126,7 +126,7 @@ pub const CATCH_UP_BYTES_MAX: usize = 4 * MIB;
 pub const CATCH_UP_PRIVATE_MAX: usize = 50;
 /// Members listed per channel; counting goes on.
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
-/// A channel that only holds catch-up events goes after this long without members.
+/// A channel without members, history and settings of its own goes after this long.
 pub const CHANNEL_FORGET_MS: u64 = 60_000;
 /// A channel with settings of its own goes after this long without members and messages.
 pub const CHANNEL_CONFIGURED_FORGET_MS: u64 = 72 * 60 * 60 * 1000;

@@ -1,11 +1,25 @@
 //! The fanwire binary: reads arguments and settings, then runs the server.
 //!
-//! What the commands do is in [`cli`]; the server itself is the library.
+//! What the commands do is in [`cli`]; the server itself is the library. It runs on a thread of
+//! its own, and the main thread waits for signals: reading a certificate or a file again may take
+//! its time there without anybody's messages waiting.
 
 mod cli;
 
+use cli::notify::Notifier;
+use fanwire::dialect::channelstream::Channelstream;
+use fanwire::engine::DevPage;
 use fanwire::options::Config;
+use fanwire::reactor::{self, Bound, Clock};
+use fanwire::server::{self, Builder, Handle, Running, Stopped};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
 use std::process::ExitCode;
+use std::thread;
+
+/// The page that `fanwire dev` serves at `/`.
+const PLAYGROUND: &str = include_str!("cli/playground.html");
 
 fn main() -> ExitCode {
     cli::main(start)
@@ -13,8 +27,177 @@ fn main() -> ExitCode {
 
 /// Runs the server in the foreground until it is told to stop. `reload` makes the settings again,
 /// from the same arguments; a failure names what is wrong, one message per line.
-fn start(config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
-    let _ = (config, dev, reload);
-    log::error!("not wired yet");
-    ExitCode::from(cli::EXIT_NOT_STARTED)
+fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
+    if dev {
+        // So that a line copied from the terminal works tomorrow, too.
+        config.channelstream.validate_requests = false;
+    }
+    match try_start(&config, dev) {
+        Ok((running, signals)) => watch(running, signals, &config, dev, reload),
+        Err(error) => {
+            log::error!("could not start: {error}");
+            ExitCode::from(cli::EXIT_NOT_STARTED)
+        }
+    }
+}
+
+fn try_start(config: &Config, dev: bool) -> io::Result<(Running, Signals)> {
+    // Before anything listens, so that an early signal is not one that kills.
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    match reactor::raise_open_files_limit() {
+        Ok(limit) => log::info!("at most {limit} open files, connections included"),
+        Err(error) => log::warn!("the open-files limit stays as it is: {error}"),
+    }
+    let page = dev.then(|| dev_page(config));
+    let builder = Builder::from_config(config, page).sample_process();
+    #[cfg(feature = "tls")]
+    let builder = match tls(config)? {
+        Some(tls) => builder.tls(tls),
+        None => builder,
+    };
+    let running = builder.spawn()?;
+    for bound in running.bound() {
+        match bound {
+            Bound::Tcp(address) => log::info!("listening on {address}"),
+            Bound::Unix(path) => log::info!("listening on unix:{}", path.display()),
+        }
+    }
+    if dev && let Some(address) = running.bound().iter().find_map(Bound::address) {
+        cli::dev::greet(
+            &format!("http://{address}"),
+            config,
+            &dev_page(config).signature,
+        );
+    }
+    Ok((running, signals))
+}
+
+/// What `fanwire dev` serves beside the protocols.
+fn dev_page(config: &Config) -> DevPage {
+    let signer = Channelstream::new(server::channelstream_config(config));
+    let signature = signer.sign("channelstream", Clock::new().now().unix_seconds());
+    DevPage {
+        html: PLAYGROUND,
+        signature,
+    }
+}
+
+/// The certificate of `tls:` addresses, if one is named.
+#[cfg(feature = "tls")]
+fn tls(config: &Config) -> io::Result<Option<std::sync::Arc<rustls::ServerConfig>>> {
+    let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) else {
+        return Ok(None);
+    };
+    let read = |path: &std::path::Path| {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        std::fs::read(path).map_err(named)
+    };
+    let tls = reactor::tls_config(&read(cert)?, &read(key)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+    Ok(Some(tls))
+}
+
+/// Waits for signals and for the server's end.
+fn watch(
+    running: Running,
+    mut signals: Signals,
+    config: &Config,
+    dev: bool,
+    reload: &cli::Reload<'_>,
+) -> ExitCode {
+    let notifier = Notifier::from_env();
+    let handle = running.handle();
+    notifier.ready();
+    let waiting = signals.handle();
+    thread::scope(|scope| {
+        let server = scope.spawn(move || {
+            let how = running.wait();
+            waiting.close();
+            how
+        });
+        if let Some(every) = notifier.alive_every() {
+            let (handle, notifier) = (handle.clone(), &notifier);
+            scope.spawn(move || {
+                // The loop itself must answer, or systemd is not told that all is well.
+                while handle.stats().is_ok() {
+                    notifier.alive();
+                    thread::park_timeout(every);
+                }
+            });
+        }
+        let mut stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => reload_server(&handle, config, dev, reload),
+                _ if stopping => {
+                    log::warn!("second signal: exiting now");
+                    cli::exit_now(cli::EXIT_DRAIN);
+                }
+                _ => {
+                    stopping = true;
+                    log::info!("stopping: no new connections, saying goodbye");
+                    notifier.stopping();
+                    if handle.stop().is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        match server.join() {
+            Ok(Ok(Stopped::Clean)) => {
+                log::info!("stopped");
+                ExitCode::SUCCESS
+            }
+            Ok(Ok(Stopped::TimedOut)) => {
+                log::warn!("the time for stopping ran out; who was left was cut off");
+                ExitCode::from(cli::EXIT_DRAIN)
+            }
+            Ok(Err(error)) => {
+                log::error!("the loop failed: {error}");
+                ExitCode::from(cli::EXIT_NOT_STARTED)
+            }
+            Err(_) => ExitCode::from(cli::EXIT_NOT_STARTED),
+        }
+    })
+}
+
+/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
+/// of connections need a restart.
+fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<'_>) {
+    let mut config = match reload() {
+        Ok(config) => config,
+        Err(message) => {
+            log::error!("not reloaded, the old settings stay: {message}");
+            return;
+        }
+    };
+    if dev {
+        config.channelstream.validate_requests = false;
+    }
+    #[cfg(feature = "tls")]
+    let tls = match tls(&config) {
+        Ok(tls) => tls,
+        Err(error) => {
+            log::error!("not reloaded, the old certificate stays: {error}");
+            return;
+        }
+    };
+    if config.listen != old.listen {
+        log::warn!("other addresses to listen on take effect at the next start");
+    }
+    let page = dev.then(|| dev_page(&config));
+    let engine = server::engine_config(&config, page);
+    let dialects = server::dialects(&config);
+    let changed = handle.change(move |server| {
+        server.reload(engine, &dialects);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = tls {
+            server.set_tls(tls);
+        }
+        log::info!("reloaded");
+    });
+    if changed.is_err() {
+        log::warn!("not reloaded: the server has stopped");
+    }
 }

@@ -4,6 +4,7 @@
 //! scripts and unit files.
 
 mod args;
+pub(crate) mod dev;
 mod help;
 mod log;
 pub(crate) mod notify;
@@ -21,7 +22,6 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 /// The arguments or the configuration are wrong.
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
-#[allow(dead_code, reason = "the server's end is not wired yet")]
 pub(crate) const EXIT_DRAIN: u8 = 3;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
@@ -81,6 +81,12 @@ fn answer(text: &str) -> ExitCode {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(EXIT_NOT_STARTED),
     }
+}
+
+/// Ends the process without waiting for anybody, as safe as being killed.
+pub(crate) fn exit_now(code: u8) -> ! {
+    ::log::logger().flush();
+    std::process::exit(i32::from(code))
 }
 
 /// Writes a complaint; if nobody can read it there is nothing more to do.

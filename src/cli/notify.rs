@@ -2,11 +2,6 @@
 //!
 //! A datagram to the socket that `NOTIFY_SOCKET` names; nothing where there is none. Sending never
 //! blocks, so the loop itself can feed the watchdog. Socket activation is not done yet.
-#![allow(
-    dead_code,
-    reason = "used by the server's start, which is not wired yet"
-)]
-
 use std::env;
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};

@@ -1,8 +1,8 @@
 //! What is forgotten, and when.
 //!
-//! Nothing outlives its use: a channel that nobody is in and nothing remembers goes at once, and
-//! so does a user without subscribers and without state. What is remembered is remembered for a
-//! stated time.
+//! Nothing outlives its use: a user without subscribers and without state goes at once, a channel
+//! that nobody is in goes after a stated time unless it has a history. What is remembered is
+//! remembered for a stated time.
 
 use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
 use crate::time::{Millis, Now};
@@ -48,7 +48,7 @@ impl Hub {
         }
     }
 
-    /// A channel may have become unused: forgets it now, or sets the time for it.
+    /// A channel may have become unused: sets the time to forget it.
     pub(super) fn settle_channel(&mut self, id: ChannelId, now: Now) {
         let Some(channel) = self.channels.get_mut(id) else {
             return;
@@ -56,23 +56,20 @@ impl Hub {
         if channel.subscriber_count() > 0 {
             return;
         }
-        let wait_ms = if !channel.history.is_empty() {
-            None
-        } else if channel.settings != Settings::default() {
-            Some(self.config.channel_configured_forget_ms)
-        } else if channel.recent.is_empty() {
-            Some(0)
-        } else {
-            Some(self.config.channel_forget_ms)
-        };
-        match wait_ms {
-            // A history is remembered as long as the process lives; its size is bounded.
-            None => channel.timer.disarm(),
-            Some(0) => self.forget_channel(id),
-            Some(ms) => self
-                .wheel
-                .arm(Alarm::Channel(id), &mut channel.timer, now.mono + ms),
+        // A history is remembered as long as the process lives; its size is bounded.
+        if !channel.history.is_empty() {
+            channel.timer.disarm();
+            return;
         }
+        // Even one that remembers nothing keeps its name and id for a while, as callers expect of
+        // a channel whose members change.
+        let wait_ms = if channel.settings == Settings::default() {
+            self.config.channel_forget_ms
+        } else {
+            self.config.channel_configured_forget_ms
+        };
+        self.wheel
+            .arm(Alarm::Channel(id), &mut channel.timer, now.mono + wait_ms);
     }
 
     /// A channel that was made but that nobody joined after all is settled like one that was left.

@@ -11,16 +11,12 @@ macro_rules! scenarios {
     ($($name:ident,)*) => {
         const NAMES: &[&str] = &[$(stringify!($name),)*];
 
-        // SWITCH ON WITH THE ENGINE
-        #[cfg(any())]
         mod memory {
             use super::file;
             use crate::replay::Extent;
             $(#[test] fn $name() { crate::engine::run(&file(stringify!($name)), Extent::Whole); })*
         }
 
-        // SWITCH ON WITH THE SERVER
-        #[cfg(any())]
         #[cfg(feature = "server")]
         mod real {
             use super::file;
@@ -31,8 +27,6 @@ macro_rules! scenarios {
             })*
         }
 
-        // SWITCH ON WITH THE SERVER
-        #[cfg(any())]
         #[cfg(feature = "server")]
         mod real_bytewise {
             use super::file;

@@ -19,10 +19,6 @@ enum Class {
 }
 
 impl Class {
-    #[cfg_attr(
-        not(any()),
-        allow(dead_code, reason = "until the engine is there: see main.rs")
-    )]
     fn extent(self) -> Extent {
         match self {
             Self::Now => Extent::Whole,
@@ -41,8 +37,6 @@ macro_rules! transcripts {
             $((stringify!($later), Class::Later),)*
         ];
 
-        // SWITCH ON WITH THE ENGINE
-        #[cfg(any())]
         mod memory {
             use super::*;
             $(#[test] fn $now() { in_memory(stringify!($now), Class::Now); })*
@@ -50,8 +44,6 @@ macro_rules! transcripts {
             $(#[test] fn $later() { in_memory(stringify!($later), Class::Later); })*
         }
 
-        // SWITCH ON WITH THE SERVER
-        #[cfg(any())]
         #[cfg(feature = "server")]
         mod real {
             use super::*;
@@ -61,8 +53,6 @@ macro_rules! transcripts {
             $(#[test] fn $later() { over_tcp(stringify!($later), Class::Later, Whole); })*
         }
 
-        // SWITCH ON WITH THE SERVER
-        #[cfg(any())]
         #[cfg(feature = "server")]
         mod real_bytewise {
             use super::*;
@@ -203,14 +193,10 @@ const QUIRKS: &[&str] = &[
     "t111_quirk_poll_of_removed_connection",
 ];
 
-// SWITCH ON WITH THE ENGINE
-#[cfg(any())]
 fn in_memory(name: &str, class: Class) {
     crate::engine::run(&file(name), class.extent());
 }
 
-// SWITCH ON WITH THE SERVER
-#[cfg(any())]
 #[cfg(feature = "server")]
 fn over_tcp(name: &str, class: Class, cut: crate::session::Cut) {
     crate::server::run(&file(name), class.extent(), cut);

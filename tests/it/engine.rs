@@ -4,15 +4,37 @@ use crate::memory::Memory;
 use crate::replay::{Extent, Run, replay};
 use crate::session::{Cut, Setup};
 use crate::transcript::Scenario;
+use fanwire::dialect::Dialect;
+use fanwire::dialect::channelstream::access::Scheme;
+use fanwire::dialect::channelstream::{Channelstream, Config};
+use fanwire::engine::{Engine, EngineConfig};
+use fanwire::peers::PeerList;
+use fanwire::random::Random;
 
 /// More cuts than this are thinned out.
 const CUTS_MAX: usize = 200;
 
 /// An engine that serves Channelstream with these settings.
-fn new_engine(setup: &Setup) -> fanwire::engine::Engine {
-    // To be completed with the engine: turn the fields of `setup` into its configuration (or its
-    // `assignments` through the options), and give it a seed.
-    fanwire::engine::Engine::new(setup)
+fn new_engine(setup: &Setup) -> Engine {
+    let mut posting_from = PeerList::default();
+    for entry in setup.allow_posting_from {
+        posting_from.add_text(entry).expect("an address");
+    }
+    let config = Config {
+        secret: setup.secret.to_owned(),
+        allow_posting_from: posting_from,
+        allow_cors: setup
+            .allow_cors
+            .iter()
+            .map(|&entry| entry.to_owned())
+            .collect(),
+        validate_requests: setup.validate_requests,
+        enforce_https: setup.enforce_https,
+        http_scheme: Scheme::from_name(setup.http_scheme),
+        ..Config::default()
+    };
+    let dialect: Box<dyn Dialect> = Box::new(Channelstream::new(config));
+    Engine::new(EngineConfig::default(), vec![dialect], Random::seeded(1))
 }
 
 /// Replays a scenario with every write cut in two at each of its places, then byte by byte.

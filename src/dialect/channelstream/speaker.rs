@@ -108,8 +108,9 @@ impl Endpoint {
             ("/info", _) => Self::Info,
             ("/disconnect", _) => Self::Disconnect,
             ("/message", Method::Patch | Method::Delete)
-            | ("/user_state" | "/channel_config", Method::Post) => Self::LaterSigned,
-            ("/openapi.json" | "/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
+            | ("/user_state" | "/channel_config", Method::Post)
+            | ("/openapi.json", _) => Self::LaterSigned,
+            ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
             ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
             | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,

@@ -5,6 +5,10 @@
 //! whoever owns the sockets. The builder is `Send`; the server is not, and is made on the thread
 //! that runs it.
 
+mod settings;
+
+pub use settings::{channelstream_config, dialects, engine_config};
+
 use crate::dialect::Dialect;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::engine::{Engine, EngineConfig, Mail, ProcessStats, Publication, Stats};
