@@ -199,7 +199,7 @@ impl<H: Handler> Core<H> {
                     if count < room && !link.flags.any(Flags::HUNG) {
                         link.flags.clear(Flags::READABLE);
                     }
-                    let Some(thrown_away) = self.lingered.get_mut(conn) else {
+                    let Some(thrown_away) = self.lingered.get_mut(&conn) else {
                         return;
                     };
                     *thrown_away = thrown_away.saturating_add(count as u32);

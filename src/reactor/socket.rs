@@ -15,9 +15,11 @@ use std::net::Shutdown;
 #[cfg(feature = "tls")]
 use super::tls::TlsLink;
 
-/// Queues up to this size are copied together and written with one plain call; above it the copy
-/// costs more than the kernel's walk over the pieces.
-pub(super) const GATHER_BYTES: usize = 16 * 1024;
+/// Several pieces up to this size together are copied into one buffer and written with one plain
+/// call. Measured over loopback with pieces scattered over the heap: 16 of 130 bytes take 4.0 us
+/// gathered and 5.7 vectored, 4 of 8,000 bytes take 8.0 and 10.3; and when the copy made for one
+/// peer serves the next, as in a fan-out, 2 of 16,000 bytes take 5.0 instead of 10.1.
+pub(super) const GATHER_BYTES: usize = 32 * 1024;
 
 /// The kinds of sockets a peer can come on.
 #[derive(Debug)]
@@ -220,6 +222,9 @@ pub(super) fn write_queue(
         } else if left <= GATHER_BYTES {
             let all = gather.whole(pieces, sent);
             (all.len(), socket.write(all))
+        } else if many_small(pieces.clone()) {
+            let part = gather.part(pieces, sent, GATHER_BYTES.min(share));
+            (part.len(), socket.write(part))
         } else {
             write_pieces(socket, pieces, sent, share)
         };
@@ -240,6 +245,12 @@ pub(super) fn write_queue(
         }
     }
     (Written::All, bytes - left, calls)
+}
+
+/// Whether so many pieces make so few bytes that a vectored write would carry little.
+fn many_small(pieces: PieceIter<'_>) -> bool {
+    let first = pieces.take(WRITE_PIECES_MAX);
+    first.map(|piece| piece.len()).sum::<usize>() < GATHER_BYTES
 }
 
 /// One vectored write of the first pieces, at most `share` bytes; how many were offered and what
@@ -295,7 +306,6 @@ impl Gather {
     }
 
     /// At most `limit` bytes of `pieces`, behind the first `sent`.
-    #[cfg(feature = "tls")]
     pub(super) fn part(&mut self, pieces: PieceIter<'_>, sent: usize, limit: usize) -> &[u8] {
         self.forget();
         let mut skip = sent;
@@ -316,6 +326,11 @@ impl Gather {
         !self.frames.is_empty()
             && pieces.all(|piece| mine.next().is_some_and(|frame| frame.is_same(piece)))
             && mine.next().is_none()
+    }
+
+    /// Gives the buffers back.
+    pub(super) fn trim(&mut self) {
+        *self = Self::default();
     }
 
     /// Lets go of the frames; at the end of a flush nobody else may be holding them.
