@@ -321,6 +321,7 @@ impl<H: Handler> Reactor<H> {
                 core.ready(conn, event);
             }
         }
+        core.served();
 
         core.keep_time();
         core.end_turn();
