@@ -105,12 +105,15 @@ impl<H: Handler> Core<H> {
             if link.flags.any(Flags::DEAD) || !link.flags.any(Flags::READABLE) {
                 return;
             }
+            let ended = link.flags.any(Flags::ENDED);
             let held = queue.bytes > READ_PAUSE_QUEUE_BYTES;
-            if queue.ending != Ending::Open || queue.paused || held || link.flags.any(Flags::ENDED)
-            {
+            if queue.ending != Ending::Open || queue.paused || held || ended {
                 if link.flags.any(Flags::BROKEN) {
                     // It can neither be answered nor, in this state, listened to.
                     self.kill(conn, CloseReason::Peer);
+                } else if ended {
+                    // What the kernel reports now is the end that was already found.
+                    link.flags.clear(Flags::READABLE);
                 } else if held && queue.ending == Ending::Open {
                     link.flags.set(Flags::HELD);
                 }

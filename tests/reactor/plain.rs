@@ -225,6 +225,7 @@ fn a_half_closed_peer_whose_answer_is_late_costs_no_turns_and_is_seen_to_go() {
     let conn = reactor.handler().opened[0].0;
     reactor.with(|_, turn| turn.out.push(conn, &Frame::from(&b"late"[..])));
     reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(reactor.next_wait(), None);
     let mut stream = stream;
     let mut got = [0; 4];
     stream.read_exact(&mut got).expect("answered");
