@@ -6,6 +6,7 @@ use fanwire::frame::Frame;
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin, Turn};
 use fanwire::reactor::{Bound, Listen, Reactor, ReactorOptions};
 use fanwire::time::Millis;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -166,4 +167,19 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8)
         .collect()
+}
+
+/// Sends `question` and reads an answer of the same length.
+pub(crate) fn ask(mut stream: impl Read + Write, question: &[u8]) -> Vec<u8> {
+    stream.write_all(question).expect("sent");
+    let mut answer = vec![0; question.len()];
+    stream.read_exact(&mut answer).expect("answered");
+    answer
+}
+
+/// All that still comes, to an end in order.
+pub(crate) fn rest_of(mut stream: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an end in order");
+    bytes
 }
