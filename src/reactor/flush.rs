@@ -202,7 +202,7 @@ impl<H: Handler> Core<H> {
             // Closing the descriptor is all: the kernel forgets its registration with it.
             drop(link);
             self.stats.closed += 1;
-            self.lingered.remove(conn);
+            self.lingered.remove(&conn);
             self.outbox.remove(conn);
             if let Some(address) = self.addresses.remove(conn)
                 && let Some(count) = self.per_address.get_mut(&address)

@@ -128,7 +128,7 @@ struct Core<H: Handler> {
     /// Oldest first, as all wait equally long.
     lingers: VecDeque<(Millis, ConnId)>,
     /// Bytes thrown away per lingering peer.
-    lingered: Column<Conn, u32>,
+    lingered: hashbrown::HashMap<ConnId, u32>,
     linger_ms: u64,
 
     /// Oldest first; entries of those who are done are skipped.
@@ -192,7 +192,7 @@ impl<H: Handler> Reactor<H> {
             watch_at: Millis::NEVER,
             write_stall_ms: options.write_stall_ms,
             lingers: VecDeque::new(),
-            lingered: Column::new(),
+            lingered: hashbrown::HashMap::new(),
             linger_ms: options.linger_ms,
             handshakes: VecDeque::new(),
             handshakes_left: 0,
@@ -320,6 +320,7 @@ impl<H: Handler> Reactor<H> {
                 core.ready(conn, event);
             }
         }
+        core.served();
 
         core.keep_time();
         core.end_turn();
@@ -372,6 +373,24 @@ impl<H: Handler> Reactor<H> {
     /// Every connection's out-queue, to register farewells or to trim.
     pub fn outbox_mut(&mut self) -> &mut Outbox {
         &mut self.core.outbox
+    }
+
+    /// Gives back memory that is only kept for speed. For quiet times.
+    pub fn trim(&mut self) {
+        let core = &mut self.core;
+        core.outbox.trim();
+        core.gather.trim();
+        core.per_address.shrink_to_fit();
+        core.resume.shrink_to_fit();
+        core.resuming.shrink_to_fit();
+        core.cut_short.shrink_to_fit();
+        core.dead.shrink_to_fit();
+        core.watched.shrink_to_fit();
+        core.lingers.shrink_to_fit();
+        core.lingered.shrink_to_fit();
+        core.handshakes.shrink_to_fit();
+        #[cfg(feature = "tls")]
+        core.plain.shrink_to(0);
     }
 
     /// Sockets that are open, those in a TLS handshake counted.

@@ -34,13 +34,16 @@ impl<H: Handler> Core<H> {
         }
         if event.is_readable() || event.is_read_closed() || broken {
             link.flags.set(Flags::READABLE);
-            if !link.flags.any(Flags::ON_RESUME) {
+            if link.flags.any(Flags::SERVED) {
+                self.resume_later(conn);
+            } else if !link.flags.any(Flags::ON_RESUME) {
                 self.read(conn);
             }
         }
     }
 
-    /// Goes on with those who were cut short, paused or held.
+    /// Goes on with those who were cut short, paused or held. They come before this turn's events,
+    /// and an event does not get them a second share; [`Core::served`] ends that.
     pub(super) fn resume(&mut self) {
         if self.resume.is_empty() {
             return;
@@ -53,6 +56,7 @@ impl<H: Handler> Core<H> {
                 continue;
             };
             link.flags.clear(Flags::ON_RESUME);
+            link.flags.set(Flags::SERVED);
             if link.flags.take(Flags::RESUME_DUE) {
                 self.call(Some(conn), "resumed", |handler, turn| {
                     handler.resumed(conn, turn);
@@ -60,7 +64,15 @@ impl<H: Handler> Core<H> {
             }
             self.read(conn);
         }
-        self.resuming.clear();
+    }
+
+    /// This turn's reading is over.
+    pub(super) fn served(&mut self) {
+        for conn in self.resuming.drain(..) {
+            if let Some(link) = self.links.get_mut(conn) {
+                link.flags.clear(Flags::SERVED);
+            }
+        }
     }
 
     /// Puts `conn` on the list of those that the next turn goes on with.
@@ -93,12 +105,15 @@ impl<H: Handler> Core<H> {
             if link.flags.any(Flags::DEAD) || !link.flags.any(Flags::READABLE) {
                 return;
             }
+            let ended = link.flags.any(Flags::ENDED);
             let held = queue.bytes > READ_PAUSE_QUEUE_BYTES;
-            if queue.ending != Ending::Open || queue.paused || held || link.flags.any(Flags::ENDED)
-            {
+            if queue.ending != Ending::Open || queue.paused || held || ended {
                 if link.flags.any(Flags::BROKEN) {
                     // It can neither be answered nor, in this state, listened to.
                     self.kill(conn, CloseReason::Peer);
+                } else if ended {
+                    // What the kernel reports now is the end that was already found.
+                    link.flags.clear(Flags::READABLE);
                 } else if held && queue.ending == Ending::Open {
                     link.flags.set(Flags::HELD);
                 }
@@ -199,7 +214,7 @@ impl<H: Handler> Core<H> {
                     if count < room && !link.flags.any(Flags::HUNG) {
                         link.flags.clear(Flags::READABLE);
                     }
-                    let Some(thrown_away) = self.lingered.get_mut(conn) else {
+                    let Some(thrown_away) = self.lingered.get_mut(&conn) else {
                         return;
                     };
                     *thrown_away = thrown_away.saturating_add(count as u32);

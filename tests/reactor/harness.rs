@@ -6,34 +6,35 @@ use fanwire::frame::Frame;
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin, Turn};
 use fanwire::reactor::{Bound, Listen, Reactor, ReactorOptions};
 use fanwire::time::Millis;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
 /// What a test lets happen on every `received`.
-pub type Act = fn(&mut Probe, ConnId, &mut [u8], &mut Turn<'_>);
+pub(crate) type Act = fn(&mut Probe, ConnId, &mut [u8], &mut Turn<'_>);
 
 /// Notes every call and acts as it is told.
 #[derive(Default)]
-pub struct Probe {
-    pub act: Option<Act>,
-    pub opened: Vec<(ConnId, Origin)>,
-    pub received: Vec<(ConnId, usize)>,
-    pub resumed: Vec<ConnId>,
-    pub ended: Vec<ConnId>,
-    pub closed: Vec<(ConnId, CloseReason)>,
-    pub mail: Vec<u32>,
-    pub ticks: u32,
-    pub deadline: Option<Millis>,
+pub(crate) struct Probe {
+    pub(crate) act: Option<Act>,
+    pub(crate) opened: Vec<(ConnId, Origin)>,
+    pub(crate) received: Vec<(ConnId, usize)>,
+    pub(crate) resumed: Vec<ConnId>,
+    pub(crate) ended: Vec<ConnId>,
+    pub(crate) closed: Vec<(ConnId, CloseReason)>,
+    pub(crate) mail: Vec<u32>,
+    pub(crate) ticks: u32,
+    pub(crate) deadline: Option<Millis>,
     /// What is pushed when a peer's bytes end; it is then drained. None: nothing is done.
-    pub last_words: Option<Frame>,
+    pub(crate) last_words: Option<Frame>,
     /// Told to everybody else when one has gone.
-    pub obituary: Option<Frame>,
-    pub panic_on_mail: Option<u32>,
+    pub(crate) obituary: Option<Frame>,
+    pub(crate) panic_on_mail: Option<u32>,
 }
 
 impl Probe {
-    pub fn acting(act: Act) -> Self {
+    pub(crate) fn acting(act: Act) -> Self {
         Self {
             act: Some(act),
             last_words: Some(Frame::from(&b""[..])),
@@ -42,11 +43,11 @@ impl Probe {
     }
 
     /// Sends back what comes.
-    pub fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::acting(|_, conn, bytes, turn| turn.out.push(conn, &Frame::from(&*bytes)))
     }
 
-    pub fn bytes_from(&self, conn: ConnId) -> usize {
+    pub(crate) fn bytes_from(&self, conn: ConnId) -> usize {
         let of_conn = self.received.iter().filter(|(from, _)| *from == conn);
         of_conn.map(|(_, count)| count).sum()
     }
@@ -112,12 +113,12 @@ impl Handler for Probe {
 }
 
 /// The loopback address, with a port of the system's choice.
-pub fn anywhere() -> SocketAddr {
+pub(crate) fn anywhere() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
 /// A reactor that listens on a fresh TCP port.
-pub fn listening(probe: Probe, options: ReactorOptions) -> (Reactor<Probe>, SocketAddr) {
+pub(crate) fn listening(probe: Probe, options: ReactorOptions) -> (Reactor<Probe>, SocketAddr) {
     let mut reactor = Reactor::new(probe, options).expect("a reactor");
     let bound = reactor.listen(&Listen::Tcp(anywhere())).expect("bound");
     let Bound::Tcp(address) = bound else {
@@ -126,7 +127,7 @@ pub fn listening(probe: Probe, options: ReactorOptions) -> (Reactor<Probe>, Sock
     (reactor, address)
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connected");
     stream.set_nodelay(true).expect("an option");
     let patience = Some(Duration::from_secs(20));
@@ -136,7 +137,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 
 /// Turns until `done`; fails after a generous time.
 #[track_caller]
-pub fn until(reactor: &mut Reactor<Probe>, mut done: impl FnMut(&Reactor<Probe>) -> bool) {
+pub(crate) fn until(reactor: &mut Reactor<Probe>, mut done: impl FnMut(&Reactor<Probe>) -> bool) {
     let limit = Instant::now() + Duration::from_secs(20);
     while !done(reactor) {
         assert!(
@@ -152,7 +153,7 @@ pub fn until(reactor: &mut Reactor<Probe>, mut done: impl FnMut(&Reactor<Probe>)
 
 /// Runs `client` on a thread of its own, turns until it is done, and returns what it returned.
 #[track_caller]
-pub fn alongside<T: Send + 'static>(
+pub(crate) fn alongside<T: Send + 'static>(
     reactor: &mut Reactor<Probe>,
     client: impl FnOnce() -> T + Send + 'static,
 ) -> T {
@@ -162,8 +163,23 @@ pub fn alongside<T: Send + 'static>(
 }
 
 /// Bytes that differ from place to place.
-pub fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8)
         .collect()
+}
+
+/// Sends `question` and reads an answer of the same length.
+pub(crate) fn ask(mut stream: impl Read + Write, question: &[u8]) -> Vec<u8> {
+    stream.write_all(question).expect("sent");
+    let mut answer = vec![0; question.len()];
+    stream.read_exact(&mut answer).expect("answered");
+    answer
+}
+
+/// All that still comes, to an end in order.
+pub(crate) fn rest_of(mut stream: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an end in order");
+    bytes
 }

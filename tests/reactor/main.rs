@@ -10,3 +10,4 @@ mod harness;
 mod plain;
 #[cfg(feature = "tls")]
 mod tls;
+mod turns;

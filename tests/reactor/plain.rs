@@ -1,34 +1,20 @@
-//! Plain sockets: bytes in and out, shares, pauses, endings, mail, nesting.
+//! Plain sockets: bytes in and out, shares, pauses, endings.
 
-use crate::harness::{Probe, alongside, anywhere, connect, listening, pattern, until};
+use crate::harness::{
+    Probe, alongside, anywhere, ask, connect, listening, pattern, rest_of, until,
+};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
-use fanwire::limits::{
-    ACCEPTS_PER_TURN, LINGER_BYTES_MAX, MAILBOX_LETTERS_MAX, MIB, READ_BYTES_PER_TURN,
-};
+use fanwire::limits::{ACCEPTS_PER_TURN, LINGER_BYTES_MAX, MIB, READ_BYTES_PER_TURN};
 use fanwire::outbox::Ending;
-use fanwire::reactor::{Bound, Listen, MailError, Reactor, ReactorOptions};
+use fanwire::reactor::{Bound, Listen, ReactorOptions};
 use fanwire::time::Millis;
 use socket2::SockRef;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::thread::spawn;
 use std::time::Duration;
-
-fn ask(mut stream: impl Read + Write, question: &[u8]) -> Vec<u8> {
-    stream.write_all(question).expect("sent");
-    let mut answer = vec![0; question.len()];
-    stream.read_exact(&mut answer).expect("answered");
-    answer
-}
-
-fn rest_of(mut stream: impl Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("an end in order");
-    bytes
-}
 
 #[test]
 fn echo_on_several_listeners_at_once() {
@@ -42,7 +28,7 @@ fn echo_on_several_listeners_at_once() {
         Bound::Unix(path.clone())
     );
     let there = path.clone();
-    let asked = alongside(&mut reactor, move || {
+    alongside(&mut reactor, move || {
         assert_eq!(ask(connect(first), b"one"), b"one");
         assert_eq!(ask(connect(second), b"two"), b"two");
         assert_eq!(
@@ -50,7 +36,6 @@ fn echo_on_several_listeners_at_once() {
             b"3"
         );
     });
-    assert_eq!(asked, ());
     until(&mut reactor, |reactor| reactor.handler().closed.len() == 3);
     let origins: Vec<_> = reactor
         .handler()
@@ -122,6 +107,30 @@ fn every_byte_reaches_a_slow_reader_in_order() {
     let totals = reactor.outbox().totals();
     assert_eq!((totals.bytes_sent, totals.bytes_dropped), (at as u64, 0));
     assert_eq!(reactor.handler().closed[0].1, CloseReason::Asked);
+}
+
+#[test]
+fn a_thousand_small_frames_leave_with_few_calls() {
+    let probe = Probe::acting(|_, conn, _, turn| {
+        for number in 0..1_000_u32 {
+            let text = format!("{number:0100}");
+            turn.out.push(conn, &Frame::from(text.as_bytes()));
+        }
+        turn.out.end(conn, Ending::Drain);
+    });
+    let (mut reactor, address) = listening(probe, ReactorOptions::default());
+    let got = alongside(&mut reactor, move || {
+        let mut stream = connect(address);
+        stream.write_all(b"go").expect("sent");
+        rest_of(stream)
+    });
+    let expected: String = (0..1_000).map(|number| format!("{number:0100}")).collect();
+    assert!(got == expected.as_bytes());
+    assert!(
+        reactor.stats().writes <= 8,
+        "{} writes",
+        reactor.stats().writes
+    );
 }
 
 #[test]
@@ -202,6 +211,7 @@ fn a_half_closed_peer_whose_answer_is_late_costs_no_turns_and_is_seen_to_go() {
     let conn = reactor.handler().opened[0].0;
     reactor.with(|_, turn| turn.out.push(conn, &Frame::from(&b"late"[..])));
     reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(reactor.next_wait(), None);
     let mut stream = stream;
     let mut got = [0; 4];
     stream.read_exact(&mut got).expect("answered");
@@ -271,6 +281,13 @@ fn a_flood_gets_its_share_of_a_turn_and_others_are_served() {
     until(&mut reactor, |reactor| {
         reactor.stats().bytes_read as usize >= 32 * MIB + 200
     });
+    let peers = &reactor.handler().opened;
+    let mut heard: Vec<usize> = peers
+        .iter()
+        .map(|(conn, _)| reactor.handler().bytes_from(*conn))
+        .collect();
+    heard.sort_unstable();
+    assert_eq!(heard, [200, 32 * MIB]);
 }
 
 #[test]
@@ -571,123 +588,4 @@ fn an_obituary_leaves_in_the_turn_of_the_burial() {
     let mut got = [0; 4];
     other.read_exact(&mut got).expect("told");
     assert_eq!(&got, b"gone");
-}
-
-#[test]
-fn a_panic_costs_one_peer() {
-    let mut probe = Probe::acting(|_, conn, bytes, turn| {
-        assert_ne!(bytes, b"poison", "a handler that fails");
-        turn.out.push(conn, &Frame::from(&*bytes));
-    });
-    probe.panic_on_mail = Some(7);
-    let (mut reactor, address) = listening(probe, ReactorOptions::default());
-    let mailbox = reactor.mailbox();
-    let mut other = connect(address);
-    until(&mut reactor, |reactor| reactor.handler().opened.len() == 1);
-    let got = alongside(&mut reactor, move || {
-        let mut stream = connect(address);
-        stream.write_all(b"poison").expect("sent");
-        rest_of(stream)
-    });
-    assert_eq!(got, b"");
-    assert_eq!(reactor.handler().closed.len(), 1);
-    assert_eq!(reactor.handler().closed[0].1, CloseReason::Panic);
-    mailbox.send(7).expect("taken");
-    mailbox.send(8).expect("taken");
-    let answer = alongside(&mut reactor, move || ask(&mut other, b"still here"));
-    assert_eq!(answer, b"still here");
-    assert_eq!(reactor.handler().mail, [8]);
-    assert_eq!(reactor.stats().panics, 2);
-}
-
-#[test]
-fn letters_wake_the_loop_once_per_batch_and_are_bounded() {
-    let mut reactor = Reactor::new(Probe::echo(), ReactorOptions::default()).expect("a reactor");
-    let mailbox = reactor.mailbox();
-    let sender = spawn({
-        let mailbox = mailbox.clone();
-        move || mailbox.send(1).expect("taken")
-    });
-    // Without the wake this would wait for ever.
-    while reactor.handler().mail.is_empty() {
-        reactor.turn(None).expect("a turn");
-    }
-    sender.join().expect("sent");
-    for letter in 0..MAILBOX_LETTERS_MAX as u32 {
-        mailbox.send(letter).expect("there is room");
-    }
-    assert_eq!(mailbox.send(9), Err(MailError::Full(9)));
-    assert_eq!(mailbox.letters(), MAILBOX_LETTERS_MAX);
-    let (turns, events) = (reactor.stats().turns, reactor.stats().events);
-    while reactor.handler().mail.len() <= MAILBOX_LETTERS_MAX {
-        reactor.turn(None).expect("a turn");
-    }
-    let per_turn = fanwire::limits::MAIL_PER_TURN;
-    assert_eq!(
-        reactor.stats().turns - turns,
-        (MAILBOX_LETTERS_MAX / per_turn) as u64
-    );
-    assert_eq!(reactor.stats().events - events, 1, "one wake for all");
-    assert!(reactor.handler().mail[1..].is_sorted());
-    assert_eq!(mailbox.letters(), 0);
-    drop(reactor);
-    assert_eq!(mailbox.send(9), Err(MailError::Closed(9)));
-}
-
-#[test]
-fn the_handlers_deadline_ends_the_wait() {
-    let mut reactor = Reactor::new(Probe::echo(), ReactorOptions::default()).expect("a reactor");
-    reactor.turn(Some(Duration::ZERO)).expect("a turn");
-    let due = reactor.now().mono + 60;
-    reactor.handler_mut().deadline = Some(due);
-    let mut turns = 0;
-    while reactor.handler().ticks == 0 {
-        reactor.turn(None).expect("a turn");
-        turns += 1;
-    }
-    assert!(reactor.now().mono >= due);
-    assert!(turns <= 3, "{turns} turns for one deadline");
-}
-
-#[test]
-fn the_loop_nests_in_the_poll_of_a_host() {
-    let (mut reactor, address) = listening(Probe::echo(), ReactorOptions::default());
-    reactor.turn(Some(Duration::ZERO)).expect("a turn");
-    let mut outer = mio::Poll::new().expect("a poll");
-    let fd = reactor.as_raw_fd();
-    let mut source = mio::unix::SourceFd(&fd);
-    let registry = outer.registry();
-    mio::event::Source::register(
-        &mut source,
-        registry,
-        mio::Token(1),
-        mio::Interest::READABLE,
-    )
-    .expect("registered");
-    let mut events = mio::Events::with_capacity(4);
-    let client = spawn(move || ask(connect(address), b"nested"));
-    while !client.is_finished() || reactor.connections() > 0 {
-        let wait = reactor.next_wait().unwrap_or(Duration::from_secs(10));
-        let limited = wait.min(Duration::from_millis(200));
-        match outer.poll(&mut events, Some(limited)) {
-            Ok(()) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted),
-        }
-        if !events.is_empty() || wait.is_zero() {
-            reactor.turn(Some(Duration::ZERO)).expect("a turn");
-        }
-    }
-    assert_eq!(client.join().expect("answered"), b"nested");
-}
-
-#[test]
-fn closing_all_tells_everybody_and_lets_queued_words_out() {
-    let (mut reactor, address) = listening(Probe::echo(), ReactorOptions::default());
-    let stream = connect(address);
-    until(&mut reactor, |reactor| reactor.handler().opened.len() == 1);
-    let conn = reactor.handler().opened[0].0;
-    reactor.with(|_, turn| turn.out.push(conn, &Frame::from(&b"bye"[..])));
-    reactor.close_all();
-    assert_eq!(reactor.handler().closed, [(conn, CloseReason::Stopped)]);
-    assert_eq!(rest_of(stream), b"bye");
 }

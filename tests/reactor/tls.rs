@@ -1,6 +1,6 @@
 //! TLS links: what rides behind the handshake, records in every cut, stalls, garbage, reload.
 
-use crate::harness::{Probe, alongside, anywhere, connect, pattern, until};
+use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, until};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
 use fanwire::limits::MIB;
@@ -57,13 +57,6 @@ fn listening_tls(
     reactor.set_tls(server);
     let bound = reactor.listen(&Listen::Tls(anywhere())).expect("bound");
     (reactor, bound.address().expect("TCP"), trust)
-}
-
-fn ask(stream: &mut (impl Read + Write), question: &[u8]) -> Vec<u8> {
-    stream.write_all(question).expect("sent");
-    let mut answer = vec![0; question.len()];
-    stream.read_exact(&mut answer).expect("answered");
-    answer
 }
 
 #[test]

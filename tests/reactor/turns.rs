@@ -1,0 +1,130 @@
+//! The turn itself: panics, mail, deadlines, nesting, and the end of it all.
+
+use crate::harness::{Probe, alongside, ask, connect, listening, rest_of, until};
+use fanwire::frame::Frame;
+use fanwire::handler::CloseReason;
+use fanwire::limits::MAILBOX_LETTERS_MAX;
+use fanwire::reactor::{MailError, Reactor, ReactorOptions};
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::thread::spawn;
+use std::time::Duration;
+
+#[test]
+fn a_panic_costs_one_peer() {
+    let mut probe = Probe::acting(|_, conn, bytes, turn| {
+        assert_ne!(bytes, b"poison", "a handler that fails");
+        turn.out.push(conn, &Frame::from(&*bytes));
+    });
+    probe.panic_on_mail = Some(7);
+    let (mut reactor, address) = listening(probe, ReactorOptions::default());
+    let mailbox = reactor.mailbox();
+    let mut other = connect(address);
+    until(&mut reactor, |reactor| reactor.handler().opened.len() == 1);
+    let got = alongside(&mut reactor, move || {
+        let mut stream = connect(address);
+        stream.write_all(b"poison").expect("sent");
+        rest_of(stream)
+    });
+    assert_eq!(got, b"");
+    assert_eq!(reactor.handler().closed.len(), 1);
+    assert_eq!(reactor.handler().closed[0].1, CloseReason::Panic);
+    mailbox.send(7).expect("taken");
+    mailbox.send(8).expect("taken");
+    let answer = alongside(&mut reactor, move || ask(&mut other, b"still here"));
+    assert_eq!(answer, b"still here");
+    assert_eq!(reactor.handler().mail, [8]);
+    assert_eq!(reactor.stats().panics, 2);
+}
+
+#[test]
+fn letters_wake_the_loop_once_per_batch_and_are_bounded() {
+    let mut reactor = Reactor::new(Probe::echo(), ReactorOptions::default()).expect("a reactor");
+    let mailbox = reactor.mailbox();
+    let sender = spawn({
+        let mailbox = mailbox.clone();
+        move || mailbox.send(1).expect("taken")
+    });
+    // Without the wake this would wait for ever.
+    while reactor.handler().mail.is_empty() {
+        reactor.turn(None).expect("a turn");
+    }
+    sender.join().expect("sent");
+    for letter in 0..MAILBOX_LETTERS_MAX as u32 {
+        mailbox.send(letter).expect("there is room");
+    }
+    assert_eq!(mailbox.send(9), Err(MailError::Full(9)));
+    assert_eq!(mailbox.letters(), MAILBOX_LETTERS_MAX);
+    let (turns, events) = (reactor.stats().turns, reactor.stats().events);
+    while reactor.handler().mail.len() <= MAILBOX_LETTERS_MAX {
+        reactor.turn(None).expect("a turn");
+    }
+    let per_turn = fanwire::limits::MAIL_PER_TURN;
+    assert_eq!(
+        reactor.stats().turns - turns,
+        (MAILBOX_LETTERS_MAX / per_turn) as u64
+    );
+    assert_eq!(reactor.stats().events - events, 1, "one wake for all");
+    assert!(reactor.handler().mail[1..].is_sorted());
+    assert_eq!(mailbox.letters(), 0);
+    drop(reactor);
+    assert_eq!(mailbox.send(9), Err(MailError::Closed(9)));
+}
+
+#[test]
+fn the_handlers_deadline_ends_the_wait() {
+    let mut reactor = Reactor::new(Probe::echo(), ReactorOptions::default()).expect("a reactor");
+    reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    let due = reactor.now().mono + 60;
+    reactor.handler_mut().deadline = Some(due);
+    let mut turns = 0;
+    while reactor.handler().ticks == 0 {
+        reactor.turn(None).expect("a turn");
+        turns += 1;
+    }
+    assert!(reactor.now().mono >= due);
+    assert!(turns <= 3, "{turns} turns for one deadline");
+}
+
+#[test]
+fn the_loop_nests_in_the_poll_of_a_host() {
+    let (mut reactor, address) = listening(Probe::echo(), ReactorOptions::default());
+    reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    let mut outer = mio::Poll::new().expect("a poll");
+    let fd = reactor.as_raw_fd();
+    let mut source = mio::unix::SourceFd(&fd);
+    let registry = outer.registry();
+    mio::event::Source::register(
+        &mut source,
+        registry,
+        mio::Token(1),
+        mio::Interest::READABLE,
+    )
+    .expect("registered");
+    let mut events = mio::Events::with_capacity(4);
+    let client = spawn(move || ask(connect(address), b"nested"));
+    while !client.is_finished() || reactor.connections() > 0 {
+        let wait = reactor.next_wait().unwrap_or(Duration::from_secs(10));
+        let limited = wait.min(Duration::from_millis(200));
+        match outer.poll(&mut events, Some(limited)) {
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted),
+        }
+        if !events.is_empty() || wait.is_zero() {
+            reactor.turn(Some(Duration::ZERO)).expect("a turn");
+        }
+    }
+    assert_eq!(client.join().expect("answered"), b"nested");
+}
+
+#[test]
+fn closing_all_tells_everybody_and_lets_queued_words_out() {
+    let (mut reactor, address) = listening(Probe::echo(), ReactorOptions::default());
+    let stream = connect(address);
+    until(&mut reactor, |reactor| reactor.handler().opened.len() == 1);
+    let conn = reactor.handler().opened[0].0;
+    reactor.with(|_, turn| turn.out.push(conn, &Frame::from(&b"bye"[..])));
+    reactor.close_all();
+    assert_eq!(reactor.handler().closed, [(conn, CloseReason::Stopped)]);
+    assert_eq!(rest_of(stream), b"bye");
+}
