@@ -310,9 +310,16 @@ fn nothing_outlives_its_use() {
     world.hub.depart(bob, world.now, &mut world.fx);
     assert_eq!(
         world.hub.counts(),
-        (0, 0, 1),
-        "a channel that nobody uses goes at once"
+        (1, 0, 1),
+        "a user with state is remembered"
     );
+    world.later(59_000);
+    assert!(
+        world.hub.find_channel(APP, "gone").is_some(),
+        "it keeps its id for a while"
+    );
+    world.later(2_000);
+    assert_eq!(world.hub.counts(), (0, 0, 1));
     world.later(25 * 3_600_000);
     assert!(world.hub.is_empty());
 }
@@ -375,6 +382,8 @@ fn the_limit_of_channels_holds() {
     assert_eq!(refused, Err(Refusal::TooManyChannels { limit: 2 }));
     world.hub.release_channel(c, world.now);
     world.hub.check();
+    world.later(61_000);
+    assert!(world.hub.find_channel(APP, "c").is_none());
     world.later(61_000);
     assert!(world.hub.find_channel(APP, "c").is_none());
 }
