@@ -149,12 +149,6 @@ pub const CS_HEARTBEAT_MS: u64 = 5_000;
 pub const CS_EXPIRE_MS: u64 = 15_000;
 /// Channelstream: a connection whose socket closed may come back within this time.
 pub const CS_RETURN_MS: u64 = 1_000;
-/// Channelstream: a poll without messages is answered after this time.
-pub const CS_POLL_WAKE_MS: u64 = 5_000;
-/// Channelstream: a poll with messages is answered after this long without a further one.
-pub const CS_POLL_GATHER_MS: u64 = 250;
-/// Channelstream: a poll never gathers for longer than this after its first message.
-pub const CS_POLL_GATHER_MAX_MS: u64 = 1_000;
 /// Channelstream: age of a signature.
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
 /// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.

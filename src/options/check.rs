@@ -162,10 +162,6 @@ fn timeouts(config: &Config, report: &mut Report) {
         let message = "not shorter than timeouts.channelstream_expire: living connections expire";
         report.error("timeouts.channelstream_heartbeat", message);
     }
-    if timeouts.channelstream_poll_gather_ms > timeouts.channelstream_poll_gather_max_ms {
-        let message = "longer than timeouts.channelstream_poll_gather_max";
-        report.error("timeouts.channelstream_poll_gather", message);
-    }
 }
 
 fn admin(config: &Config, report: &mut Report) {
@@ -339,12 +335,6 @@ mod tests {
                 Error,
                 "timeouts.channelstream_heartbeat",
                 "expire",
-            ),
-            (
-                |c| c.timeouts.channelstream_poll_gather_ms = 1_001,
-                Error,
-                "timeouts.channelstream_poll_gather",
-                "longer",
             ),
             (
                 |c| c.admin.user = "root".to_owned(),

@@ -146,8 +146,6 @@ pub struct Limits {
     pub control_frames_per_second: u32,
     /// Messages a WebSocket client may send per second, on average.
     pub messages_per_second: u32,
-    /// Nesting of JSON.
-    pub json_depth: usize,
     /// Channels one subscriber may be in.
     pub channels_per_subscriber: usize,
     /// Members listed per channel; counting goes on.
@@ -193,12 +191,6 @@ pub struct Timeouts {
     pub channelstream_expire_ms: u64,
     /// Channelstream: a connection whose socket closed may come back within this time.
     pub channelstream_return_ms: u64,
-    /// Channelstream: a poll without messages is answered after this time.
-    pub channelstream_poll_wake_ms: u64,
-    /// Channelstream: a poll with messages is answered after this long without a further one.
-    pub channelstream_poll_gather_ms: u64,
-    /// Channelstream: a poll never gathers for longer than this after its first message.
-    pub channelstream_poll_gather_max_ms: u64,
     /// A user with state but without subscribers is forgotten after this long.
     pub user_forget_ms: u64,
     /// How long a stop may take.
@@ -319,7 +311,6 @@ impl Default for Limits {
             message_fragments: limits::MESSAGE_FRAGMENTS_MAX,
             control_frames_per_second: limits::PINGS_PER_S_MAX,
             messages_per_second: limits::MESSAGES_PER_S_MAX,
-            json_depth: limits::JSON_DEPTH_MAX,
             channels_per_subscriber: limits::CHANNELS_PER_SUBSCRIBER_MAX,
             members_per_channel: limits::MEMBERS_LISTED_MAX,
             history_messages: limits::HISTORY_MESSAGES_MAX,
@@ -343,9 +334,6 @@ impl Default for Timeouts {
             channelstream_heartbeat_ms: limits::CS_HEARTBEAT_MS,
             channelstream_expire_ms: limits::CS_EXPIRE_MS,
             channelstream_return_ms: limits::CS_RETURN_MS,
-            channelstream_poll_wake_ms: limits::CS_POLL_WAKE_MS,
-            channelstream_poll_gather_ms: limits::CS_POLL_GATHER_MS,
-            channelstream_poll_gather_max_ms: limits::CS_POLL_GATHER_MAX_MS,
             user_forget_ms: limits::USER_FORGET_MS,
             drain_ms: limits::DRAIN_MS,
         }

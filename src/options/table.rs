@@ -286,18 +286,6 @@ pub const OPTIONS: &[Opt] = &[
     ),
     row(
         "limits",
-        "json_depth",
-        number(
-            Slot::Usize(|c| &mut c.limits.json_depth),
-            Unit::Count,
-            1,
-            127,
-        ),
-        "Nesting of JSON that is read",
-        "",
-    ),
-    row(
-        "limits",
         "channels_per_subscriber",
         limit(
             Slot::Usize(|c| &mut c.limits.channels_per_subscriber),
@@ -431,27 +419,6 @@ pub const OPTIONS: &[Opt] = &[
         "channelstream_return",
         time(|c| &mut c.timeouts.channelstream_return_ms),
         "Channelstream: how long a connection whose socket closed may take to come back",
-        "",
-    ),
-    row(
-        "timeouts",
-        "channelstream_poll_wake",
-        time(|c| &mut c.timeouts.channelstream_poll_wake_ms),
-        "Channelstream: a poll without messages is answered after this time",
-        "",
-    ),
-    row(
-        "timeouts",
-        "channelstream_poll_gather",
-        time(|c| &mut c.timeouts.channelstream_poll_gather_ms),
-        "Channelstream: a poll with messages is answered after this long without a further one",
-        "",
-    ),
-    row(
-        "timeouts",
-        "channelstream_poll_gather_max",
-        time(|c| &mut c.timeouts.channelstream_poll_gather_max_ms),
-        "Channelstream: a poll never gathers for longer than this after its first message",
         "",
     ),
     row(
