@@ -28,3 +28,8 @@ pub mod server;
 pub mod table;
 pub mod time;
 pub mod transport;
+
+/// The README's examples are compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
