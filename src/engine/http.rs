@@ -225,9 +225,10 @@ impl Engine {
         match answer {
             Ok(Some(reply)) => reply,
             Ok(None) => Reply::Now(Response::json(404, r#"{"error":"not_found"}"#)),
-            Err(panic) => {
+            // The panic hook has said where and why.
+            Err(_) => {
                 self.world.metrics.panics += 1;
-                log::error!("a request panicked: {}", words_of(&*panic));
+                log::error!("a request panicked; its connection is closed");
                 let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
                 let mut response = Response::json(500, text);
                 response.close = true;
@@ -348,13 +349,4 @@ impl Engine {
 struct Shape<'a> {
     request: &'a Request<'a>,
     keep_alive: bool,
-}
-
-/// What a panic said.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no words")
 }
