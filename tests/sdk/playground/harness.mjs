@@ -59,13 +59,17 @@ export async function startServer(listen = "127.0.0.1:0") {
     child.once("exit", (code) => giveUp(`ended with ${code}`));
   });
   const ended = new Promise((resolve) => child.once("exit", resolve));
+  // A test that breaks off leaves no server behind.
+  process.once("exit", () => child.kill("SIGKILL"));
   return {
     address,
     origin: `http://${address}`,
     /** Ends it with a signal and waits until it is gone. */
     async end(signal = "SIGTERM") {
       child.kill(signal);
+      const slow = setTimeout(() => child.kill("SIGKILL"), WAIT_MS);
       await ended;
+      clearTimeout(slow);
     },
   };
 }
