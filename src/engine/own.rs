@@ -62,6 +62,20 @@ impl AdminAccess {
     }
 }
 
+/// Whether a `Host` header names an address or `localhost`, with or without a port.
+fn is_local_host(host: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let address = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok()
+}
+
 impl Engine {
     /// The answer, if the request is for one of fanwire's own pages.
     pub(super) fn own_page(
@@ -70,7 +84,13 @@ impl Engine {
         request: &Request<'_>,
         turn: &Turn<'_>,
     ) -> Option<Response> {
-        let dev = self.config.dev.as_ref();
+        // A name that resolves to this machine today may be another page's trick (DNS rebinding):
+        // what `dev` adds is there for addresses and `localhost` only.
+        let dev = self
+            .config
+            .dev
+            .as_ref()
+            .filter(|_| is_local_host(request.headers.get("host")));
         let response = match (request.path, dev) {
             ("/health/live", _) => Response::json(200, r#"{"status":"live"}"#),
             ("/health/ready", _) if self.draining => {
@@ -127,5 +147,81 @@ impl Engine {
             stats.delivered
         );
         Response::json(200, body).with("Cache-Control", "no-store")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dev_pages_are_for_addresses_and_localhost() {
+        for (host, is_local) in [
+            (Some("127.0.0.1:8000"), true),
+            (Some("[::1]:8000"), true),
+            (Some("[::1]"), true),
+            (Some("LocalHost"), true),
+            (Some("localhost:8000"), true),
+            (Some("evil.example:8000"), false),
+            (Some("localhost.evil.example"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(is_local_host(host), is_local, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_open_and_nothing_else_does() {
+        let access = AdminAccess {
+            user: "admin".into(),
+            password: "pw".into(),
+            metrics_token: "token".into(),
+            open_on_loopback: false,
+        };
+        let from = Origin {
+            peer: "127.0.0.1:1".parse().ok(),
+            tls: false,
+        };
+        let admits = |access: &AdminAccess, from, value: &str| {
+            let headers = [crate::transport::http::Header {
+                name: "Authorization",
+                value: value.as_bytes(),
+            }];
+            let request = Request {
+                method: Method::Get,
+                path: "/metrics",
+                query: None,
+                is_1_1: true,
+                headers: crate::transport::http::Headers(&headers),
+                body: b"",
+            };
+            access.admits(from, &request)
+        };
+        let basic = |text: &str| format!("Basic {}", data_encoding::BASE64.encode(text.as_bytes()));
+        assert!(admits(&access, from, &basic("admin:pw")));
+        assert!(admits(&access, from, "bearer token"));
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer other",
+            "Basic !",
+            &basic("admin:"),
+            "pw",
+        ] {
+            assert!(!admits(&access, from, wrong), "{wrong}");
+        }
+        let closed = AdminAccess::default();
+        assert!(!admits(&closed, from, &basic(":")) && !admits(&closed, from, "Bearer "));
+        let dev = AdminAccess {
+            open_on_loopback: true,
+            ..AdminAccess::default()
+        };
+        let elsewhere = Origin {
+            peer: "192.0.2.1:1".parse().ok(),
+            tls: false,
+        };
+        assert!(admits(&dev, from, "") && !admits(&dev, elsewhere, ""));
     }
 }

@@ -156,7 +156,7 @@ fn loose_entry(key: String, raw: &str, source: Source) -> Entry {
 /// Variables that begin like settings and are none: what tests and builds read, and what
 /// Kubernetes gives every container beside a service called "fanwire".
 fn is_no_setting(rest: &str) -> bool {
-    matches!(rest, "SEED" | "COMMIT" | "PORT")
+    matches!(rest, "BIN" | "SEED" | "COMMIT" | "PORT")
         || rest.starts_with("SERVICE_")
         || rest.starts_with("PORT_")
 }

@@ -424,6 +424,7 @@ fn bad_arguments_and_variables() {
     // Tests, builds and Kubernetes have variables of that beginning, too.
     let others = [
         ("FANWIRE_SEED", "1"),
+        ("FANWIRE_BIN", "target/release/fanwire"),
         ("FANWIRE_COMMIT", "abc"),
         ("FANWIRE_PORT", "tcp://10.0.0.1:80"),
         ("FANWIRE_PORT_80_TCP_ADDR", "10.0.0.1"),
