@@ -56,6 +56,11 @@ pub(crate) type MembershipId = Key<MembershipTag>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId(pub u16);
 
+impl AppId {
+    /// The app that a host program publishes into, and Channelstream's own.
+    pub const FIRST: Self = Self(0);
+}
+
 /// Bounds and intervals of the hub; defaults are those of [`crate::limits`].
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "named and explained in limits.rs")]
