@@ -412,7 +412,7 @@ fn forget<K>(
     if let Ok(entry) = table.find_entry(hash, same) {
         entry.remove();
     }
-    if table.capacity() > 64 && table.len() * 8 < table.capacity() {
+    if table.capacity() > 16 && table.len() * 8 < table.capacity() {
         table.shrink_to(table.len() * 2, rehash);
     }
 }
