@@ -96,7 +96,7 @@ impl<T> fmt::Debug for Key<T> {
 }
 
 /// Below this many entries nothing is given back: it would not be noticed.
-const SHRINK_FROM: usize = 64;
+const SHRINK_FROM: usize = 16;
 
 /// Issues keys and keeps one value under each: a slab plus one counter of generations.
 #[derive(Debug)]

@@ -246,9 +246,6 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The app that a host program publishes into, and Channelstream's own.
-pub const FIRST_APP: AppId = AppId(0);
-
 impl Engine {
     /// An engine without connections. The last of `dialects` gets every request that is nobody's.
     pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
@@ -321,7 +318,7 @@ impl Engine {
                 no_history: false,
                 body: Some(&publication.message),
             };
-            hub.publish(FIRST_APP, &message, now, io)
+            hub.publish(AppId::FIRST, &message, now, io)
         });
         self.hang_up_all(turn);
         delivered

@@ -56,6 +56,11 @@ pub(crate) type MembershipId = Key<MembershipTag>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId(pub u16);
 
+impl AppId {
+    /// The app that a host program publishes into, and Channelstream's own.
+    pub const FIRST: Self = Self(0);
+}
+
 /// Bounds and intervals of the hub; defaults are those of [`crate::limits`].
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "named and explained in limits.rs")]
@@ -407,7 +412,7 @@ fn forget<K>(
     if let Ok(entry) = table.find_entry(hash, same) {
         entry.remove();
     }
-    if table.capacity() > 64 && table.len() * 8 < table.capacity() {
+    if table.capacity() > 16 && table.len() * 8 < table.capacity() {
         table.shrink_to(table.len() * 2, rehash);
     }
 }

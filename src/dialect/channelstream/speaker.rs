@@ -16,7 +16,7 @@ use crate::transport::http::{Method, Request, Response, upgrade};
 use core::net::IpAddr;
 
 /// The app whose channels and users Channelstream's are.
-pub const APP: AppId = crate::engine::FIRST_APP;
+pub const APP: AppId = AppId::FIRST;
 /// The format of frames on a socket.
 pub const FORMAT: Format = Format(0);
 

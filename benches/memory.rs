@@ -1,0 +1,115 @@
+//! Bytes per idle WebSocket, and whether memory comes back after thousands came and went.
+//!
+//! The heap is counted by the allocator, so the figures are exact and the same on every run; they
+//! leave out what the reactor keeps of a socket. Resident memory is the system's word.
+
+mod support;
+
+use fanwire::handler::ConnId;
+use stats_alloc::StatsAlloc;
+use std::alloc::System;
+use support::Bench;
+use support::heap::{COUNTING, live_bytes, resident_kib};
+use support::world::World;
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = COUNTING;
+
+/// An idle WebSocket with its subscriber, user and one subscription may take this much.
+const IDLE_BYTES_MAX: f64 = 1_024.0;
+const ROUNDS: usize = 10;
+
+fn idle(bench: Bench) {
+    let count = bench.size(1_000, 9_000);
+    let mut world = World::new();
+    let backend = world.open();
+    let before = live_bytes(HEAP);
+    for number in 0..count {
+        world.join(backend, &format!("user-{number}"), "room");
+    }
+    world.out.trim();
+    assert_eq!(world.engine.connections(), count + 1);
+    assert_eq!(world.engine.hub().counts(), (1, count, count));
+    let each = (live_bytes(HEAP) - before) as f64 / count as f64;
+    bench.report(
+        &format!("{count} idle websockets, one user each"),
+        each,
+        "B/connection",
+    );
+    assert!(each <= IDLE_BYTES_MAX, "{each} bytes per idle connection");
+}
+
+/// A round: everybody comes, a message is heard, everybody goes, and their time passes.
+fn round(world: &mut World, backend: ConnId, number: usize, count: usize) {
+    let mut conns = Vec::with_capacity(count);
+    for place in 0..count {
+        let user = format!("user-{number}-{place}");
+        conns.push(world.join(backend, &user, &format!("room-{}", place % 10)));
+    }
+    let request = world.signed("/message", &support::world::message_body("room-0"));
+    world.receive(backend, &request);
+    let (frames, _) = world.drain();
+    assert_eq!(frames, 1 + count.div_ceil(10) as u64);
+    for conn in conns {
+        world.hang_up(conn);
+    }
+    // Subscribers are kept for a second, catch-up for a minute. The backend stays: it asks.
+    for _ in 0..70 {
+        world.pass(1_000);
+        let answer = world.ask(backend, b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+    assert!(world.engine.hub().is_empty(), "the hub has forgotten all");
+    assert_eq!(world.engine.connections(), 1);
+    world.out.trim();
+}
+
+fn churn(bench: Bench) {
+    let count = bench.size(1_000, 9_000);
+    let mut world = World::new();
+    let backend = world.open();
+    let fresh = live_bytes(HEAP);
+    // First guests let every lazy part come into being, and small tables, which keep their few
+    // places for good, take them.
+    round(&mut world, backend, ROUNDS, 100);
+    let start = live_bytes(HEAP);
+    let (mut most, mut second_kib) = (0, None);
+    for number in 0..ROUNDS {
+        round(&mut world, backend, number, count);
+        most = most.max(live_bytes(HEAP));
+        if number == 1 {
+            second_kib = resident_kib();
+        }
+    }
+    let end = live_bytes(HEAP);
+    bench.report("live heap of a fresh engine", fresh as f64, "B");
+    bench.report(
+        &format!("live heap before {count} came and went"),
+        start as f64,
+        "B",
+    );
+    bench.report(&format!("live heap after {ROUNDS} rounds"), end as f64, "B");
+    assert!(
+        end as f64 <= start as f64 * 1.01,
+        "live heap grew from {start} to {end} bytes ({most} at most between rounds)"
+    );
+    if let (Some(second), Some(tenth)) = (second_kib, resident_kib()) {
+        bench.report("resident after the second round", second as f64, "KiB");
+        bench.report(
+            &format!("resident after {ROUNDS} rounds"),
+            tenth as f64,
+            "KiB",
+        );
+        // With few connections the allocator's own pages are all there is to see.
+        assert!(
+            bench.quick || tenth as f64 <= second as f64 * 1.05,
+            "resident memory grew from {second} to {tenth} KiB"
+        );
+    }
+}
+
+fn main() {
+    let bench = Bench::from_args("memory");
+    idle(bench);
+    churn(bench);
+}
