@@ -69,7 +69,11 @@ pub fn run(seed: u64, sabotage: Sabotage, traced: bool) -> Result<Summary, Failu
         what: panic
             .downcast_ref::<String>()
             .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()))
+            .or_else(|| {
+                panic
+                    .downcast_ref::<&str>()
+                    .map(|words| (*words).to_owned())
+            })
             .unwrap_or_else(|| "a panic without words".to_owned()),
         trace: progress.trace.take(),
     })
@@ -113,7 +117,10 @@ fn check_part(part: u64, parts: u64) {
         let summary = check(seed);
         if seed % 8 < parts {
             let again = check(seed);
-            assert_eq!(summary.hash, again.hash, "seed {seed:#x} gives the same bytes");
+            assert_eq!(
+                summary.hash, again.hash,
+                "seed {seed:#x} gives the same bytes"
+            );
         }
         total.add(&summary);
     }

@@ -21,7 +21,9 @@ pub fn http_junk(chance: &mut Chance) -> Vec<u8> {
         11 => format!("{head}Content-Length: -1\r\n\r\n"),
         12 => format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(10_000)),
         _ => {
-            let mut bytes: Vec<u8> = (0..chance.within(2, 40)).map(|_| chance.bits() as u8).collect();
+            let mut bytes: Vec<u8> = (0..chance.within(2, 40))
+                .map(|_| chance.bits() as u8)
+                .collect();
             // A byte with which no method begins.
             bytes[0] = *chance.pick(&[0, b'{', 0x80, 0xff, b'(', b' ']);
             return bytes;

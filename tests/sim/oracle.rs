@@ -1130,8 +1130,7 @@ fn same(expected: &Value, got: &Value, bound: &mut BTreeMap<String, String>) -> 
             got.len() == 36
         }
         (Value::Array(expected), Value::Array(got)) => {
-            expected.len() == got.len()
-                && expected.iter().zip(got).all(|(e, g)| same(e, g, bound))
+            expected.len() == got.len() && expected.iter().zip(got).all(|(e, g)| same(e, g, bound))
         }
         (Value::Object(expected), Value::Object(got)) => {
             expected.len() == got.len()

@@ -198,21 +198,19 @@ pub fn masked(first: u8, payload: &[u8], chance: &mut Chance) -> Vec<u8> {
     bytes
 }
 
-/// A text as one frame or in fragments, perhaps with a ping between them. Says which pings are in
-/// it, in order: each wants its answer.
-pub fn text(text: &str, chance: &mut Chance) -> (Vec<u8>, Vec<Vec<u8>>) {
+/// A text as one frame or in fragments, perhaps with a ping between them: frames, and for each the
+/// payload that is to come back, if any is.
+pub fn text(text: &str, chance: &mut Chance) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     if !chance.one_in(3) || text.is_empty() {
-        return (masked(0x81, text.as_bytes(), chance), Vec::new());
+        return vec![(masked(0x81, text.as_bytes(), chance), None)];
     }
     let (front, back) = text.as_bytes().split_at(chance.below(text.len()));
-    let mut bytes = masked(0x01, front, chance);
-    let mut pings = Vec::new();
+    let mut frames = vec![(masked(0x01, front, chance), None)];
     if chance.one_in(2) {
-        bytes.extend(masked(0x89, b"between", chance));
-        pings.push(b"between".to_vec());
+        frames.push((masked(0x89, b"between", chance), Some(b"between".to_vec())));
     }
-    bytes.extend(masked(0x80, back, chance));
-    (bytes, pings)
+    frames.push((masked(0x80, back, chance), None));
+    frames
 }
 
 /// A Close with a code.

@@ -16,7 +16,10 @@ fn says(sabotage: Sabotage, words: &[&str]) {
 
 #[test]
 fn a_lost_frame_is_noticed() {
-    says(Sabotage::DropFrame, &["hears", "has heard everything but", "a frame says"]);
+    says(
+        Sabotage::DropFrame,
+        &["hears", "has heard everything but", "a frame says"],
+    );
 }
 
 #[test]
@@ -26,7 +29,10 @@ fn a_repeated_frame_is_noticed() {
 
 #[test]
 fn frames_out_of_order_are_noticed() {
-    says(Sabotage::SwapFrames, &["a frame says", "hears", "has heard everything but"]);
+    says(
+        Sabotage::SwapFrames,
+        &["a frame says", "hears", "has heard everything but"],
+    );
 }
 
 #[test]
@@ -41,8 +47,14 @@ fn a_wrong_status_is_noticed() {
 
 #[test]
 fn wrong_expectations_are_noticed() {
-    says(Sabotage::NoCatchUp, &["nothing was expected", "a frame says", "hears Text"]);
-    says(Sabotage::ForgetExclude, &["has heard everything but", "a frame says", "expected Frame"]);
+    says(
+        Sabotage::NoCatchUp,
+        &["nothing was expected", "a frame says", "hears Text"],
+    );
+    says(
+        Sabotage::ForgetExclude,
+        &["has heard everything but", "a frame says", "expected Frame"],
+    );
     says(Sabotage::LateExpiry, &["channels, subscribers, users"]);
 }
 
@@ -71,7 +83,11 @@ fn a_queue_over_its_limit_is_noticed() {
 fn a_panic_in_a_request_is_noticed() {
     let failure = noticed(Sabotage::PanicInRequest);
     let words = ["nothing panics", "hears 500", "a request"];
-    assert!(words.iter().any(|w| failure.what.contains(w)), "{}", failure.what);
+    assert!(
+        words.iter().any(|w| failure.what.contains(w)),
+        "{}",
+        failure.what
+    );
 }
 
 #[test]
@@ -81,7 +97,11 @@ fn a_panic_in_a_text_is_noticed() {
 
 #[test]
 fn different_seeds_give_different_bytes_and_the_same_seed_the_same() {
-    let hash = |seed| run(seed, Sabotage::None, false).map(|summary| summary.hash).ok();
+    let hash = |seed| {
+        run(seed, Sabotage::None, false)
+            .map(|summary| summary.hash)
+            .ok()
+    };
     assert!(hash(1).is_some());
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));

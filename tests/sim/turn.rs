@@ -61,7 +61,11 @@ impl World {
             self.read(conn);
         }
         self.own_time();
-        if self.engine.next_deadline().is_some_and(|due| due <= self.now.mono) {
+        if self
+            .engine
+            .next_deadline()
+            .is_some_and(|due| due <= self.now.mono)
+        {
             self.tick();
         }
         self.end_turn();
@@ -81,9 +85,7 @@ impl World {
             }
             let lingers = row.lingering_until.is_some();
             let held = queue.bytes > READ_PAUSE_QUEUE_BYTES;
-            if !lingers
-                && (queue.ending != Ending::Open || queue.paused || held || row.has_ended)
-            {
+            if !lingers && (queue.ending != Ending::Open || queue.paused || held || row.has_ended) {
                 row.held |= held && queue.ending == Ending::Open;
                 return;
             }
@@ -131,7 +133,10 @@ impl World {
                     if !has_begun || (ending == Ending::Open && !is_whole) {
                         break;
                     }
-                    assert!(ending > Ending::Open || phase == Phase::Closing, "junk is refused");
+                    assert!(
+                        ending > Ending::Open || phase == Phase::Closing,
+                        "junk is refused"
+                    );
                     self.junk(conn, phase);
                     continue;
                 }
@@ -152,9 +157,15 @@ impl World {
         }
         let row = self.conns.get_mut(conn).expect("only burial removes it");
         let paused = self.out.state(conn).is_some_and(|queue| queue.paused);
-        let waits = row.units.front().is_some_and(|unit| unit.end <= row.delivered);
+        let waits = row
+            .units
+            .front()
+            .is_some_and(|unit| unit.end <= row.delivered);
         assert_eq!(requests, 0, "a request was taken that nobody sent");
-        assert!(!waits || paused, "what has come whole is taken, or reading pauses");
+        assert!(
+            !waits || paused,
+            "what has come whole is taken, or reading pauses"
+        );
         row.began_ms = match (row.delivered > row.digested, row.began_ms) {
             (false, _) => None,
             (true, began) => began.or(Some(now.mono.0)),
@@ -176,7 +187,8 @@ impl World {
                     self.note(format!("{conn:?} asks {call:?} {signed:?}"));
                 }
                 self.summary.requests += 1;
-                self.oracle.request(conn, &call, signed, may_sign, asks_close, now);
+                self.oracle
+                    .request(conn, &call, signed, may_sign, asks_close, now);
             }
             What::Handshake(id) => {
                 if self.traced {
@@ -185,11 +197,9 @@ impl World {
                 self.summary.sockets += 1;
                 self.oracle.upgrade(conn, id.as_deref(), now);
             }
-            What::Text(pings) | What::Pings(pings) => {
-                if matches!(phase, Phase::Open(_)) {
-                    for payload in pings {
-                        self.oracle.expect(conn, Expect::Pong(payload));
-                    }
+            What::Frame(ping) => {
+                if let (Phase::Open(_), Some(payload)) = (phase, ping) {
+                    self.oracle.expect(conn, Expect::Pong(payload));
                 }
             }
             What::Close(code) => self.oracle.closes(conn, code, now),
@@ -247,12 +257,19 @@ impl World {
                 continue;
             }
             let went = gone.contains(&conn);
-            assert!(!went || now.mono.0 - line.heard_ms >= config, "it was not silent for long");
-            assert!(went || slot < line.heard_ms + config, "a silent socket goes");
+            assert!(
+                !went || now.mono.0 - line.heard_ms >= config,
+                "it was not silent for long"
+            );
+            assert!(
+                went || slot < line.heard_ms + config,
+                "a silent socket goes"
+            );
         }
         for conn in gone {
             self.summary.silent += 1;
-            self.oracle.expect(conn, Expect::Close(1008, "no answer to a ping"));
+            self.oracle
+                .expect(conn, Expect::Close(1008, "no answer to a ping"));
             self.oracle.gone(conn, now);
         }
         self.oracle.tick(now);
@@ -278,7 +295,10 @@ impl World {
             let row = self.conns.get_mut(conn).expect("listed a moment ago");
             if row.lingering_until.is_some_and(|until| until <= now_ms) {
                 self.kill(conn, CloseReason::Asked);
-            } else if row.stuck_since_ms.is_some_and(|since| since + WRITE_STALL_MS <= now_ms) {
+            } else if row
+                .stuck_since_ms
+                .is_some_and(|since| since + WRITE_STALL_MS <= now_ms)
+            {
                 row.stuck_since_ms = None;
                 self.summary.stalled += 1;
                 self.out.stalled(conn);
@@ -329,7 +349,11 @@ impl World {
             for piece in pieces {
                 bytes.extend_from_slice(piece);
             }
-            assert_eq!(bytes.len() - sent, queue.bytes, "the pieces are what is queued");
+            assert_eq!(
+                bytes.len() - sent,
+                queue.bytes,
+                "the pieces are what is queued"
+            );
             bytes.truncate(sent + count);
             bytes.drain(..sent);
             self.out.advance(conn, count);
@@ -377,7 +401,8 @@ impl World {
             Ending::Drain | Ending::Abort => self.kill(conn, CloseReason::Asked),
             Ending::Linger if row.has_ended => self.kill(conn, CloseReason::Asked),
             Ending::Linger => {
-                row.lingering_until.get_or_insert(self.now.mono.0 + LINGER_MS);
+                row.lingering_until
+                    .get_or_insert(self.now.mono.0 + LINGER_MS);
             }
             Ending::Slow => self.kill(conn, CloseReason::SlowConsumer),
         }
@@ -487,18 +512,26 @@ impl World {
                 self.summary.pings += 1;
                 if !row.is_silent && !row.is_done {
                     let pong = peer::masked(0x8a, payload, &mut self.chance);
-                    row.send(pong, What::Pings(Vec::new()), self.reply_at_ms.max(now_ms));
+                    row.send(pong, What::Frame(None), self.reply_at_ms.max(now_ms));
                 }
                 return;
             }
             Item::Close(1013, reason) if reason == "slow consumer" => {
-                assert_eq!(ending, Some(Ending::Slow), "only slow consumers are told so");
+                assert_eq!(
+                    ending,
+                    Some(Ending::Slow),
+                    "only slow consumers are told so"
+                );
                 self.oracle.line(conn).expect.clear();
                 return;
             }
             Item::Answer { status: 408, .. } => {
                 let began = row.began_ms.expect("only who has begun is told to be slow");
-                let began = if row.digested == 0 { row.opened_ms } else { began };
+                let began = if row.digested == 0 {
+                    row.opened_ms
+                } else {
+                    began
+                };
                 assert!(now_ms - began >= 10_000, "it was not slow");
                 let line = self.oracle.line(conn);
                 assert!(line.expect.is_empty(), "answers come in order");
@@ -567,7 +600,11 @@ impl World {
             (Expect::BadFrame, Item::Close(code, _)) => [1002, 1007, 1009].contains(code),
             _ => false,
         };
-        assert!(fits, "{conn:?} hears {}, expected {expected:?}", short(item));
+        assert!(
+            fits,
+            "{conn:?} hears {}, expected {expected:?}",
+            short(item)
+        );
     }
 
     /// Whoever listens without a gap hears each user join and part in turns.
@@ -581,8 +618,14 @@ impl World {
         let word = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
         let joined = frame["message"]["action"] == "joined";
         let line = self.oracle.line(conn);
-        let before = line.presence.insert((word("channel"), word("user")), joined);
-        assert_ne!(before, Some(joined), "joined and parted come in turns: {text}");
+        let before = line
+            .presence
+            .insert((word("channel"), word("user")), joined);
+        assert_ne!(
+            before,
+            Some(joined),
+            "joined and parted come in turns: {text}"
+        );
     }
 
     // ---- what must hold --------------------------------------------------------------------
@@ -590,14 +633,32 @@ impl World {
     fn check(&mut self) {
         self.engine.hub().check();
         assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
-        assert_eq!(self.engine.hub().counts(), self.oracle.counts(), "channels, subscribers, users");
+        assert_eq!(
+            self.engine.hub().counts(),
+            self.oracle.counts(),
+            "channels, subscribers, users"
+        );
         let rows = self.conns.len();
-        let known = (self.engine.connections(), self.out.len(), self.oracle.lines.len());
-        assert_eq!(known, (rows, rows, rows), "connections are known everywhere or nowhere");
-        assert_eq!(self.engine.metrics().connections_opened, self.summary.opened);
+        let known = (
+            self.engine.connections(),
+            self.out.len(),
+            self.oracle.lines.len(),
+        );
+        assert_eq!(
+            known,
+            (rows, rows, rows),
+            "connections are known everywhere or nowhere"
+        );
+        assert_eq!(
+            self.engine.metrics().connections_opened,
+            self.summary.opened
+        );
 
         let totals = self.out.totals();
-        assert_eq!(totals.bytes_sent, self.sent, "bytes that left are those that came out");
+        assert_eq!(
+            totals.bytes_sent, self.sent,
+            "bytes that left are those that came out"
+        );
         assert_eq!(
             totals.bytes_pushed,
             totals.bytes_sent + totals.bytes_dropped + self.out.queued_bytes() as u64,
@@ -627,7 +688,10 @@ impl World {
                 "{conn:?} has heard everything but {:?}",
                 line.expect
             );
-            assert!(state.bytes > 0 || row.inbox.is_empty(), "{conn:?} heard half of something");
+            assert!(
+                state.bytes > 0 || row.inbox.is_empty(),
+                "{conn:?} heard half of something"
+            );
         }
         assert_eq!(queued, self.out.queued_bytes(), "the sum of the queues");
     }

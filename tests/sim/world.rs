@@ -110,7 +110,10 @@ impl Summary {
             assert!(count > 0, "no {what} in all these runs");
         }
         for status in [200, 400, 401, 403, 404, 413, 414, 422, 431, 501, 505] {
-            assert!(self.statuses.contains(&status), "no {status} in all these runs");
+            assert!(
+                self.statuses.contains(&status),
+                "no {status} in all these runs"
+            );
         }
     }
 }
@@ -132,9 +135,8 @@ pub enum What {
         asks_close: bool,
     },
     Handshake(Option<String>),
-    /// A message that is ignored, with the pings that came between its fragments.
-    Text(Vec<Vec<u8>>),
-    Pings(Vec<Vec<u8>>),
+    /// A frame that changes nothing; of a ping, what is to come back.
+    Frame(Option<Vec<u8>>),
     Close(u16),
     Junk,
 }
@@ -307,7 +309,11 @@ impl World {
         // Per run some deeds are off and others frequent.
         let mut weights = [0; DEEDS];
         for weight in &mut weights {
-            *weight = if chance.one_in(5) { 0 } else { chance.within(1, 8) };
+            *weight = if chance.one_in(5) {
+                0
+            } else {
+                chance.within(1, 8)
+            };
         }
         // Without these nothing else happens.
         weights[0] = weights[0].max(3);
@@ -318,7 +324,11 @@ impl World {
         }
         let silence_ms = config.ws_ping_after_ms + config.ws_pong_ms;
         Self {
-            engine: Engine::new(config, vec![Box::new(watched)], Random::seeded(chance.bits())),
+            engine: Engine::new(
+                config,
+                vec![Box::new(watched)],
+                Random::seeded(chance.bits()),
+            ),
             out: Outbox::new(queue_bytes_max),
             conns: Conns::new(),
             oracle: Oracle::new(rules, sabotage),
@@ -357,7 +367,11 @@ impl World {
         if self.traced {
             let mut trace = self.progress.trace.take();
             let words: String = words.chars().take(400).collect();
-            trace.push(format!("{:>4} {:>9} ms  {words}", self.progress.step.get(), self.now.mono.0));
+            trace.push(format!(
+                "{:>4} {:>9} ms  {words}",
+                self.progress.step.get(),
+                self.now.mono.0
+            ));
             self.progress.trace.set(trace);
         }
     }
@@ -365,7 +379,10 @@ impl World {
     /// The whole run.
     pub fn run(&mut self) -> Summary {
         self.set_time(self.now.mono.0);
-        let drains_at = self.chance.one_in(5).then(|| self.chance.below(self.steps as usize));
+        let drains_at = self
+            .chance
+            .one_in(5)
+            .then(|| self.chance.below(self.steps as usize));
         for step in 0..self.steps {
             self.progress.step.set(step);
             if drains_at == Some(step as usize) {
@@ -402,23 +419,39 @@ impl World {
             row.is_silent = true;
         }
         self.pass(200_000, false);
-        assert!(self.conns.is_empty(), "whoever is silent for long is let go");
+        assert!(
+            self.conns.is_empty(),
+            "whoever is silent for long is let go"
+        );
         let (in_steps, days) = (self.chance.one_in(2), self.chance.within(4, 6));
         self.pass(days * DAY_MS, !in_steps);
         // A jump leaves what was filed beyond the wheel's horizon to the next wakes.
         self.pass(2 * DAY_MS, false);
-        assert!(self.oracle.is_over(), "the oracle has nothing left to wait for");
+        assert!(
+            self.oracle.is_over(),
+            "the oracle has nothing left to wait for"
+        );
         let (channels, _, _) = self.oracle.counts();
-        assert_eq!(self.engine.is_empty(), channels == 0, "what is left is history");
+        assert_eq!(
+            self.engine.is_empty(),
+            channels == 0,
+            "what is left is history"
+        );
         self.summary.emptied += u64::from(channels == 0);
         if channels == 0 {
             assert_eq!(self.engine.hub().kept_bytes(), 0);
         }
-        assert!(self.engine.next_deadline().is_none(), "nothing is left to wait for");
+        assert!(
+            self.engine.next_deadline().is_none(),
+            "nothing is left to wait for"
+        );
         assert!(self.out.is_empty() && self.out.queued_bytes() == 0 && !self.out.is_dirty());
         self.out.trim();
         assert_eq!(self.engine.hub().totals().subscriptions, 0);
-        assert_eq!(self.summary.opened, self.summary.closed, "opened and closed, once each");
+        assert_eq!(
+            self.summary.opened, self.summary.closed,
+            "opened and closed, once each"
+        );
     }
 
     // ---- time ------------------------------------------------------------------------------
@@ -487,8 +520,9 @@ impl World {
             }),
             13 => self.on_socket(|world, row, at| {
                 let length = world.0.below(200);
-                let (bytes, pings) = peer::text(&"tü".repeat(length), &mut world.0);
-                row.send(bytes, What::Text(pings), at);
+                for (bytes, ping) in peer::text(&"tü".repeat(length), &mut world.0) {
+                    row.send(bytes, What::Frame(ping), at);
+                }
             }),
             14 => self.on_socket(|world, row, at| {
                 row.is_done = true;
@@ -517,7 +551,7 @@ impl World {
             19 => self.on_socket(|world, row, at| {
                 let payload = vec![b'p'; world.0.below(126)];
                 let bytes = peer::masked(0x89, &payload, &mut world.0);
-                row.send(bytes, What::Pings(vec![payload]), at);
+                row.send(bytes, What::Frame(Some(payload)), at);
             }),
             20 => {
                 let ms = match self.chance.below(4) {
@@ -528,7 +562,10 @@ impl World {
                     _ => 900_000,
                 };
                 let asleep = self.chance.one_in(3);
-                self.note(format!("{ms} ms pass{}", if asleep { " asleep" } else { "" }));
+                self.note(format!(
+                    "{ms} ms pass{}",
+                    if asleep { " asleep" } else { "" }
+                ));
                 self.pass(ms, asleep);
             }
             21 => {
@@ -576,7 +613,12 @@ impl World {
     /// Lets the client of one open socket do something.
     fn on_socket(&mut self, deed: impl FnOnce(&mut (Chance, usize), &mut Row, u64)) {
         let open = |(_, row): &(ConnId, &Row)| row.is_socket && !row.is_done && !row.is_silent;
-        let conns: Vec<ConnId> = self.conns.iter().filter(open).map(|(conn, _)| conn).collect();
+        let conns: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(open)
+            .map(|(conn, _)| conn)
+            .collect();
         if conns.is_empty() {
             return;
         }
@@ -607,7 +649,11 @@ impl World {
 
     fn row(&mut self, is_socket: bool) -> Row {
         let may_sign = is_socket || !self.chance.one_in(12);
-        let address = if may_sign { "127.0.0.1:9" } else { "192.0.2.1:9" };
+        let address = if may_sign {
+            "127.0.0.1:9"
+        } else {
+            "192.0.2.1:9"
+        };
         Row {
             from: Origin {
                 peer: address.parse().ok(),
@@ -710,7 +756,9 @@ impl World {
     }
 
     fn user(&mut self) -> String {
-        self.chance.pick(&["ada", "bob", "cyd", "zoë \"q\""]).to_string()
+        self.chance
+            .pick(&["ada", "bob", "cyd", "zoë \"q\""])
+            .to_string()
     }
 
     fn channels(&mut self, most: usize) -> Vec<String> {
@@ -799,13 +847,18 @@ impl World {
             4..=6 => Some(self.fresh_id()),
             _ => Some(self.id()),
         };
-        self.ids.extend(id.clone().filter(|id| !self.ids.contains(id)));
+        self.ids
+            .extend(id.clone().filter(|id| !self.ids.contains(id)));
         let most = if self.chance.one_in(10) { 6 } else { 3 };
         let channels = self.channels(most);
         let (configs, config_words) = self.configs();
         let (fresh_state, fresh_words) = self.state();
         let (state, state_words) = self.state();
-        let public_keys = if self.chance.one_in(2) { vec!["mood".to_owned()] } else { Vec::new() };
+        let public_keys = if self.chance.one_in(2) {
+            vec!["mood".to_owned()]
+        } else {
+            Vec::new()
+        };
         let (info, info_words) = self.info();
         let mut body = json!({
             "username": user, "channels": channels, "channel_configs": config_words,
@@ -860,7 +913,11 @@ impl World {
     fn message(&mut self, to_channel: bool) -> Message {
         self.serial += 1;
         let users = ["ada", "bob", "cyd", "zoë \"q\"", "nobody"].map(str::to_owned);
-        let channel = if to_channel { self.channels(1).pop() } else { None };
+        let channel = if to_channel {
+            self.channels(1).pop()
+        } else {
+            None
+        };
         let channel = channel.or_else(|| to_channel.then(|| "a".to_owned()));
         let padding = match self.chance.below(6) {
             0 => self.chance.below(1_500),
@@ -875,14 +932,22 @@ impl World {
             } else {
                 self.chance.some(&users, 2)
             },
-            except: if self.chance.one_in(4) { self.chance.some(&users, 2) } else { Vec::new() },
+            except: if self.chance.one_in(4) {
+                self.chance.some(&users, 2)
+            } else {
+                Vec::new()
+            },
             no_history: self.chance.one_in(5),
             body: (!self.chance.one_in(15)).then_some(body),
         }
     }
 
     fn ask_publish(&mut self) {
-        let count = if self.chance.one_in(5) { self.chance.within(0, 8) } else { 1 };
+        let count = if self.chance.one_in(5) {
+            self.chance.within(0, 8)
+        } else {
+            1
+        };
         let messages: Vec<Message> = (0..count)
             .map(|_| {
                 let to_channel = !self.chance.one_in(4);
@@ -979,16 +1044,24 @@ impl World {
     fn open_socket(&mut self) {
         let mut row = self.row(true);
         let at = self.send_at();
-        let id = if self.chance.one_in(15) { None } else { Some(self.id()) };
+        let id = if self.chance.one_in(15) {
+            None
+        } else {
+            Some(self.id())
+        };
         let target = match &id {
             Some(id) => format!("/ws?conn_id={id}"),
-            None => self.chance.pick(&["/ws", "/ws?conn_id=", "/ws?conn_id=7"]).to_string(),
+            None => self
+                .chance
+                .pick(&["/ws", "/ws?conn_id=", "/ws?conn_id=7"])
+                .to_string(),
         };
         let bytes = peer::handshake(&target, &mut self.chance);
         row.send(bytes, What::Handshake(id), at);
         if self.chance.one_in(4) {
-            let (bytes, pings) = peer::text("hello", &mut self.chance);
-            row.send(bytes, What::Text(pings), at);
+            for (bytes, ping) in peer::text("hello", &mut self.chance) {
+                row.send(bytes, What::Frame(ping), at);
+            }
         }
         if self.chance.one_in(8) {
             row.link.reading = Reading::Some;
