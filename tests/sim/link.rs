@@ -49,6 +49,14 @@ impl Link {
         self.to_server.push_back((self.not_before_ms, bytes));
     }
 
+    /// What is still on the way is lost but for some of its first bytes, and nothing follows.
+    pub fn cut(&mut self, chance: &mut Chance) {
+        if let Some((_, piece)) = self.to_server.front_mut() {
+            piece.truncate(1 + chance.below(piece.len()));
+            self.to_server.truncate(1);
+        }
+    }
+
     /// Whether a read would give something: bytes, or the end of them.
     pub fn is_readable(&self, now_ms: u64) -> bool {
         match self.to_server.front() {

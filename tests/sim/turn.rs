@@ -114,7 +114,8 @@ impl World {
     /// The oracle is told of whatever has come whole.
     fn digest(&mut self, conn: ConnId, requests_before: u64) {
         let mut requests = self.engine.metrics().requests - requests_before;
-        let ending = self.out.ending(conn).expect("only burial closes a queue");
+        let queue = self.out.state(conn).expect("only burial closes a queue");
+        let (ending, paused) = (queue.ending, queue.paused);
         let now = self.now;
         loop {
             let phase = self.oracle.phase(conn);
@@ -130,7 +131,7 @@ impl World {
                     break;
                 }
                 (_, What::Junk) => {
-                    if !has_begun || (ending == Ending::Open && !is_whole) {
+                    if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
                         break;
                     }
                     assert!(
@@ -156,7 +157,6 @@ impl World {
             self.unit(conn, unit, phase, may_sign);
         }
         let row = self.conns.get_mut(conn).expect("only burial removes it");
-        let paused = self.out.state(conn).is_some_and(|queue| queue.paused);
         let waits = row
             .units
             .front()

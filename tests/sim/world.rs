@@ -531,7 +531,9 @@ impl World {
             }),
             15 => self.on_any(|chance, row| {
                 row.is_silent = true;
-                row.is_done |= chance.one_in(2);
+                if chance.one_in(2) {
+                    row.link.cut(chance);
+                }
             }),
             16 => self.on_any(|chance, row| {
                 if chance.one_in(2) {
@@ -761,17 +763,21 @@ impl World {
             .to_string()
     }
 
+    fn every_channel(&self) -> Vec<String> {
+        ["a", "b", "c", "d", "é\\"].map(str::to_owned).to_vec()
+    }
+
     fn channels(&mut self, most: usize) -> Vec<String> {
-        let names = ["a", "b", "c", "d", "é\\"].map(str::to_owned);
+        let names = self.every_channel();
         self.chance.some(&names, most)
     }
 
     fn id(&mut self) -> String {
-        if self.ids.is_empty() || self.chance.one_in(12) {
+        if self.ids.is_empty() || self.chance.one_in(20) {
             return self.fresh_id();
         }
         // Mostly one of the last.
-        let from = self.ids.len().saturating_sub(8);
+        let from = self.ids.len().saturating_sub(4);
         self.chance.pick(&self.ids[from..]).clone()
     }
 
@@ -799,7 +805,11 @@ impl World {
     fn configs(&mut self) -> (Vec<(String, Settings)>, Value) {
         let mut configs: Vec<(String, Settings)> = Vec::new();
         let mut words = json!({});
-        for name in self.channels(5) {
+        let names = match self.chance.below(3) {
+            0 => self.channels(5),
+            _ => self.every_channel(),
+        };
+        for name in names {
             if configs.iter().any(|(known, _)| *known == name) {
                 continue;
             }
