@@ -455,6 +455,7 @@ impl Outbox {
         self.totals.bytes_dropped += dropped as u64;
         self.queued -= dropped;
         queue.bytes = kept as u32;
+        queue.kept = queue.kept.min(queue.bytes);
         if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
             Self::keep_spare(&mut self.spare, many);
         }
@@ -615,6 +616,31 @@ mod tests {
             ),
             (1, 1, 0)
         );
+    }
+
+    #[test]
+    fn a_peer_that_stalls_in_its_catch_up_gets_its_farewell() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        for sent in [0, 2] {
+            let conn = conns.insert(());
+            let mut out = Outbox::new(64);
+            let bye = out.register_farewell(frame(b"bye"));
+            out.open(conn);
+            out.set_farewell(conn, bye);
+            out.push_kept(conn, &frame(&[b'k'; 100]));
+            out.push_kept(conn, &frame(&[b'k'; 100]));
+            out.advance(conn, sent);
+            out.stalled(conn);
+            let left = if sent > 0 { 100 - sent } else { 0 };
+            assert_eq!(out.queued(conn), left + 3);
+            assert!(waiting(&out, conn).ends_with(b"bye"));
+            out.remove(conn);
+            let totals = out.totals();
+            assert_eq!(
+                totals.bytes_pushed,
+                totals.bytes_sent + totals.bytes_dropped
+            );
+        }
     }
 
     #[test]

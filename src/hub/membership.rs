@@ -71,11 +71,17 @@ impl Hub {
     /// Makes `outlet` the connection that `who` is reachable through. A former one is hung up.
     /// False: the subscriber has gone.
     pub fn attach(&mut self, who: SubscriberId, outlet: ConnId, fx: &mut impl Effects) -> bool {
+        let sequence = self.sequence;
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return false;
         };
         subscriber.timer.disarm();
         let (former, format) = (subscriber.outlet, subscriber.format);
+        if !former.is_none() {
+            // All that was told so far was queued for the former one: catching up must not say it
+            // a second time.
+            subscriber.seen = sequence;
+        }
         self.point(who, outlet);
         if !former.is_none() && former != outlet {
             fx.hang_up(former, format, HangUp::Replaced);

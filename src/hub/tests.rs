@@ -274,6 +274,23 @@ fn who_comes_back_hears_only_what_was_missed() {
 }
 
 #[test]
+fn a_socket_that_takes_over_is_not_told_again_what_the_former_one_was() {
+    let mut world = World::new();
+    let ada = world.connect("ada");
+    world.subscribe(ada, "room", Settings::default());
+    world.publish("room", "before");
+    let first = world.open(ada);
+    world.publish("room", "live");
+    assert_eq!(world.take(first), ["~room:before", "room:live"]);
+    let second = world.open(ada);
+    assert_eq!(world.take(second), [""; 0]);
+    assert_eq!(world.fx.hung_up, [(first, HangUp::Replaced)]);
+    world.publish("room", "later");
+    assert_eq!(world.take(second), ["room:later"]);
+    world.hub.check();
+}
+
+#[test]
 fn nothing_outlives_its_use() {
     let mut world = World::new();
     let ann = world.connect("ann");

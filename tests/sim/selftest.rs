@@ -1,0 +1,108 @@
+//! Does the world notice? Each test breaks one thing on purpose.
+
+use super::{Failure, Sabotage, run};
+
+/// What the first few seeds in which it is noticed say.
+fn noticed(sabotage: Sabotage) -> Failure {
+    let failure = (0..60).find_map(|seed| run(seed, sabotage, false).err());
+    failure.unwrap_or_else(|| panic!("nobody notices {sabotage:?}"))
+}
+
+fn says(sabotage: Sabotage, words: &[&str]) {
+    let failure = noticed(sabotage);
+    let found = words.iter().any(|words| failure.what.contains(words));
+    assert!(found, "{sabotage:?} is noticed, but as: {}", failure.what);
+}
+
+#[test]
+fn a_lost_frame_is_noticed() {
+    says(
+        Sabotage::DropFrame,
+        &["hears", "has heard everything but", "a frame says"],
+    );
+}
+
+#[test]
+fn a_repeated_frame_is_noticed() {
+    says(Sabotage::RepeatFrame, &["hears", "a frame says"]);
+}
+
+#[test]
+fn frames_out_of_order_are_noticed() {
+    says(
+        Sabotage::SwapFrames,
+        &["a frame says", "hears", "has heard everything but"],
+    );
+}
+
+#[test]
+fn a_wrong_catch_up_flag_is_noticed() {
+    says(Sabotage::FlipCatchUp, &["a frame says"]);
+}
+
+#[test]
+fn a_wrong_status_is_noticed() {
+    says(Sabotage::WrongStatus, &["hears 422"]);
+}
+
+#[test]
+fn wrong_expectations_are_noticed() {
+    says(
+        Sabotage::NoCatchUp,
+        &["nothing was expected", "a frame says", "hears Text"],
+    );
+    says(
+        Sabotage::ForgetExclude,
+        &["has heard everything but", "a frame says", "expected Frame"],
+    );
+    says(Sabotage::LateExpiry, &["channels, subscribers, users"]);
+}
+
+#[test]
+fn a_missed_tick_is_noticed() {
+    says(Sabotage::MissTick, &["lies ahead", "a silent socket goes"]);
+}
+
+#[test]
+fn a_connection_that_is_not_closed_or_closed_twice_is_noticed() {
+    says(Sabotage::ForgetClosed, &["everywhere or nowhere"]);
+}
+
+#[test]
+fn bytes_on_the_way_are_compared() {
+    // The last byte of one write is missing: whatever follows makes no sense, or never comes.
+    noticed(Sabotage::LoseBytes);
+}
+
+#[test]
+fn a_queue_over_its_limit_is_noticed() {
+    says(Sabotage::HalfLimit, &["queued"]);
+}
+
+#[test]
+fn a_panic_in_a_request_is_noticed() {
+    let failure = noticed(Sabotage::PanicInRequest);
+    let words = ["nothing panics", "hears 500", "a request"];
+    assert!(
+        words.iter().any(|w| failure.what.contains(w)),
+        "{}",
+        failure.what
+    );
+}
+
+#[test]
+fn a_panic_in_a_text_is_noticed() {
+    says(Sabotage::PanicInText, &["the planted panic"]);
+}
+
+#[test]
+fn different_seeds_give_different_bytes_and_the_same_seed_the_same() {
+    let hash = |seed| {
+        run(seed, Sabotage::None, false)
+            .map(|summary| summary.hash)
+            .ok()
+    };
+    assert!(hash(1).is_some());
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+}

@@ -1,0 +1,741 @@
+//! The reactor's part, played without sockets, and what must hold after each turn.
+//!
+//! A turn is what it is in `src/reactor`: mail, new connections, reads, time, then settle, flush
+//! and bury until nothing is dirty.
+
+use super::Sabotage;
+use super::oracle::{Expect, Line, Phase};
+use super::peer::{self, Item};
+use super::world::{Unit, What, World};
+use fanwire::engine::Mail;
+use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
+use fanwire::limits::{
+    LINGER_BYTES_MAX, LINGER_MS, PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES,
+    WHEEL_SLOT_MS, WRITE_STALL_MS,
+};
+use fanwire::outbox::{Ending, QueueState};
+
+/// Calls the handler as the loop does.
+macro_rules! call {
+    ($world:ident, $method:ident $(, $argument:expr)*) => {{
+        let mut turn = Turn {
+            out: &mut $world.out,
+            now: $world.now,
+        };
+        $world.engine.$method($($argument,)* &mut turn)
+    }};
+}
+
+impl World {
+    /// One turn at the time that is set.
+    pub fn turn(&mut self) {
+        for publication in std::mem::take(&mut self.mail) {
+            let (letter, message) = publication;
+            call!(self, mail, Mail::Publish(letter));
+            self.oracle.publish(&message, self.now);
+        }
+        for row in std::mem::take(&mut self.knocking) {
+            let from = row.from;
+            let conn = self.conns.insert(row);
+            self.out.open(conn);
+            self.summary.opened += 1;
+            self.oracle.opened(conn);
+            call!(self, opened, conn, from);
+            if self.oracle.is_draining {
+                assert_eq!(self.out.ending(conn), Some(Ending::Drain));
+                self.oracle.line(conn).phase = Phase::Done;
+            }
+        }
+        for conn in std::mem::take(&mut self.resume) {
+            let Some(row) = self.conns.get_mut(conn) else {
+                continue;
+            };
+            if std::mem::take(&mut row.resume_due) {
+                let before = self.engine.metrics().requests;
+                call!(self, resumed, conn);
+                self.digest(conn, before);
+            }
+        }
+        let conns: Vec<ConnId> = self.conns.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            self.read(conn);
+        }
+        self.own_time();
+        if self
+            .engine
+            .next_deadline()
+            .is_some_and(|due| due <= self.now.mono)
+        {
+            self.tick();
+        }
+        self.end_turn();
+        self.check();
+    }
+
+    fn read(&mut self, conn: ConnId) {
+        for _ in 0..4 {
+            let (Some(queue), Some(row)) = (self.out.state(conn), self.conns.get_mut(conn)) else {
+                return;
+            };
+            if row.dead.is_some() || !row.link.is_readable(self.now.mono.0) {
+                return;
+            }
+            if row.link.is_reset {
+                return self.kill(conn, CloseReason::Peer);
+            }
+            let lingers = row.lingering_until.is_some();
+            let held = queue.bytes > READ_PAUSE_QUEUE_BYTES;
+            if !lingers && (queue.ending != Ending::Open || queue.paused || held || row.has_ended) {
+                row.held |= held && queue.ending == Ending::Open;
+                return;
+            }
+            let now_ms = self.now.mono.0;
+            let mut bytes = row.link.read(now_ms, READ_BUFFER_BYTES, &mut self.chance);
+            if lingers {
+                row.discarded += bytes.len();
+                if bytes.is_empty() || row.discarded > LINGER_BYTES_MAX {
+                    return self.kill(conn, CloseReason::Asked);
+                }
+                continue;
+            }
+            if bytes.is_empty() {
+                row.has_ended = true;
+                return self.peer_ended(conn);
+            }
+            row.delivered += bytes.len() as u64;
+            row.last_read_ms = now_ms;
+            self.oracle.heard(conn, self.now);
+            let before = self.engine.metrics().requests;
+            call!(self, received, conn, &mut bytes);
+            self.digest(conn, before);
+        }
+    }
+
+    /// The oracle is told of whatever has come whole.
+    fn digest(&mut self, conn: ConnId, requests_before: u64) {
+        let mut requests = self.engine.metrics().requests - requests_before;
+        let queue = self.out.state(conn).expect("only burial closes a queue");
+        let (ending, paused) = (queue.ending, queue.paused);
+        let now = self.now;
+        loop {
+            let phase = self.oracle.phase(conn);
+            let row = self.conns.get_mut(conn).expect("only burial removes it");
+            let Some(unit) = row.units.front() else {
+                break;
+            };
+            let is_whole = unit.end <= row.delivered;
+            let has_begun = unit.end - unit.length < row.delivered;
+            match (phase, &unit.what) {
+                (Phase::Done, _) => {
+                    row.units.clear();
+                    break;
+                }
+                (_, What::Junk) => {
+                    if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
+                        break;
+                    }
+                    assert!(
+                        ending > Ending::Open || phase == Phase::Closing,
+                        "junk is refused"
+                    );
+                    self.junk(conn, phase);
+                    continue;
+                }
+                (Phase::Http, _) => {
+                    if requests == 0 {
+                        break;
+                    }
+                    assert!(is_whole, "a request is not answered before its end");
+                    requests -= 1;
+                }
+                (Phase::Open(_) | Phase::Closing, _) if !is_whole => break,
+                (Phase::Open(_) | Phase::Closing, _) => {}
+            }
+            let may_sign = row.may_sign;
+            let unit = row.units.pop_front().expect("seen a moment ago");
+            row.digested = unit.end;
+            self.unit(conn, unit, phase, may_sign);
+        }
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        let waits = row
+            .units
+            .front()
+            .is_some_and(|unit| unit.end <= row.delivered);
+        assert_eq!(requests, 0, "a request was taken that nobody sent");
+        assert!(
+            !waits || paused,
+            "what has come whole is taken, or reading pauses"
+        );
+        row.began_ms = match (row.delivered > row.digested, row.began_ms) {
+            (false, _) => None,
+            (true, began) => began.or(Some(now.mono.0)),
+        };
+        self.summary.pauses += u64::from(paused);
+        self.oracle.hang_up_all(now);
+    }
+
+    /// One thing that a client sent has come whole.
+    fn unit(&mut self, conn: ConnId, unit: Unit, phase: Phase, may_sign: bool) {
+        let now = self.now;
+        match unit.what {
+            What::Request {
+                call,
+                signed,
+                asks_close,
+            } => {
+                if self.traced {
+                    self.note(format!("{conn:?} asks {call:?} {signed:?}"));
+                }
+                self.summary.requests += 1;
+                self.oracle
+                    .request(conn, &call, signed, may_sign, asks_close, now);
+            }
+            What::Handshake(id) => {
+                if self.traced {
+                    self.note(format!("{conn:?} opens the socket of {id:?}"));
+                }
+                self.summary.sockets += 1;
+                self.oracle.upgrade(conn, id.as_deref(), now);
+            }
+            What::Frame(ping) => {
+                if let (Phase::Open(_), Some(payload)) = (phase, ping) {
+                    self.oracle.expect(conn, Expect::Pong(payload));
+                }
+            }
+            What::Close(code) => self.oracle.closes(conn, code, now),
+            What::Junk => unreachable!("dealt with before"),
+        }
+    }
+
+    fn junk(&mut self, conn: ConnId, phase: Phase) {
+        self.summary.junk += 1;
+        match phase {
+            Phase::Http => {
+                self.oracle.expect(conn, Expect::Refusal);
+                self.oracle.line(conn).phase = Phase::Done;
+            }
+            Phase::Open(_) => {
+                self.oracle.expect(conn, Expect::BadFrame);
+                self.oracle.gone(conn, self.now);
+            }
+            Phase::Closing | Phase::Done => self.oracle.line(conn).phase = Phase::Done,
+        }
+    }
+
+    fn peer_ended(&mut self, conn: ConnId) {
+        call!(self, ended, conn);
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        match self.oracle.phase(conn) {
+            Phase::Http => {
+                if row.delivered > row.digested {
+                    self.oracle.expect(conn, Expect::Refusal);
+                }
+                self.oracle.line(conn).phase = Phase::Done;
+            }
+            Phase::Open(_) => self.oracle.gone(conn, self.now),
+            Phase::Closing | Phase::Done => {}
+        }
+        let ending = self.out.ending(conn);
+        assert!(ending > Some(Ending::Open), "an ended peer is let go");
+    }
+
+    // ---- time ------------------------------------------------------------------------------
+
+    fn tick(&mut self) {
+        self.gone_log.take();
+        if self.sabotage != Sabotage::MissTick {
+            call!(self, tick);
+        }
+        let now = self.now;
+        // Which sockets were silent for too long the oracle knows; in which order they went, when
+        // several did in one slot of the wheel, only the engine does.
+        let config = self.silence_ms;
+        let slot = now.mono.0 / WHEEL_SLOT_MS * WHEEL_SLOT_MS;
+        let gone = self.gone_log.take();
+        for (&conn, line) in &self.oracle.lines {
+            if !matches!(line.phase, Phase::Open(_)) {
+                continue;
+            }
+            let went = gone.contains(&conn);
+            assert!(
+                !went || now.mono.0 - line.heard_ms >= config,
+                "it was not silent for long"
+            );
+            assert!(
+                went || slot < line.heard_ms + config,
+                "a silent socket goes"
+            );
+        }
+        for conn in gone {
+            self.summary.silent += 1;
+            self.oracle
+                .expect(conn, Expect::Close(1008, "no answer to a ping"));
+            self.oracle.gone(conn, now);
+        }
+        self.oracle.tick(now);
+        self.oracle.hang_up_all(now);
+        if let Some(next) = self.engine.next_deadline() {
+            assert!(next > now.mono, "after a tick the next deadline lies ahead");
+        }
+    }
+
+    /// When the reactor itself wants to be woken.
+    pub fn own_deadline(&self) -> Option<u64> {
+        let deadlines = self.conns.iter().flat_map(|(_, row)| {
+            let stall = row.stuck_since_ms.map(|since| since + WRITE_STALL_MS);
+            [row.lingering_until, stall].into_iter().flatten()
+        });
+        deadlines.min()
+    }
+
+    fn own_time(&mut self) {
+        let now_ms = self.now.mono.0;
+        let conns: Vec<ConnId> = self.conns.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            let row = self.conns.get_mut(conn).expect("listed a moment ago");
+            if row.lingering_until.is_some_and(|until| until <= now_ms) {
+                self.kill(conn, CloseReason::Asked);
+            } else if row
+                .stuck_since_ms
+                .is_some_and(|since| since + WRITE_STALL_MS <= now_ms)
+            {
+                row.stuck_since_ms = None;
+                self.summary.stalled += 1;
+                self.out.stalled(conn);
+            }
+        }
+    }
+
+    // ---- the end of a turn -----------------------------------------------------------------
+
+    fn end_turn(&mut self) {
+        for pass in 0.. {
+            assert!(pass < 1000, "the end of a turn comes to an end");
+            call!(self, settle);
+            let dirty = self.out.take_dirty();
+            for &conn in &dirty {
+                self.flush(conn);
+            }
+            self.out.recycle(dirty);
+            if !self.bury() {
+                break;
+            }
+        }
+    }
+
+    fn flush(&mut self, conn: ConnId) {
+        let (Some(queue), Some(row)) = (self.out.visit(conn), self.conns.get_mut(conn)) else {
+            return;
+        };
+        if row.dead.is_some() {
+            return;
+        }
+        if queue.ending == Ending::Abort {
+            return self.kill(conn, CloseReason::Asked);
+        }
+        if queue.bytes > 0 {
+            if !row.is_writable {
+                if queue.ending == Ending::Slow {
+                    self.kill(conn, CloseReason::SlowConsumer);
+                }
+                return;
+            }
+            if row.link.is_reset {
+                return self.kill(conn, CloseReason::Peer);
+            }
+            let count = row.link.takes(queue.bytes, &mut self.chance);
+            let (pieces, sent) = self.out.pieces(conn);
+            let mut bytes: Vec<u8> = Vec::with_capacity(queue.bytes + sent);
+            for piece in pieces {
+                bytes.extend_from_slice(piece);
+            }
+            assert_eq!(
+                bytes.len() - sent,
+                queue.bytes,
+                "the pieces are what is queued"
+            );
+            bytes.truncate(sent + count);
+            bytes.drain(..sent);
+            self.out.advance(conn, count);
+            self.sent += count as u64;
+            if count > 0 {
+                row.stuck_since_ms = None;
+            }
+            self.summary.hash(&bytes);
+            if self.sabotage == Sabotage::LoseBytes && self.sent > 5_000 {
+                bytes.pop();
+            }
+            row.inbox.push(&bytes);
+            self.listen(conn);
+            if count < queue.bytes {
+                return self.not_all(conn, queue);
+            }
+        }
+        self.drained(conn, queue);
+    }
+
+    fn not_all(&mut self, conn: ConnId, queue: QueueState) {
+        if queue.ending == Ending::Slow {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        row.is_writable = false;
+        row.stuck_since_ms.get_or_insert(self.now.mono.0);
+    }
+
+    fn drained(&mut self, conn: ConnId, queue: QueueState) {
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        row.stuck_since_ms = None;
+        self.oracle.line(conn).caught_up = false;
+        match queue.ending {
+            Ending::Open => {
+                let held = std::mem::take(&mut row.held);
+                if queue.paused {
+                    self.out.unpause(conn);
+                }
+                if queue.paused || held {
+                    row.resume_due = true;
+                    self.resume.push(conn);
+                }
+            }
+            Ending::Drain | Ending::Abort => self.kill(conn, CloseReason::Asked),
+            Ending::Linger if row.has_ended => self.kill(conn, CloseReason::Asked),
+            Ending::Linger => {
+                row.lingering_until
+                    .get_or_insert(self.now.mono.0 + LINGER_MS);
+            }
+            Ending::Slow => self.kill(conn, CloseReason::SlowConsumer),
+        }
+    }
+
+    fn kill(&mut self, conn: ConnId, why: CloseReason) {
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        if row.dead.is_none() {
+            row.dead = Some(why);
+            self.dead.push(conn);
+        }
+    }
+
+    fn bury(&mut self) -> bool {
+        if self.dead.is_empty() {
+            return false;
+        }
+        for conn in std::mem::take(&mut self.dead) {
+            let row = self.conns.remove(conn).expect("it dies once");
+            let why = row.dead.expect("it is dead for a reason");
+            let queue = self.out.state(conn).expect("its queue is still there");
+            self.out.remove(conn);
+            self.summary.close(why);
+            self.summary.hash(format!("{conn:?} {why:?}").as_bytes());
+            if self.sabotage == Sabotage::ForgetClosed && self.summary.closed == 5 {
+                self.oracle.closed(conn, self.now);
+                continue;
+            }
+            call!(self, closed, conn, why);
+            if self.sabotage == Sabotage::CloseTwice && self.summary.closed == 5 {
+                call!(self, closed, conn, why);
+            }
+            let line = self.oracle.closed(conn, self.now);
+            self.oracle.hang_up_all(self.now);
+            if self.traced {
+                self.note(format!("{conn:?} closed: {why:?}"));
+            }
+            let is_graceful = why == CloseReason::Asked && queue.ending != Ending::Abort;
+            assert!(
+                !is_graceful || line.expect.is_empty(),
+                "{conn:?} was closed before its client had heard {:?}",
+                line.expect
+            );
+            // An idle connection may be let go, but not sooner than it was told.
+            let quiet_ms = self.now.mono.0 - row.last_read_ms;
+            assert!(
+                why != CloseReason::Asked
+                    || line.phase != Phase::Http
+                    || self.oracle.is_draining
+                    || quiet_ms >= 10_000,
+                "{conn:?} was closed though its client was not done"
+            );
+        }
+        true
+    }
+
+    // ---- what clients hear -----------------------------------------------------------------
+
+    fn listen(&mut self, conn: ConnId) {
+        loop {
+            let row = self.conns.get_mut(conn).expect("only burial removes it");
+            let Some(item) = row.inbox.next() else {
+                return;
+            };
+            if let Some(held_back) = row.held_back.take() {
+                self.hear(conn, item);
+                self.hear(conn, held_back);
+                continue;
+            }
+            let is_frame = matches!(&item, Item::Text(text) if text != "[]");
+            self.frames += u64::from(is_frame);
+            if is_frame && self.frames == 20 {
+                match self.sabotage {
+                    Sabotage::DropFrame => continue,
+                    Sabotage::RepeatFrame => self.hear(conn, item.clone()),
+                    Sabotage::SwapFrames => {
+                        row.held_back = Some(item);
+                        continue;
+                    }
+                    Sabotage::FlipCatchUp => {
+                        let Item::Text(text) = item else {
+                            unreachable!("a frame is a text");
+                        };
+                        let text = text.replace("\"catchup\":false", "\"catchup\":true!");
+                        let text = text.replace("\"catchup\":true}", "\"catchup\":false}");
+                        self.hear(conn, Item::Text(text.replace("true!", "true")));
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            self.hear(conn, item);
+        }
+    }
+
+    /// The client compares what it hears with what the oracle expects, and reacts.
+    fn hear(&mut self, conn: ConnId, item: Item) {
+        let now_ms = self.now.mono.0;
+        let ending = self.out.ending(conn);
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        match &item {
+            Item::Text(text) if text == "[]" => {
+                self.summary.heartbeats += 1;
+                return;
+            }
+            Item::Ping(payload) => {
+                self.summary.pings += 1;
+                if !row.is_silent && !row.is_done {
+                    let pong = peer::masked(0x8a, payload, &mut self.chance);
+                    row.send(pong, What::Frame(None), self.reply_at_ms.max(now_ms));
+                }
+                return;
+            }
+            Item::Close(1013, reason) if reason == "slow consumer" => {
+                assert_eq!(
+                    ending,
+                    Some(Ending::Slow),
+                    "only slow consumers are told so"
+                );
+                self.oracle.line(conn).expect.clear();
+                return;
+            }
+            Item::Answer { status: 408, .. } => {
+                let began = row.began_ms.expect("only who has begun is told to be slow");
+                let began = if row.digested == 0 {
+                    row.opened_ms
+                } else {
+                    began
+                };
+                assert!(now_ms - began >= 10_000, "it was not slow");
+                let line = self.oracle.line(conn);
+                assert!(line.expect.is_empty(), "answers come in order");
+                line.phase = Phase::Done;
+                self.summary.timeouts += 1;
+                return;
+            }
+            Item::Close(..) => {
+                if !row.is_silent && !row.is_done && !self.chance.one_in(4) {
+                    row.is_done = true;
+                    let close = peer::close(1000, &mut self.chance);
+                    row.send(close, What::Close(1000), self.reply_at_ms.max(now_ms));
+                }
+            }
+            Item::Answer { close, .. } => row.is_done |= *close,
+            Item::Text(_) | Item::Pong(_) | Item::Upgraded => {}
+        }
+        if self.traced {
+            self.note(format!("{conn:?} hears {}", short(&item)));
+        }
+        let expected = self.oracle.line(conn).expect.pop_front();
+        let Some(expected) = expected else {
+            panic!("{conn:?} hears {}, nothing was expected", short(&item));
+        };
+        self.compare(conn, &expected, &item);
+    }
+
+    fn compare(&mut self, conn: ConnId, expected: &Expect, item: &Item) {
+        let fits = match (expected, item) {
+            (
+                Expect::Answer {
+                    status,
+                    close,
+                    body,
+                },
+                Item::Answer {
+                    status: got,
+                    close: closes,
+                    body: bytes,
+                },
+            ) => {
+                let fits = status == got && close == closes;
+                if fits && let Some(body) = body {
+                    self.oracle.check_body(body, bytes);
+                    self.learn(bytes);
+                }
+                self.summary.statuses.insert(*got);
+                fits
+            }
+            (Expect::Refusal, Item::Answer { status, close, .. }) => {
+                self.summary.statuses.insert(*status);
+                *close && (400..=505).contains(status) && *status != 500
+            }
+            (Expect::Upgraded, Item::Upgraded) => true,
+            (Expect::Frame { event, catch_up }, Item::Text(text)) => {
+                self.oracle.check_frame(*event, *catch_up, text);
+                self.summary.frames += 1;
+                self.summary.caught_up += u64::from(*catch_up);
+                self.alternates(conn, text);
+                true
+            }
+            (Expect::Pong(payload), Item::Pong(got)) => payload == got,
+            (Expect::Close(code, reason), Item::Close(got, words)) => {
+                code == got && reason == words
+            }
+            (Expect::BadFrame, Item::Close(code, _)) => [1002, 1007, 1009].contains(code),
+            _ => false,
+        };
+        assert!(
+            fits,
+            "{conn:?} hears {}, expected {expected:?}",
+            short(item)
+        );
+    }
+
+    /// Whoever listens without a gap hears each user join and part in turns.
+    fn alternates(&mut self, conn: ConnId, text: &str) {
+        let frame: serde_json::Value = serde_json::from_str(text).expect("compared before");
+        let frame = &frame[0];
+        if frame["type"] != "presence" || frame["catchup"] == true {
+            return;
+        }
+        self.summary.presence += 1;
+        let word = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
+        let joined = frame["message"]["action"] == "joined";
+        let line = self.oracle.line(conn);
+        let before = line
+            .presence
+            .insert((word("channel"), word("user")), joined);
+        assert_ne!(
+            before,
+            Some(joined),
+            "joined and parted come in turns: {text}"
+        );
+    }
+
+    // ---- what must hold --------------------------------------------------------------------
+
+    fn check(&mut self) {
+        self.engine.hub().check();
+        assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
+        assert_eq!(
+            self.engine.hub().counts(),
+            self.oracle.counts(),
+            "channels, subscribers, users"
+        );
+        let rows = self.conns.len();
+        let known = (
+            self.engine.connections(),
+            self.out.len(),
+            self.oracle.lines.len(),
+        );
+        assert_eq!(
+            known,
+            (rows, rows, rows),
+            "connections are known everywhere or nowhere"
+        );
+        assert_eq!(
+            self.engine.metrics().connections_opened,
+            self.summary.opened
+        );
+
+        let totals = self.out.totals();
+        assert_eq!(
+            totals.bytes_sent, self.sent,
+            "bytes that left are those that came out"
+        );
+        assert_eq!(
+            totals.bytes_pushed,
+            totals.bytes_sent + totals.bytes_dropped + self.out.queued_bytes() as u64,
+            "bytes pushed are sent, dropped or queued"
+        );
+        let limit = match self.sabotage {
+            Sabotage::HalfLimit => self.queue_bytes_max / 2,
+            _ => self.queue_bytes_max,
+        };
+        let mut queued = 0;
+        for (conn, row) in self.conns.iter() {
+            let state = self.out.state(conn).expect("a queue per connection");
+            queued += state.bytes;
+            let line: &Line = &self.oracle.lines[&conn];
+            let pieces = self.out.pieces(conn).0.count();
+            assert!(
+                pieces <= 1
+                    || line.caught_up
+                    || state.bytes + pieces * PIECE_OVERHEAD_BYTES <= limit,
+                "{conn:?} has {pieces} pieces of {} bytes queued",
+                state.bytes
+            );
+            self.summary.queued_max = self.summary.queued_max.max(state.bytes);
+            let is_all_heard = state.bytes > 0 || line.expect.is_empty();
+            assert!(
+                is_all_heard,
+                "{conn:?} has heard everything but {:?}",
+                line.expect
+            );
+            assert!(
+                state.bytes > 0 || row.inbox.is_empty(),
+                "{conn:?} heard half of something"
+            );
+        }
+        assert_eq!(queued, self.out.queued_bytes(), "the sum of the queues");
+    }
+
+    /// The server says goodbye.
+    pub fn drain(&mut self) {
+        self.note("the server says goodbye".to_owned());
+        call!(self, drain);
+        self.oracle.is_draining = true;
+        let conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
+        for conn in conns {
+            match self.oracle.phase(conn) {
+                Phase::Open(_) => {
+                    let reason = "server is restarting, come back in a moment";
+                    self.oracle.hang_up(conn, 1012, reason, self.now);
+                }
+                Phase::Http => {
+                    let row = self.conns.get(conn).expect("the oracle knows only these");
+                    let is_idle = row.delivered == row.digested;
+                    let ends = self.out.ending(conn) == Some(Ending::Drain);
+                    assert_eq!(is_idle, ends, "{conn:?}: idle connections end");
+                    if is_idle {
+                        self.oracle.line(conn).phase = Phase::Done;
+                    }
+                }
+                Phase::Closing | Phase::Done => {}
+            }
+        }
+    }
+}
+
+/// Keys of connections, for signatures.
+pub type Conns = fanwire::table::Table<Conn, super::world::Row>;
+
+fn short(item: &Item) -> String {
+    match item {
+        Item::Answer {
+            status,
+            close,
+            body,
+        } => {
+            let body = String::from_utf8_lossy(body);
+            format!("{status}{} {body}", if *close { " (last)" } else { "" })
+        }
+        other => format!("{other:?}"),
+    }
+}
