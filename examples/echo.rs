@@ -180,10 +180,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut reactor = Reactor::new(Echo::default(), options)?;
     let bound = reactor.listen(&Listen::Tcp(address))?;
-    if let Some(address) = bound.address() {
-        // Whoever started this with port 0 reads here which one it is.
-        writeln!(io::stdout(), "ws://{address}/")?;
-    }
+    // Whoever started this with port 0 reads here which one it is.
+    writeln!(io::stdout(), "listening on {bound}")?;
     loop {
         reactor.turn(None)?;
     }

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .channelstream(channelstream::Config::default())
         .spawn()?;
     for bound in server.bound() {
-        println!("listening on {bound:?}");
+        println!("listening on {bound}");
     }
 
     // The handle is cheap to clone and goes wherever the program has something to tell.

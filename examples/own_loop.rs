@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let mut socket = UdpSocket::bind(host_address.parse()?)?;
     for bound in server.bound() {
-        println!("listening on {bound:?}");
+        println!("listening on {bound}");
     }
     println!("datagrams to {}", socket.local_addr()?);
 

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 /// Runs the server in the foreground until it is told to stop. `reload` makes the settings again,
 /// from the same arguments; a failure names what is wrong, one message per line.
 fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
+    log_panics();
     if dev {
         // So that a line copied from the terminal works tomorrow, too.
         config.channelstream.validate_requests = false;
@@ -48,6 +49,18 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
             ExitCode::from(cli::EXIT_NOT_STARTED)
         }
     }
+}
+
+/// A panic that is caught costs one peer. What it said, and where, goes to the log like everything
+/// else: the loop must not wait for whoever reads standard error.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let words = panic.payload_as_str().unwrap_or("no words");
+        match panic.location() {
+            Some(place) => log::error!("panic at {place}: {words}"),
+            None => log::error!("panic: {words}"),
+        }
+    }));
 }
 
 fn try_start(config: &Config, dev: bool) -> io::Result<(Running, Signals)> {
@@ -66,10 +79,7 @@ fn try_start(config: &Config, dev: bool) -> io::Result<(Running, Signals)> {
     };
     let running = builder.spawn()?;
     for bound in running.bound() {
-        match bound {
-            Bound::Tcp(address) => log::info!("listening on {address}"),
-            Bound::Unix(path) => log::info!("listening on unix:{}", path.display()),
-        }
+        log::info!("listening on {bound}");
     }
     if dev && let Some(address) = running.bound().iter().find_map(Bound::address) {
         cli::dev::greet(
@@ -195,6 +205,7 @@ fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<
     if config.listen != old.listen {
         log::warn!("other addresses to listen on take effect at the next start");
     }
+    log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config));
     let engine = server::engine_config(&config, page);
     let dialects = server::dialects(&config);

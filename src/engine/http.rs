@@ -174,10 +174,8 @@ impl Engine {
                             };
                             self.respond(conn, &response, Some(shape), turn);
                             if close {
-                                return End::Finish(match input {
-                                    [] => Ending::Drain,
-                                    _ => Ending::Linger,
-                                });
+                                // More may be on its way, which must not reset the answer away.
+                                return End::Finish(Ending::Linger);
                             }
                         }
                         Reply::Upgrade(accept, who) => {

@@ -117,8 +117,7 @@ impl Engine {
         let (heard, dialect) = (open.heard, open.dialect());
         let silence_ms = now.since(heard);
         if silence_ms >= config.0 + config.1 {
-            self.close_socket(conn, 1008, "no answer to a ping", turn);
-            self.leave_socket(conn, Some(Ending::Drain), turn);
+            self.refuse_socket(conn, 1008, "no answer to a ping", turn);
             return;
         }
         let ping = silence_ms >= config.0
@@ -184,7 +183,8 @@ impl Engine {
                     let frame = websocket::close_answer(&mut self.world.writer, close);
                     turn.out.push(conn, &frame);
                     self.world.metrics.count_close_code(code);
-                    self.leave_socket(conn, Some(Ending::Drain), turn);
+                    // What a peer sends behind its Close must not reset our answer away.
+                    self.leave_socket(conn, Some(Ending::Linger), turn);
                     return;
                 }
                 Ok(Some(item @ (Item::Text(_) | Item::Binary(_)))) => {
@@ -235,7 +235,7 @@ impl Engine {
         };
         if is_over {
             inbound.phase = Phase::Done;
-            turn.out.end(conn, Ending::Drain);
+            turn.out.end(conn, Ending::Linger);
         }
     }
 

@@ -242,6 +242,20 @@ impl<H: Handler> Core<H> {
         fronts.chain(watch).chain(accept).min()
     }
 
+    /// Ends all handshakes that are under way.
+    pub(super) fn drop_handshakes(&mut self) {
+        for (_, conn) in mem::take(&mut self.handshakes) {
+            let waiting = self
+                .links
+                .get(conn)
+                .is_some_and(|link| !link.flags.any(Flags::OPENED));
+            if waiting {
+                self.kill(conn, CloseReason::Stopped);
+            }
+        }
+        self.bury();
+    }
+
     /// Ends handshakes, lingering and writes that have taken too long.
     pub(super) fn own_time(&mut self) {
         let now = self.now.mono;

@@ -9,6 +9,7 @@ use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Type};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,17 @@ pub enum Listen {
     Tls(SocketAddr),
 }
 
+/// As the settings write it: `127.0.0.1:8000`, `tls:[::]:8443`, `unix:/run/fanwire.sock`.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "tls:{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// What was bound in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
@@ -42,6 +54,16 @@ impl Bound {
         match self {
             Self::Tcp(address) => Some(*address),
             Self::Unix(_) => None,
+        }
+    }
+}
+
+/// The address, or `unix:` and the path.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

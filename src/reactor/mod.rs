@@ -256,9 +256,10 @@ impl<H: Handler> Reactor<H> {
     }
 
     /// Closes all listeners; connections stay. Those that wait in a backlog are refused by the
-    /// kernel.
+    /// kernel, and those in a TLS handshake, which could not say anything yet, are closed.
     pub fn stop_listening(&mut self) {
         self.core.listeners.clear();
+        self.core.drop_handshakes();
     }
 
     /// Ends every connection at once, as [`CloseReason::Stopped`]; what is queued and can leave

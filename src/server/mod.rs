@@ -135,7 +135,7 @@ impl Builder {
         }
         let mut bound = Vec::with_capacity(self.listen.len());
         for at in &self.listen {
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("{at:?}: {error}"));
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{at}: {error}"));
             bound.push(reactor.listen(at).map_err(named)?);
         }
         let (sender, control) = channel();

@@ -1,0 +1,38 @@
+//! The built binary as whoever runs it meets it: processes, signals, real sockets.
+//!
+//! | Module | What it shows |
+//! |---|---|
+//! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
+//! | `tls` | all of it over TLS |
+//! | `requests`, `sockets` | what bad, slow and odd peers get, over HTTP and WebSocket |
+//! | `pressure` | those who do not read, who send rubbish, who are too many |
+//! | `process`, `client` | the server and its peers as tests hold them |
+//!
+//! Each test has a process and a port of its own. The variable `FANWIRE_BIN` names another binary
+//! to test, for example the release build.
+#![cfg(feature = "server")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "threads, real time and waiting for it are what these tests are about"
+)]
+
+mod client;
+mod pressure;
+mod process;
+mod reload;
+mod requests;
+mod sockets;
+mod start;
+mod stop;
+#[cfg(feature = "tls")]
+mod tls;
+
+#[path = "../it/http.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod http;
+#[path = "../it/signature.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod signature;
+#[path = "../it/websocket.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod websocket;
