@@ -22,15 +22,6 @@ use std::thread;
 const PLAYGROUND: &str = include_str!("cli/playground.html");
 
 fn main() -> ExitCode {
-    // A caught panic costs one peer; it must not cost the others the time that a back trace or a
-    // full terminal takes. The log's queue is bounded and never waited for.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-        let what = panic.payload_as_str().unwrap_or("no words");
-        log::error!("panic at {place}: {what}");
-    }));
     cli::main(start)
 }
 
