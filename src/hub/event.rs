@@ -46,6 +46,19 @@ pub struct NewMessage<'a> {
     pub body: Option<&'a str>,
 }
 
+impl NewMessage<'_> {
+    /// What a dialect needs to tell it.
+    pub fn view(&self) -> MessageView<'_> {
+        MessageView {
+            id: self.id,
+            at: self.at,
+            user: &self.user,
+            channel: self.channel.as_deref(),
+            body: self.body,
+        }
+    }
+}
+
 /// A message that is kept: in a channel's history, or for catch-up.
 #[derive(Debug)]
 pub struct KeptMessage {

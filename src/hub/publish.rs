@@ -7,8 +7,7 @@
 
 use super::channel::{Audience, KeptEvent, Listener};
 use super::{
-    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, MessageView, NewMessage,
-    SubscriberId, UserId,
+    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, SubscriberId, UserId,
 };
 use crate::frame::Frame;
 use crate::time::Now;
@@ -63,13 +62,7 @@ impl Hub {
             let bytes = kept.bytes();
             self.keep_recent(key, KeptEvent::Message(kept), bytes);
         }
-        let event = Event::Message(MessageView {
-            id: message.id,
-            at: message.at,
-            user: &message.user,
-            channel: message.channel.as_deref(),
-            body: message.body,
-        });
+        let event = Event::Message(message.view());
         let users = |hub: &Self, names: &[std::borrow::Cow<'_, str>]| -> Vec<UserId> {
             let mut users: Vec<UserId> = names
                 .iter()

@@ -2,9 +2,9 @@
 //!
 //! Pure functions of headers, addresses and settings; what follows from them is the router's.
 
-use super::query::form_value;
 use super::sign::Signer;
 use crate::peers::PeerList;
+use crate::transport::http::query::last;
 use crate::transport::http::{Headers, Request};
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -166,8 +166,8 @@ fn secret<'a>(request: &Request<'a>) -> Secret<'a> {
             Err(_) => Secret::Unreadable,
         };
     }
-    let in_query = request.query.and_then(|query| form_value(query, "secret"));
-    let found = in_query.or_else(|| form_value(form(request)?, "secret"));
+    let in_query = request.query.and_then(|query| last(query, "secret"));
+    let found = in_query.or_else(|| last(form(request)?, "secret"));
     match found {
         Some(signed) if !signed.is_empty() => Secret::Given(signed),
         Some(_) | None => Secret::None,

@@ -1,8 +1,7 @@
 //! What each endpoint does: words in, hub calls, words out (sections 7 and 8 of the
 //! specification).
 
-use super::dates::DateTime;
-use super::encode::{push_bool, push_comma, push_id, push_state, push_text_or_null, push_texts};
+use super::encode::{push_comma, push_details, push_id, push_state, push_texts};
 use super::errors::{BodyFault, Errors};
 use super::info::{find, push_info};
 use super::speaker::{APP, Channelstream, FORMAT};
@@ -257,7 +256,7 @@ fn known_connection<'r>(
 ) -> Result<(SubscribeBody<'r>, SubscriberId), BodyFault> {
     let fallback = request
         .query
-        .and_then(|query| super::query::form_value(query, "conn_id"));
+        .and_then(|query| crate::transport::http::query::last(query, "conn_id"));
     let is_known = |id: u128| ctx.hub.find_subscriber(APP, Id(id)).is_some();
     let body = words::parse_subscribe(request.body, fallback.as_deref(), is_known)?;
     match ctx.hub.find_subscriber(APP, Id(body.conn_id)) {
@@ -310,23 +309,8 @@ fn new_message<'b>(body: MessageBody<'b>, ctx: &mut Ctx<'_>) -> NewMessage<'b> {
 
 /// A message as the answer repeats it.
 fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
-    out.extend_from_slice(b"{\"pm_users\":");
-    push_texts(out, message.only.iter().map(|name| &**name));
-    out.extend_from_slice(b",\"exclude_users\":");
-    push_texts(out, message.except.iter().map(|name| &**name));
-    out.extend_from_slice(b",\"channel\":");
-    push_text_or_null(out, message.channel.as_deref());
-    out.extend_from_slice(b",\"no_history\":");
-    push_bool(out, message.no_history);
-    out.push(b',');
-    push_id(out, "uuid", message.id);
-    out.extend_from_slice(b",\"timestamp\":\"");
-    DateTime::from(message.at).push_for_answer(out);
-    out.extend_from_slice(b"\",\"user\":");
-    push_text(out, &message.user);
-    if let Some(body) = message.body {
-        out.extend_from_slice(b",\"message\":");
-        out.extend_from_slice(body.as_bytes());
-    }
+    let only = message.only.iter().map(|name| &**name);
+    let except = message.except.iter().map(|name| &**name);
+    push_details(out, &message.view(), only, except, message.no_history);
     out.extend_from_slice(b",\"edited\":null}");
 }

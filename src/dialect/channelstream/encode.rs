@@ -114,7 +114,7 @@ pub(super) fn push_texts<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'t 
     out.push(b']');
 }
 
-pub(super) fn push_text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
+fn push_text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         Some(text) => push_text(out, text),
         None => out.extend_from_slice(b"null"),
@@ -149,4 +149,33 @@ pub(super) fn push_id(out: &mut Vec<u8>, name: &str, id: Id) {
     out.extend_from_slice(b":\"");
     push_uuid(out, id.0);
     out.push(b'"');
+}
+
+/// Appends the beginning of a message as callers see it, with whom it was for; the caller ends the
+/// object.
+pub(super) fn push_details<'n>(
+    out: &mut Vec<u8>,
+    message: &MessageView<'_>,
+    only: impl Iterator<Item = &'n str>,
+    except: impl Iterator<Item = &'n str>,
+    no_history: bool,
+) {
+    out.extend_from_slice(b"{\"pm_users\":");
+    push_texts(out, only);
+    out.extend_from_slice(b",\"exclude_users\":");
+    push_texts(out, except);
+    out.extend_from_slice(b",\"channel\":");
+    push_text_or_null(out, message.channel);
+    out.extend_from_slice(b",\"no_history\":");
+    push_bool(out, no_history);
+    out.push(b',');
+    push_id(out, "uuid", message.id);
+    out.extend_from_slice(b",\"timestamp\":\"");
+    DateTime::from(message.at).push_for_answer(out);
+    out.extend_from_slice(b"\",\"user\":");
+    push_text(out, message.user);
+    if let Some(body) = message.body {
+        out.extend_from_slice(b",\"message\":");
+        out.extend_from_slice(body.as_bytes());
+    }
 }

@@ -4,7 +4,7 @@ use super::dates::DateTime;
 use super::errors::BodyFault;
 use super::pages::{self, Cors};
 use super::sign::Signer;
-use super::{fields, json, query, stamps, words};
+use super::{fields, json, stamps, words};
 use crate::limits::{
     CS_CHANNEL_CHARS_MAX, CS_MESSAGES_PER_REQUEST_MAX, CS_USER_CHARS_MAX, JSON_DEPTH_MAX,
 };
@@ -86,7 +86,7 @@ pub fn fuzz_sign(data: &[u8]) {
     stamps::push_text(&mut quoted, text);
     let quoted = serde_json::from_slice::<String>(&quoted);
     assert_eq!(quoted.ok().as_deref(), Some(text));
-    if let Some(value) = query::form_value(text, "secret") {
+    if let Some(value) = crate::transport::http::query::last(text, "secret") {
         // A byte that is no text becomes a character of three.
         assert!(value.len() <= text.len() * 3);
     }

@@ -1,9 +1,8 @@
 //! Channel information: what `/connect`, `/subscribe`, `/unsubscribe` and `/info` tell of channels
 //! (section 6 of the specification).
 
-use super::dates::DateTime;
 use super::encode::{
-    push_bool, push_comma, push_id, push_number, push_state, push_text_or_null, push_texts,
+    push_bool, push_comma, push_details, push_id, push_number, push_state, push_texts,
 };
 use super::stamps::{push_stamp, push_text};
 use super::words::Info;
@@ -129,23 +128,8 @@ fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
 
 /// A message as the history shows it: all of it, for everyone to read.
 fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
-    out.extend_from_slice(b"{\"pm_users\":");
-    push_texts(out, message.only.iter().map(|name| &**name));
-    out.extend_from_slice(b",\"exclude_users\":");
-    push_texts(out, message.except.iter().map(|name| &**name));
-    out.extend_from_slice(b",\"channel\":");
-    push_text_or_null(out, message.channel.as_deref());
-    out.extend_from_slice(b",\"no_history\":");
-    push_bool(out, message.no_history);
-    out.push(b',');
-    push_id(out, "uuid", message.id);
-    out.extend_from_slice(b",\"timestamp\":\"");
-    DateTime::from(message.at).push_for_answer(out);
-    out.extend_from_slice(b"\",\"user\":");
-    push_text(out, &message.user);
-    if let Some(body) = &message.body {
-        out.extend_from_slice(b",\"message\":");
-        out.extend_from_slice(body.as_bytes());
-    }
+    let only = message.only.iter().map(|name| &**name);
+    let except = message.except.iter().map(|name| &**name);
+    push_details(out, &message.view(), only, except, message.no_history);
     out.extend_from_slice(b",\"edited\":null,\"catchup\":false,\"type\":\"message\"}");
 }

@@ -5,9 +5,11 @@
 //! original's validation library.
 //!
 //! The half that knows no hub: [`sign`] checks callers, [`access`] says who they are and what a
-//! proxy said, [`query`] reads form fields; [`json`], [`dates`], [`fields`], [`errors`] and
-//! [`words`] turn bodies into typed requests; [`stamps`] writes dates, ids and texts; [`pages`]
-//! words refusals.
+//! proxy said; [`json`], [`dates`], [`fields`], [`errors`] and [`words`] turn bodies into typed
+//! requests; [`stamps`] writes dates, ids and texts; [`pages`] words refusals.
+//!
+//! The half that does: `speaker` says which request is what, `calls` acts on it, `info` tells of
+//! channels, `encode` writes frames.
 
 pub mod access;
 mod calls;
@@ -20,7 +22,6 @@ pub mod fuzz;
 mod info;
 pub mod json;
 pub mod pages;
-pub mod query;
 pub mod sign;
 mod speaker;
 pub mod stamps;

