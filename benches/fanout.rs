@@ -66,7 +66,7 @@ enum Order {
     Scattered,
 }
 
-fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize) {
+fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize, body: &str) {
     let mut io = Io {
         out: Outbox::default(),
         writer: FrameWriter::new(),
@@ -98,7 +98,7 @@ fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize) {
         only: Vec::new(),
         except: Vec::new(),
         no_history: false,
-        body: Some(BODY),
+        body: Some(body),
     };
     let rounds = (bench.size(400_000, 4_000_000) / (count * per_turn)).max(7);
     let (mut queue, mut drain) = (Vec::new(), Vec::new());
@@ -125,7 +125,10 @@ fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize) {
     } else {
         "scattered"
     };
-    let case = format!("{count} subscribers, {order}, {per_turn} per turn");
+    let case = format!(
+        "{count} subscribers, {} bytes, {order}, {per_turn} per turn",
+        body.len()
+    );
     bench.report(&format!("{case}: queue"), median(queue), "ns/delivery");
     bench.report(&format!("{case}: drain"), median(drain), "ns/delivery");
 }
@@ -150,7 +153,7 @@ fn drain_all(out: &mut Outbox) -> (usize, usize) {
 }
 
 /// Encodes once and copies into a buffer of each peer; a list of those who have something.
-fn naive_copy(bench: Bench, count: usize) {
+fn naive_copy(bench: Bench, count: usize, body: &str) {
     let mut writer = FrameWriter::new();
     let mut peers: Vec<Vec<u8>> = vec![Vec::new(); count];
     let mut dirty: Vec<usize> = Vec::new();
@@ -160,7 +163,7 @@ fn naive_copy(bench: Bench, count: usize) {
         let (queued, length) = timed(|| {
             let frame = writer.websocket(
                 Opcode::Text,
-                format!(r#"[{{"message":{BODY}}}]"#).as_bytes(),
+                format!(r#"[{{"message":{body}}}]"#).as_bytes(),
             );
             for (place, peer) in peers.iter_mut().enumerate() {
                 if peer.is_empty() {
@@ -185,7 +188,10 @@ fn naive_copy(bench: Bench, count: usize) {
             drain.push(drained.as_nanos() as f64 / count as f64);
         }
     }
-    let case = format!("{count} subscribers, copied into each");
+    let case = format!(
+        "{count} subscribers, {} bytes, copied into each",
+        body.len()
+    );
     bench.report(&format!("{case}: queue"), median(queue), "ns/delivery");
     bench.report(&format!("{case}: drain"), median(drain), "ns/delivery");
 }
@@ -228,7 +234,7 @@ fn naive_maps(bench: Bench, count: usize) {
             drain.push(drained.as_nanos() as f64 / count as f64);
         }
     }
-    let case = format!("{count} subscribers, maps and sets");
+    let case = format!("{count} subscribers, {} bytes, maps and sets", BODY.len());
     bench.report(&format!("{case}: queue"), median(queue), "ns/delivery");
     bench.report(&format!("{case}: drain"), median(drain), "ns/delivery");
 }
@@ -236,10 +242,14 @@ fn naive_maps(bench: Bench, count: usize) {
 fn main() {
     let bench = Bench::from_args("fanout");
     for count in [1_000, 10_000, 100_000] {
-        whole_hub(bench, count, Order::Near, 1);
-        naive_copy(bench, count);
+        whole_hub(bench, count, Order::Near, 1, BODY);
+        naive_copy(bench, count, BODY);
         naive_maps(bench, count);
     }
-    whole_hub(bench, 10_000, Order::Near, 4);
-    whole_hub(bench, 100_000, Order::Scattered, 1);
+    whole_hub(bench, 10_000, Order::Near, 4, BODY);
+    whole_hub(bench, 100_000, Order::Scattered, 1, BODY);
+    // A copy's price is its length.
+    let long = format!("{{\"text\":\"{}\"}}", "x".repeat(1_000));
+    whole_hub(bench, 10_000, Order::Near, 1, &long);
+    naive_copy(bench, 10_000, &long);
 }

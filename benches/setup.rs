@@ -35,6 +35,22 @@ fn newcomers(bench: Bench) {
     bench.report("/ws", median(upgrades), "us");
 }
 
+/// An answer to `/connect` lists the members of its channels unless the caller asks for none: its
+/// length is the protocol's, and this is what it costs.
+fn listed(bench: Bench, members: usize) {
+    let mut channel = Channel::with(members);
+    let mut took_us = Vec::new();
+    for number in 0..bench.size(20, 200) {
+        let body = format!(r#"{{"username":"late-{number}","channels":["room"]}}"#);
+        let request = channel.world.signed("/connect", &body);
+        let (took, answer) = timed(|| channel.world.ask(channel.backend, &request));
+        assert!(answer.contains(r#""user-9""#), "the members are listed");
+        took_us.push(took.as_nanos() as f64 / 1000.0);
+    }
+    let case = format!("signed /connect that lists {members} members");
+    bench.report(&case, median(took_us), "us");
+}
+
 /// The cost of joining and of leaving a channel in which `count` others are, in microseconds.
 struct Channel {
     world: World,
@@ -102,6 +118,7 @@ impl Channel {
 fn main() {
     let bench = Bench::from_args("setup");
     newcomers(bench);
+    listed(bench, 9_000);
     let rounds = bench.size(500, 5_000);
     let mut small = Channel::with(10);
     let mut large = Channel::with(9_000);

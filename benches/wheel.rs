@@ -87,7 +87,7 @@ fn main() {
         let mut heaps = Times([const { Vec::new() }; 3]);
         for round in 0..rounds {
             let mut dice = Dice(round as u64 + 1);
-            let mut deadlines = vec![Vec::with_capacity(count); 1 + PUSHES];
+            let mut deadlines = vec![Vec::new(); 1 + PUSHES];
             for _ in 0..count {
                 let mut at = 1 + dice.throw() % AHEAD_MS;
                 for list in &mut deadlines {

@@ -549,7 +549,9 @@ fn every_leaf_is_there() {
 
 #[test]
 fn planted_violations_are_found() {
-    let cases: &[(&str, &str, &[(usize, &str)])] = &[
+    // A file, its text, and the lines and rules that are found broken.
+    type Case = (&'static str, &'static str, &'static [(usize, &'static str)]);
+    let cases: &[Case] = &[
         ("table.rs", "use crate::limits::A;", &[]),
         (
             "table.rs",
