@@ -16,12 +16,14 @@ mod mischief;
 mod oracle;
 mod peer;
 mod selftest;
+mod summary;
 mod turn;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use world::{Progress, Summary, World};
+use summary::Summary;
+use world::{Progress, World};
 
 /// What a test of the world itself does wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,9 @@ pub enum Sabotage {
     ForgetClosed,
     CloseTwice,
     LoseBytes,
+    Miscount,
+    LeaveEarly,
+    RepeatPresence,
     HalfLimit,
     // In the server:
     PanicInRequest,

@@ -66,6 +66,7 @@ fn a_missed_tick_is_noticed() {
 #[test]
 fn a_connection_that_is_not_closed_or_closed_twice_is_noticed() {
     says(Sabotage::ForgetClosed, &["everywhere or nowhere"]);
+    says(Sabotage::CloseTwice, &["closed once"]);
 }
 
 #[test]
@@ -77,6 +78,22 @@ fn bytes_on_the_way_are_compared() {
 #[test]
 fn a_queue_over_its_limit_is_noticed() {
     says(Sabotage::HalfLimit, &["queued"]);
+}
+
+#[test]
+fn bytes_are_counted() {
+    says(Sabotage::Miscount, &["bytes that left"]);
+}
+
+#[test]
+fn what_is_left_at_the_end_is_noticed() {
+    let words = ["what is left is history", "nothing is left to wait for"];
+    says(Sabotage::LeaveEarly, &words);
+}
+
+#[test]
+fn presence_that_does_not_alternate_is_noticed() {
+    says(Sabotage::RepeatPresence, &["come in turns"]);
 }
 
 #[test]
