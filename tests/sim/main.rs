@@ -47,6 +47,7 @@ pub enum Sabotage {
     Miscount,
     LeaveEarly,
     RepeatPresence,
+    SkipBeat,
     HalfLimit,
     // In the server:
     PanicInRequest,

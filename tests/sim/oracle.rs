@@ -161,6 +161,8 @@ pub struct Line {
     pub expect: VecDeque<Expect>,
     /// When a byte last came on the open socket.
     pub heard_ms: u64,
+    /// When the client last got a heartbeat, or its socket was opened.
+    pub beat_ms: u64,
     /// Catch-up is queued, which is not held to the limit.
     pub caught_up: bool,
     /// Who was last seen to join (true) or part, by channel and user, while nothing was missed.
@@ -292,6 +294,7 @@ impl Oracle {
             phase: Phase::Http,
             expect: VecDeque::new(),
             heard_ms: 0,
+            beat_ms: 0,
             caught_up: false,
             presence: BTreeMap::new(),
         };
@@ -385,6 +388,7 @@ impl Oracle {
         let line = self.line(conn);
         line.phase = Phase::Open(key);
         line.heard_ms = now.mono.0;
+        line.beat_ms = now.mono.0;
         let sequence = self.sequence;
         let sub = self.subs.iter_mut().find(|sub| sub.key == key);
         let sub = sub.expect("just found");

@@ -59,6 +59,11 @@ fn wrong_expectations_are_noticed() {
 }
 
 #[test]
+fn a_missing_heartbeat_is_noticed() {
+    says(Sabotage::SkipBeat, &["had no heartbeat"]);
+}
+
+#[test]
 fn a_missed_tick_is_noticed() {
     says(Sabotage::MissTick, &["lies ahead", "a silent socket goes"]);
 }

@@ -11,8 +11,8 @@ use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use fanwire::limits::{
-    LINGER_BYTES_MAX, LINGER_MS, PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES,
-    WHEEL_SLOT_MS, WRITE_STALL_MS,
+    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES,
+    READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
 
@@ -527,6 +527,13 @@ impl World {
                 state.bytes
             );
             self.summary.queued_max = self.summary.queued_max.max(state.bytes);
+            let silent_ms = self.now.mono.0 - line.beat_ms;
+            assert!(
+                !matches!(line.phase, Phase::Open(_))
+                    || state.bytes > 0
+                    || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
+                "{conn:?} had no heartbeat for {silent_ms} ms"
+            );
             let is_all_heard = state.bytes > 0 || line.expect.is_empty();
             assert!(
                 is_all_heard,

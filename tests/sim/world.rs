@@ -130,6 +130,7 @@ pub struct World {
     wall_offset_micros: u64,
     weights: [u64; DEEDS],
     message_bytes: usize,
+    padding_max: usize,
     delay_ms: u64,
     ids: Vec<String>,
     serial: u64,
@@ -196,7 +197,7 @@ impl World {
         let mut config = EngineConfig::default();
         let message_bytes = 4_096;
         config.websocket.message_bytes = message_bytes;
-        config.http.body_bytes = 64 * limits::KIB;
+        config.http.body_bytes = 512 * limits::KIB;
         config.hub.channels_per_subscriber = 3;
         config.hub.catch_up_events = *chance.pick(&[2, 5, 100]);
         config.hub.catch_up_private = *chance.pick(&[1, 4, 50]);
@@ -270,6 +271,7 @@ impl World {
             wall_offset_micros: 1_795_000_000_000_000,
             weights,
             message_bytes,
+            padding_max: *chance.pick(&[100, 1_500, 1_500, 40_000]),
             delay_ms: *chance.pick(&[0, 0, 5, 200]),
             ids: Vec::new(),
             serial: 0,

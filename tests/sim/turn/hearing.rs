@@ -53,6 +53,9 @@ impl World {
         match &item {
             Item::Text(text) if text == "[]" => {
                 self.summary.heartbeats += 1;
+                if self.sabotage != Sabotage::SkipBeat {
+                    self.oracle.line(conn).beat_ms = now_ms;
+                }
                 return;
             }
             Item::Ping(payload) => {

@@ -446,7 +446,7 @@ impl World {
         };
         let channel = channel.or_else(|| to_channel.then(|| "a".to_owned()));
         let padding = match self.chance.below(6) {
-            0 => self.chance.below(1_500),
+            0 => self.chance.below(self.padding_max),
             _ => self.chance.below(40),
         };
         let body = json!({"n": self.serial, "pad": "x".repeat(padding)});
