@@ -116,6 +116,7 @@ impl World {
 
     /// The oracle is told of whatever has come whole.
     fn digest(&mut self, conn: ConnId, requests_before: u64) {
+        assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
         let mut requests = self.engine.metrics().requests - requests_before;
         let queue = self.out.state(conn).expect("only burial closes a queue");
         let (ending, paused) = (queue.ending, queue.paused);

@@ -95,6 +95,17 @@ impl Row {
         });
         self.link.send(bytes, at_ms);
     }
+
+    /// What was sent last lacks so many bytes, and they never come.
+    pub fn expects_more(&mut self, count: usize) {
+        self.written += count as u64;
+        self.is_done = true;
+        self.is_silent = true;
+        if let Some(unit) = self.units.back_mut() {
+            unit.end += count as u64;
+            unit.length += count as u64;
+        }
+    }
 }
 
 /// What a client, or time, may do. The mix is drawn for each run.
@@ -236,6 +247,15 @@ impl World {
         // And these end everything quickly.
         for rare in [11, 12, 14, 15, 16, 20, 23] {
             weights[rare] = weights[rare].min(1);
+        }
+        // In calm runs clients stay, so that much is heard.
+        if chance.one_in(2) {
+            for harsh in [9, 11, 12, 14, 15, 16, 20] {
+                weights[harsh] = 0;
+            }
+            for friendly in [0, 1, 2, 3, 5, 6, 7] {
+                weights[friendly] = weights[friendly].max(5);
+            }
         }
         let silence_ms = config.ws_ping_after_ms + config.ws_pong_ms;
         Self {

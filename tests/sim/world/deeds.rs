@@ -544,8 +544,33 @@ impl World {
     }
 
     fn http_junk(&mut self) {
+        if self.chance.one_in(3) {
+            return self.stop_midway();
+        }
         let junk = mischief::http_junk(&mut self.chance);
         self.send(junk, What::Junk, true);
+    }
+
+    /// A request whose end never comes.
+    fn stop_midway(&mut self) {
+        let mut row = self.row(false);
+        let call = Call::Odd {
+            status: 404,
+            is_signed: false,
+        };
+        let what = What::Request {
+            call,
+            signed: Signed::No,
+            asks_close: false,
+        };
+        let body = b"a body of some length";
+        let mut bytes = peer::request("POST", "/nothing", &[], body, &mut self.chance);
+        let at = self.send_at();
+        let length = 1 + self.chance.below(bytes.len() - 1);
+        let rest = bytes.split_off(length);
+        row.send(bytes, what, at);
+        row.expects_more(rest.len());
+        self.knocking.push(row);
     }
 
     /// More requests in a row than are taken in one turn.
