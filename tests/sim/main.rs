@@ -16,12 +16,14 @@ mod mischief;
 mod oracle;
 mod peer;
 mod selftest;
+mod summary;
 mod turn;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use world::{Progress, Summary, World};
+use summary::Summary;
+use world::{Progress, World};
 
 /// What a test of the world itself does wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,10 @@ pub enum Sabotage {
     ForgetClosed,
     CloseTwice,
     LoseBytes,
+    Miscount,
+    LeaveEarly,
+    RepeatPresence,
+    SkipBeat,
     HalfLimit,
     // In the server:
     PanicInRequest,
@@ -111,7 +117,7 @@ fn check_part(part: u64, parts: u64) {
     if number("FANWIRE_SEED").is_some() {
         return;
     }
-    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(300);
+    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(200);
     let mut total = Summary::default();
     for seed in (part..seeds).step_by(parts as usize) {
         let summary = check(seed);
@@ -125,7 +131,7 @@ fn check_part(part: u64, parts: u64) {
         total.add(&summary);
     }
     eprintln!("{total:?}");
-    if seeds >= 100 {
+    if seeds >= 200 {
         total.check_that_everything_happened();
     }
 }

@@ -1,0 +1,93 @@
+//! What happened in runs, so that a world in which nothing happens is noticed.
+
+use fanwire::handler::CloseReason;
+use std::collections::BTreeSet;
+
+/// What happened in a run, to see that everything does.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub hash: u64,
+    pub trace: Vec<String>,
+    pub opened: u64,
+    pub closed: u64,
+    pub requests: u64,
+    pub sockets: u64,
+    pub frames: u64,
+    pub caught_up: u64,
+    pub presence: u64,
+    pub heartbeats: u64,
+    pub pings: u64,
+    pub pauses: u64,
+    pub junk: u64,
+    pub silent: u64,
+    pub stalled: u64,
+    pub slow: u64,
+    pub timeouts: u64,
+    pub drained: u64,
+    pub emptied: u64,
+    pub queued_max: usize,
+    pub statuses: BTreeSet<u16>,
+}
+
+impl Summary {
+    /// FNV-1a over everything that leaves.
+    pub fn hash(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub fn close(&mut self, why: CloseReason) {
+        self.closed += 1;
+        self.slow += u64::from(why == CloseReason::SlowConsumer);
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.requests += other.requests;
+        self.sockets += other.sockets;
+        self.frames += other.frames;
+        self.caught_up += other.caught_up;
+        self.presence += other.presence;
+        self.heartbeats += other.heartbeats;
+        self.pings += other.pings;
+        self.pauses += other.pauses;
+        self.junk += other.junk;
+        self.silent += other.silent;
+        self.stalled += other.stalled;
+        self.slow += other.slow;
+        self.timeouts += other.timeouts;
+        self.drained += other.drained;
+        self.emptied += other.emptied;
+        self.queued_max = self.queued_max.max(other.queued_max);
+        self.statuses.extend(&other.statuses);
+    }
+
+    /// A world in which something never happens proves nothing about it.
+    pub fn check_that_everything_happened(&self) {
+        for (what, count) in [
+            ("frames", self.frames),
+            ("catch-up", self.caught_up),
+            ("presence", self.presence),
+            ("heartbeats", self.heartbeats),
+            ("pings", self.pings),
+            ("pauses", self.pauses),
+            ("junk", self.junk),
+            ("silent sockets", self.silent),
+            ("stalled peers", self.stalled),
+            ("slow consumers", self.slow),
+            ("time-outs", self.timeouts),
+            ("drains", self.drained),
+            ("empty ends", self.emptied),
+        ] {
+            assert!(count > 0, "no {what} in all these runs");
+        }
+        for status in [200, 400, 401, 403, 404, 413, 414, 422, 431, 501, 505] {
+            assert!(
+                self.statuses.contains(&status),
+                "no {status} in all these runs"
+            );
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What clients hear: each thing is compared with what the oracle expects, and reacted to.
+
+use crate::Sabotage;
+use crate::oracle::{Expect, Phase};
+use crate::peer::{self, Item};
+use crate::world::{What, World};
+use fanwire::handler::ConnId;
+use fanwire::outbox::Ending;
+
+impl World {
+    pub(super) fn listen(&mut self, conn: ConnId) {
+        loop {
+            let row = self.conns.get_mut(conn).expect("only burial removes it");
+            let Some(item) = row.inbox.next() else {
+                return;
+            };
+            if let Some(held_back) = row.held_back.take() {
+                self.hear(conn, item);
+                self.hear(conn, held_back);
+                continue;
+            }
+            let is_frame = matches!(&item, Item::Text(text) if text != "[]");
+            self.frames += u64::from(is_frame);
+            if is_frame && self.frames == 20 {
+                match self.sabotage {
+                    Sabotage::DropFrame => continue,
+                    Sabotage::RepeatFrame => self.hear(conn, item.clone()),
+                    Sabotage::SwapFrames => {
+                        row.held_back = Some(item);
+                        continue;
+                    }
+                    Sabotage::FlipCatchUp => {
+                        let Item::Text(text) = item else {
+                            unreachable!("a frame is a text");
+                        };
+                        let text = text.replace("\"catchup\":false", "\"catchup\":true!");
+                        let text = text.replace("\"catchup\":true}", "\"catchup\":false}");
+                        self.hear(conn, Item::Text(text.replace("true!", "true")));
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            self.hear(conn, item);
+        }
+    }
+
+    /// The client compares what it hears with what the oracle expects, and reacts.
+    fn hear(&mut self, conn: ConnId, item: Item) {
+        let now_ms = self.now.mono.0;
+        let ending = self.out.ending(conn);
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        match &item {
+            Item::Text(text) if text == "[]" => {
+                self.summary.heartbeats += 1;
+                if self.sabotage != Sabotage::SkipBeat {
+                    self.oracle.line(conn).beat_ms = now_ms;
+                }
+                return;
+            }
+            Item::Ping(payload) => {
+                self.summary.pings += 1;
+                if !row.is_silent && !row.is_done {
+                    let pong = peer::masked(0x8a, payload, &mut self.chance);
+                    row.send(pong, What::Frame(None), self.reply_at_ms.max(now_ms));
+                }
+                return;
+            }
+            Item::Close(1013, reason) if reason == "slow consumer" => {
+                assert_eq!(
+                    ending,
+                    Some(Ending::Slow),
+                    "only slow consumers are told so"
+                );
+                self.oracle.line(conn).expect.clear();
+                return;
+            }
+            Item::Answer { status: 408, .. } => {
+                let began = row.began_ms.expect("only who has begun is told to be slow");
+                let began = if row.digested == 0 {
+                    row.opened_ms
+                } else {
+                    began
+                };
+                assert!(now_ms - began >= 10_000, "it was not slow");
+                let line = self.oracle.line(conn);
+                assert!(line.expect.is_empty(), "answers come in order");
+                line.phase = Phase::Done;
+                self.summary.timeouts += 1;
+                return;
+            }
+            Item::Close(..) => {
+                if !row.is_silent && !row.is_done && !self.chance.one_in(4) {
+                    row.is_done = true;
+                    let close = peer::close(1000, &mut self.chance);
+                    row.send(close, What::Close(1000), self.reply_at_ms.max(now_ms));
+                }
+            }
+            Item::Answer { close, .. } => row.is_done |= *close,
+            Item::Text(_) | Item::Pong(_) | Item::Upgraded => {}
+        }
+        if self.traced {
+            self.note(format!("{conn:?} hears {}", short(&item)));
+        }
+        let expected = self.oracle.line(conn).expect.pop_front();
+        let Some(expected) = expected else {
+            panic!("{conn:?} hears {}, nothing was expected", short(&item));
+        };
+        self.compare(conn, &expected, &item);
+    }
+
+    fn compare(&mut self, conn: ConnId, expected: &Expect, item: &Item) {
+        let fits = match (expected, item) {
+            (
+                Expect::Answer {
+                    status,
+                    close,
+                    body,
+                },
+                Item::Answer {
+                    status: got,
+                    close: closes,
+                    body: bytes,
+                },
+            ) => {
+                let fits = status == got && close == closes;
+                if fits && let Some(body) = body {
+                    self.oracle.check_body(body, bytes);
+                    self.learn(bytes);
+                }
+                self.summary.statuses.insert(*got);
+                fits
+            }
+            (Expect::Refusal, Item::Answer { status, close, .. }) => {
+                self.summary.statuses.insert(*status);
+                *close && (400..=505).contains(status) && *status != 500
+            }
+            (Expect::Upgraded, Item::Upgraded) => true,
+            (Expect::Frame { event, catch_up }, Item::Text(text)) => {
+                self.oracle.check_frame(*event, *catch_up, text);
+                self.summary.frames += 1;
+                self.summary.caught_up += u64::from(*catch_up);
+                self.alternates(conn, text);
+                if self.sabotage == Sabotage::RepeatPresence {
+                    self.alternates(conn, text);
+                }
+                true
+            }
+            (Expect::Pong(payload), Item::Pong(got)) => payload == got,
+            (Expect::Close(code, reason), Item::Close(got, words)) => {
+                code == got && reason == words
+            }
+            (Expect::BadFrame, Item::Close(code, _)) => [1002, 1007, 1009].contains(code),
+            _ => false,
+        };
+        assert!(
+            fits,
+            "{conn:?} hears {}, expected {expected:?}",
+            short(item)
+        );
+    }
+
+    /// Whoever listens without a gap hears each user join and part in turns.
+    fn alternates(&mut self, conn: ConnId, text: &str) {
+        let frame: serde_json::Value = serde_json::from_str(text).expect("compared before");
+        let frame = &frame[0];
+        if frame["type"] != "presence" || frame["catchup"] == true {
+            return;
+        }
+        self.summary.presence += 1;
+        let word = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
+        let joined = frame["message"]["action"] == "joined";
+        let line = self.oracle.line(conn);
+        let before = line
+            .presence
+            .insert((word("channel"), word("user")), joined);
+        assert_ne!(
+            before,
+            Some(joined),
+            "joined and parted come in turns: {text}"
+        );
+    }
+}
+
+fn short(item: &Item) -> String {
+    match item {
+        Item::Answer {
+            status,
+            close,
+            body,
+        } => {
+            let body = String::from_utf8_lossy(body);
+            format!("{status}{} {body}", if *close { " (last)" } else { "" })
+        }
+        other => format!("{other:?}"),
+    }
+}
