@@ -54,6 +54,9 @@ pub const TLS_RECORD_BYTES: usize = 16 * KIB;
 
 /// Bytes a peer may leave unread before it is a slow consumer; one message always fits.
 pub const OUT_QUEUE_BYTES_MAX: usize = MIB;
+/// Within a turn, before a peer's socket was asked, its queue may hold this many times as much: a
+/// batch that is larger than the limit says nothing about who receives it.
+pub const OUT_QUEUE_TURN_FACTOR: usize = 8;
 /// What a queued piece is charged beyond its bytes: its place in the queue.
 pub const PIECE_OVERHEAD_BYTES: usize = 16;
 
