@@ -29,6 +29,8 @@ pub const WRITE_BYTES_PER_TURN: usize = MIB;
 pub const WRITE_PIECES_MAX: usize = 64;
 /// Readiness events taken from the kernel per turn.
 pub const EVENTS_PER_TURN: usize = 1024;
+/// Deadlines attended to per turn, of each kind; the rest waits for the next one.
+pub const ALARMS_PER_TURN: usize = 4096;
 /// Letters from other threads taken per turn.
 pub const MAIL_PER_TURN: usize = 1024;
 /// Letters that may wait in the mailbox; beyond it the sender is refused.
