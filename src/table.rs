@@ -129,9 +129,10 @@ impl Thrift {
     }
 }
 
-/// Whether it is worth while to cut room for `capacity` entries to `used`.
+/// Whether it is worth while to cut room for `capacity` entries to `used`. One entry more doubles
+/// the room; a part of more than a quarter would thus be cut and grown in turns.
 fn is_worth(used: usize, capacity: usize) -> bool {
-    used * 2 <= capacity
+    used * 4 <= capacity
 }
 
 /// Issues keys and keeps one value under each: a slab plus one counter of generations.
@@ -447,6 +448,13 @@ mod tests {
                 column.remove(key);
             }
             assert_eq!((table.len(), column.len()), (10, 10));
+            // Those that left in no order need a little coming and going to be noticed.
+            for _ in 0..200 {
+                let key = table.insert([1; 8]);
+                column.insert(key, [1; 4]);
+                table.remove(key);
+                column.remove(key);
+            }
             assert!(table.heap_bytes() * 4 < full_table, "order {order}");
             assert!(column.heap_bytes() * 4 < full_column, "order {order}");
         }
@@ -462,7 +470,7 @@ mod tests {
                 thrift.looked(31_999);
             }
         }
-        assert_eq!(looks, 128, "some sixty places per removal");
+        assert_eq!(looks, 128);
         // What comes and goes at the end keeps its room.
         let mut table: Table<Tag, u64> = Table::new();
         let mut column: Column<Tag, u64> = Column::new();
