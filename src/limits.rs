@@ -29,6 +29,8 @@ pub const WRITE_BYTES_PER_TURN: usize = MIB;
 pub const WRITE_PIECES_MAX: usize = 64;
 /// Readiness events taken from the kernel per turn.
 pub const EVENTS_PER_TURN: usize = 1024;
+/// Deadlines attended to per turn, of each kind; the rest waits for the next one.
+pub const ALARMS_PER_TURN: usize = 4096;
 /// Letters from other threads taken per turn.
 pub const MAIL_PER_TURN: usize = 1024;
 /// Letters that may wait in the mailbox; beyond it the sender is refused.
@@ -54,6 +56,9 @@ pub const TLS_RECORD_BYTES: usize = 16 * KIB;
 
 /// Bytes a peer may leave unread before it is a slow consumer; one message always fits.
 pub const OUT_QUEUE_BYTES_MAX: usize = MIB;
+/// Within a turn, before a peer's socket was asked, its queue may hold this many times as much: a
+/// batch that is larger than the limit says nothing about who receives it.
+pub const OUT_QUEUE_TURN_FACTOR: usize = 8;
 /// What a queued piece is charged beyond its bytes: its place in the queue.
 pub const PIECE_OVERHEAD_BYTES: usize = 16;
 

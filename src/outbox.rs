@@ -6,12 +6,17 @@
 //! drives the handler writes to everyone on it at the end of the turn. Two messages in one turn
 //! thus cost one system call.
 //!
+//! Whether a peer reads is seen when its socket takes no more, not while a turn still queues: a
+//! batch larger than the limit says nothing about who receives it. So the driver writes first and
+//! then asks [`Outbox::judge`]. Within a turn a queue may grow to [`OUT_QUEUE_TURN_FACTOR`] times
+//! the limit, and what goes beyond that is too much for anybody.
+//!
 //! Handlers use the first half of [`Outbox`]; the second half is for the driver (the reactor, or a
 //! test world), which takes the bytes out.
 
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
-use crate::limits::{OUT_QUEUE_BYTES_MAX, PIECE_OVERHEAD_BYTES};
+use crate::limits::{OUT_QUEUE_BYTES_MAX, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES};
 use crate::table::Column;
 use std::collections::VecDeque;
 use std::mem;
@@ -97,6 +102,8 @@ pub struct Outbox {
     /// Emptied boxes, ready for the next queue that grows beyond one piece.
     spare: Vec<Box<VecDeque<Frame>>>,
     queue_bytes_max: usize,
+    /// The same within a turn, before the socket was asked.
+    turn_bytes_max: usize,
     queued: usize,
     totals: OutboxTotals,
 }
@@ -122,6 +129,7 @@ impl Outbox {
             farewells: Vec::new(),
             spare: Vec::new(),
             queue_bytes_max: queue_bytes_max.min(u32::MAX as usize / 2),
+            turn_bytes_max: queue_bytes_max.saturating_mul(OUT_QUEUE_TURN_FACTOR),
             queued: 0,
             totals: OutboxTotals::default(),
         }
@@ -129,8 +137,8 @@ impl Outbox {
 
     // ---- for handlers ----------------------------------------------------------------------
 
-    /// Queues `frame` for `conn`. A peer that has gone, or is going, is skipped; a peer that is
-    /// over its limit is marked to be closed at the end of the turn.
+    /// Queues `frame` for `conn`. A peer that has gone, or is going, is skipped; a peer whose queue
+    /// grows beyond every measure within a turn is marked to be closed at its end.
     #[inline]
     pub fn push(&mut self, conn: ConnId, frame: &Frame) {
         let Some(queue) = self.queues.get_mut(conn) else {
@@ -143,7 +151,7 @@ impl Outbox {
         if matches!(queue.pieces, Pieces::None) && frame.len() <= u32::MAX as usize / 2 {
             queue.pieces = Pieces::One(frame.clone());
             queue.bytes = frame.len() as u32;
-        } else if !Self::push_behind(queue, frame, self.queue_bytes_max, &mut self.spare) {
+        } else if !Self::push_behind(queue, frame, self.turn_bytes_max, &mut self.spare) {
             self.overflow(conn);
             return;
         }
@@ -155,6 +163,11 @@ impl Outbox {
         }
     }
 
+    /// What a queue is charged for: its bytes but those that somebody keeps anyway, and its places.
+    fn charged(queue: &OutQueue) -> usize {
+        (queue.bytes - queue.kept) as usize + queue.pieces.len() * PIECE_OVERHEAD_BYTES
+    }
+
     /// Queues behind what is there; false if that is more than the queue may hold.
     fn push_behind(
         queue: &mut OutQueue,
@@ -162,9 +175,7 @@ impl Outbox {
         bytes_max: usize,
         spare: &mut Vec<Box<VecDeque<Frame>>>,
     ) -> bool {
-        let pieces = queue.pieces.len() + 1;
-        let charged =
-            (queue.bytes - queue.kept) as usize + frame.len() + pieces * PIECE_OVERHEAD_BYTES;
+        let charged = Self::charged(queue) + frame.len() + PIECE_OVERHEAD_BYTES;
         if charged > bytes_max || queue.bytes as usize + frame.len() > u32::MAX as usize / 2 {
             return false;
         }
@@ -282,7 +293,7 @@ impl Outbox {
         let Some(mut queue) = self.queues.remove(conn) else {
             return;
         };
-        self.drop_pieces(&mut queue, 0);
+        self.queued -= Self::drop_pieces(&mut queue, 0, &mut self.spare, &mut self.totals);
     }
 
     /// Everyone whose queue changed since this was last called, once each, oldest first. Give the
@@ -376,6 +387,21 @@ impl Outbox {
         queue.sent_of_front = left as u32;
     }
 
+    /// The socket of `conn` has taken what it takes for now. If more than the limit stays behind,
+    /// the peer is a slow consumer: says so, and treats it as one. A single frame, of any size, is
+    /// never too much.
+    pub fn judge(&mut self, conn: ConnId) -> bool {
+        let is_over = self.queues.get(conn).is_some_and(|queue| {
+            queue.ending == Ending::Open
+                && queue.pieces.len() > 1
+                && Self::charged(queue) > self.queue_bytes_max
+        });
+        if is_over {
+            self.overflow(conn);
+        }
+        is_over
+    }
+
     /// `conn` made no progress for too long: treat it as over its limit.
     pub fn stalled(&mut self, conn: ConnId) {
         if self
@@ -420,50 +446,57 @@ impl Outbox {
     /// queued behind it is thrown away, and the farewell takes its place.
     #[cold]
     fn overflow(&mut self, conn: ConnId) {
-        let Some(mut queue) = self.queues.remove(conn) else {
+        let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
         self.totals.slow_consumers += 1;
         let keep = usize::from(queue.sent_of_front > 0);
-        self.drop_pieces(&mut queue, keep);
-        if let Some(farewell) = self.farewells.get(usize::from(queue.farewell)).cloned() {
+        let dropped = Self::drop_pieces(queue, keep, &mut self.spare, &mut self.totals);
+        self.queued -= dropped;
+        if let Some(farewell) = self.farewells.get(usize::from(queue.farewell)) {
             self.queued += farewell.len();
             self.totals.pushed += 1;
             self.totals.bytes_pushed += farewell.len() as u64;
-            Self::push_behind(&mut queue, &farewell, usize::MAX, &mut self.spare);
+            Self::push_behind(queue, farewell, usize::MAX, &mut self.spare);
         }
         queue.ending = Ending::Slow;
         if !mem::replace(&mut queue.dirty, true) {
             self.dirty.push(conn);
         }
-        self.queues.insert(conn, queue);
     }
 
-    /// Drops all pieces but the first `keep`.
-    fn drop_pieces(&mut self, queue: &mut OutQueue, keep: usize) {
+    /// Drops all pieces but the first `keep` and says how many bytes that were.
+    fn drop_pieces(
+        queue: &mut OutQueue,
+        keep: usize,
+        spare: &mut Vec<Box<VecDeque<Frame>>>,
+        totals: &mut OutboxTotals,
+    ) -> usize {
         let pieces = queue.pieces.len();
         if pieces <= keep {
-            return;
+            return 0;
         }
         let front = queue.pieces.iter().next().cloned();
-        let kept = match (&front, keep) {
+        let stays = match (&front, keep) {
             (Some(front), 1) => front.len() - queue.sent_of_front as usize,
             _ => 0,
         };
-        let dropped = queue.bytes as usize - kept;
-        self.totals.frames_dropped += (pieces - keep) as u64;
-        self.totals.bytes_dropped += dropped as u64;
-        self.queued -= dropped;
-        queue.bytes = kept as u32;
+        let dropped = queue.bytes as usize - stays;
+        totals.frames_dropped += (pieces - keep) as u64;
+        totals.bytes_dropped += dropped as u64;
+        queue.bytes = stays as u32;
+        // What was not charged has gone with the rest.
         queue.kept = queue.kept.min(queue.bytes);
         if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
-            Self::keep_spare(&mut self.spare, many);
+            Self::keep_spare(spare, many);
         }
         match front {
             Some(front) if keep == 1 => queue.pieces = Pieces::One(front),
             _ => queue.sent_of_front = 0,
         }
+        dropped
     }
+
     fn keep_spare(spare: &mut Vec<Box<VecDeque<Frame>>>, mut many: Box<VecDeque<Frame>>) {
         if spare.len() < SPARE_MAX && many.capacity() <= SPARE_PIECES_MAX {
             many.clear();
@@ -564,12 +597,72 @@ mod tests {
             out.set_farewell(conn, bye);
             out.push(conn, &frame(&[b'a'; 10]));
             out.push(conn, &frame(&vec![b'b'; second]));
+            assert_eq!(out.ending(conn), Some(Ending::Open), "the turn is not over");
+            assert_eq!(out.judge(conn), slow, "{second}");
             assert_eq!(out.ending(conn) == Some(Ending::Slow), slow, "{second}");
+            assert!(!out.judge(conn), "once is enough");
             if slow {
                 assert_eq!(waiting(&out, conn), b"bye");
                 out.push(conn, &frame(b"late"));
                 assert_eq!(waiting(&out, conn), b"bye");
             }
+        }
+    }
+
+    #[test]
+    fn a_batch_beyond_the_limit_is_judged_by_what_the_socket_leaves() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::new(1000);
+        out.open(conn);
+        for _ in 0..50 {
+            out.push(conn, &frame(&[0; 100]));
+        }
+        assert_eq!(
+            (out.queued(conn), out.ending(conn)),
+            (5000, Some(Ending::Open))
+        );
+        // Eight pieces stay: 750 bytes and 8 places.
+        out.advance(conn, 4250);
+        assert!(!out.judge(conn));
+        assert_eq!(out.queued(conn), 750);
+    }
+
+    #[test]
+    fn within_a_turn_the_queue_is_bounded_too() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::new(1000);
+        out.open(conn);
+        let fit = 1000 * OUT_QUEUE_TURN_FACTOR / (84 + PIECE_OVERHEAD_BYTES);
+        for _ in 0..fit {
+            out.push(conn, &frame(&[0; 84]));
+        }
+        assert_eq!(out.ending(conn), Some(Ending::Open));
+        out.push(conn, &frame(&[0; 84]));
+        assert_eq!(out.ending(conn), Some(Ending::Slow));
+        assert_eq!(out.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn catch_up_that_is_not_read_is_dropped_with_the_rest() {
+        let mut conns: Table<Conn, ()> = Table::new();
+        for half_written in [false, true] {
+            let conn = conns.insert(());
+            let mut out = Outbox::new(100);
+            let bye = out.register_farewell(frame(b"bye"));
+            out.open(conn);
+            out.set_farewell(conn, bye);
+            out.push_kept(conn, &frame(&[b'k'; 500]));
+            out.push_kept(conn, &frame(&[b'k'; 500]));
+            if half_written {
+                out.advance(conn, 100);
+            }
+            out.push(conn, &frame(&[b'l'; 80]));
+            assert!(out.judge(conn));
+            let rest = if half_written { 400 } else { 0 };
+            assert_eq!(out.queued(conn), rest + 3);
+            assert_eq!(out.queued_bytes(), rest + 3);
         }
     }
 

@@ -97,12 +97,52 @@ impl<T> fmt::Debug for Key<T> {
 
 /// Below this many entries nothing is given back: it would not be noticed.
 const SHRINK_FROM: usize = 16;
+/// Free places that a look for memory to give back may walk over, per removal.
+const SHRINK_STEPS: usize = 64;
+
+/// Decides when a mostly empty slab or column looks for memory to give back.
+///
+/// Places cannot be moved, so a single entry at the end holds everything before it, and a look
+/// costs a walk over the free places behind the last entry. If every removal looked, each could be
+/// as dear as the whole, for as long as somebody comes and goes at the end. So a long walk is paid
+/// for with removals before the next one.
+#[derive(Debug, Default)]
+struct Thrift {
+    removals: usize,
+    wait: usize,
+}
+
+impl Thrift {
+    /// One entry fewer: `len` are left in room for `capacity`. Whether to look now.
+    #[inline]
+    fn looks(&mut self, len: usize, capacity: usize) -> bool {
+        if capacity <= SHRINK_FROM || len * 8 >= capacity {
+            return false;
+        }
+        self.removals += 1;
+        len == 0 || self.removals > self.wait
+    }
+
+    /// A look walked over so many free places.
+    fn looked(&mut self, walked: usize) {
+        (self.removals, self.wait) = (0, walked / SHRINK_STEPS);
+    }
+}
+
+/// Whether it is worth while to cut room for `capacity` entries to `used`. One entry more doubles
+/// the room; a part of more than a quarter would thus be cut and grown in turns.
+fn is_worth(used: usize, capacity: usize) -> bool {
+    used * 4 <= capacity
+}
 
 /// Issues keys and keeps one value under each: a slab plus one counter of generations.
 #[derive(Debug)]
 pub struct Table<T, V> {
     slab: slab::Slab<(NonZeroU32, V)>,
     last_generation: u32,
+    /// Places in the slab, free ones included; it does not say itself.
+    places: usize,
+    thrift: Thrift,
     tag: PhantomData<fn() -> T>,
 }
 
@@ -111,6 +151,8 @@ impl<T, V> Default for Table<T, V> {
         Self {
             slab: slab::Slab::new(),
             last_generation: 0,
+            places: 0,
+            thrift: Thrift::default(),
             tag: PhantomData,
         }
     }
@@ -144,6 +186,7 @@ impl<T, V> Table<T, V> {
             tag: PhantomData,
         };
         entry.insert((generation, make(key)));
+        self.places = self.places.max(key.index() + 1);
         key
     }
 
@@ -177,8 +220,14 @@ impl<T, V> Table<T, V> {
             return None;
         }
         let (_, value) = self.slab.remove(key.index());
-        if self.slab.capacity() > SHRINK_FROM && self.slab.len() * 8 < self.slab.capacity() {
-            self.slab.shrink_to_fit();
+        let capacity = self.slab.capacity();
+        if self.thrift.looks(self.slab.len(), capacity) {
+            let used = self.slab.iter().next_back().map_or(0, |(last, _)| last + 1);
+            self.thrift.looked(self.places.saturating_sub(used));
+            if is_worth(used, capacity) {
+                self.slab.shrink_to_fit();
+                self.places = used;
+            }
         }
         Some(value)
     }
@@ -225,6 +274,7 @@ impl<T, V> Table<T, V> {
 pub struct Column<T, V> {
     slots: Vec<Option<(NonZeroU32, V)>>,
     len: usize,
+    thrift: Thrift,
     tag: PhantomData<fn() -> T>,
 }
 
@@ -233,6 +283,7 @@ impl<T, V> Default for Column<T, V> {
         Self {
             slots: Vec::new(),
             len: 0,
+            thrift: Thrift::default(),
             tag: PhantomData,
         }
     }
@@ -283,14 +334,15 @@ impl<T, V> Column<T, V> {
         self.get(key)?;
         let (_, value) = self.slots[key.index()].take()?;
         self.len -= 1;
-        if self.slots.len() > SHRINK_FROM && self.len * 8 < self.slots.len() {
-            let used = self
-                .slots
-                .iter()
-                .rposition(Option::is_some)
-                .map_or(0, |last| last + 1);
-            self.slots.truncate(used);
-            self.slots.shrink_to_fit();
+        let capacity = self.slots.capacity();
+        if self.thrift.looks(self.len, capacity) {
+            let last = self.slots.iter().rposition(Option::is_some);
+            let used = last.map_or(0, |last| last + 1);
+            self.thrift.looked(self.slots.len() - used);
+            if is_worth(used, capacity) {
+                self.slots.truncate(used);
+                self.slots.shrink_to_fit();
+            }
         }
         Some(value)
     }
@@ -375,6 +427,69 @@ mod tests {
             let key = table.insert(value);
             assert_eq!(Key::from_bits(key.to_bits()), key);
         }
+    }
+
+    #[test]
+    fn memory_goes_back_though_a_few_stay() {
+        for order in 0..3 {
+            let mut table: Table<Tag, [u64; 8]> = Table::new();
+            let mut column: Column<Tag, [u64; 4]> = Column::new();
+            let keys: Vec<_> = (0..10_000).map(|_| table.insert([0; 8])).collect();
+            keys.iter().for_each(|&key| column.insert(key, [0; 4]));
+            let (full_table, full_column) = (table.heap_bytes(), column.heap_bytes());
+            let mut gone = keys[10..].to_vec();
+            match order {
+                0 => {}
+                1 => gone.reverse(),
+                _ => (0..gone.len()).for_each(|at| gone.swap(at, at * 7919 % 9990)),
+            }
+            for key in gone {
+                table.remove(key);
+                column.remove(key);
+            }
+            assert_eq!((table.len(), column.len()), (10, 10));
+            // Those that left in no order need a little coming and going to be noticed.
+            for _ in 0..200 {
+                let key = table.insert([1; 8]);
+                column.insert(key, [1; 4]);
+                table.remove(key);
+                column.remove(key);
+            }
+            assert!(table.heap_bytes() * 4 < full_table, "order {order}");
+            assert!(column.heap_bytes() * 4 < full_column, "order {order}");
+        }
+    }
+
+    #[test]
+    fn a_place_held_at_the_end_does_not_make_every_removal_look() {
+        let mut thrift = Thrift::default();
+        let mut looks = 0;
+        for _ in 0..64_000 {
+            if thrift.looks(1, 64_000) {
+                looks += 1;
+                thrift.looked(31_999);
+            }
+        }
+        assert_eq!(looks, 128);
+        // What comes and goes at the end keeps its room.
+        let mut table: Table<Tag, u64> = Table::new();
+        let mut column: Column<Tag, u64> = Column::new();
+        let mut keys: Vec<_> = (0..10_000).map(|_| table.insert(0)).collect();
+        keys.iter().for_each(|&key| column.insert(key, 0));
+        let last = keys.pop();
+        for key in keys {
+            table.remove(key);
+            column.remove(key);
+        }
+        let room = column.heap_bytes();
+        for _ in 0..1_000 {
+            let key = table.insert(1);
+            column.insert(key, 1);
+            assert_eq!(table.remove(key), Some(1));
+            assert_eq!(column.remove(key), Some(1));
+        }
+        assert_eq!(column.heap_bytes(), room);
+        assert!(last.is_some_and(|last| table.contains(last)));
     }
 
     #[test]

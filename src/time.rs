@@ -192,7 +192,7 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Moves every entry that has come up to `now` into `out`, in a fixed order.
-    pub fn surface(&mut self, now: Millis, out: &mut Vec<Surfaced<K>>) {
+    pub fn surface(&mut self, now: Millis, out: &mut impl Extend<Surfaced<K>>) {
         let last = now.0 / WHEEL_SLOT_MS;
         while self.entries > 0 && self.next_tick <= last {
             let Some(at) = self.next_deadline() else {

@@ -27,10 +27,11 @@ use crate::limits;
 use crate::outbox::{Ending, Farewell};
 use crate::random::Random;
 use crate::table::Column;
-use crate::time::{Millis, Now, Timer, Wheel};
+use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::HttpLimits;
 use crate::transport::http::response::DateCache;
 use crate::transport::websocket::WsLimits;
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 
 /// Bounds and intervals of the engine; defaults are those of [`crate::limits`].
@@ -224,6 +225,8 @@ pub struct Engine {
     config: EngineConfig,
     inbound: Column<Conn, Inbound>,
     wheel: Wheel<ConnId>,
+    /// Deadlines that have surfaced and wait for their turn.
+    due: VecDeque<Surfaced<ConnId>>,
     world: World,
     date: DateCache,
     /// The last word to slow consumers, per dialect; registered with the outbox at first use.
@@ -254,6 +257,7 @@ impl Engine {
             config,
             inbound: Column::new(),
             wheel: Wheel::new(),
+            due: VecDeque::new(),
             world: World {
                 hub,
                 dialects,
@@ -491,9 +495,13 @@ impl Handler for Engine {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        let mut surfaced = Vec::new();
-        self.wheel.surface(turn.now.mono, &mut surfaced);
-        for entry in surfaced {
+        // What has surfaced is kept outside of this call: a panic costs one of them, not all.
+        self.wheel.surface(turn.now.mono, &mut self.due);
+        for _ in 0..limits::ALARMS_PER_TURN {
+            let Some(entry) = self.due.pop_front() else {
+                self.due = VecDeque::new();
+                break;
+            };
             let Some(inbound) = self.inbound.get_mut(entry.key) else {
                 continue;
             };
@@ -507,6 +515,9 @@ impl Handler for Engine {
     }
 
     fn next_deadline(&self) -> Option<Millis> {
+        if !self.due.is_empty() {
+            return Some(Millis(0));
+        }
         match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -45,6 +45,25 @@ impl<T> Few<T> {
         };
     }
 
+    /// Puts an entry at `place`, or at the end where there is no such place; those from there on
+    /// move up.
+    pub(crate) fn insert(&mut self, place: usize, value: T) {
+        self.push(value);
+        if let Some(tail) = self.as_mut_slice().get_mut(place..) {
+            tail.rotate_right(usize::from(!tail.is_empty()));
+        }
+    }
+
+    /// Takes the entry at `place` out; those behind it move down. None if there is no such place.
+    pub(crate) fn remove(&mut self, place: usize) -> Option<T> {
+        let tail = self.as_mut_slice().get_mut(place..)?;
+        if tail.is_empty() {
+            return None;
+        }
+        tail.rotate_left(1);
+        self.swap_remove(self.len() - 1)
+    }
+
     /// Takes the entry at `place` out; the last one moves there. None if there is no such place.
     pub(crate) fn swap_remove(&mut self, place: usize) -> Option<T> {
         if place >= self.len() {
@@ -89,6 +108,16 @@ mod tests {
                 assert_eq!(few.swap_remove(place), Some(naive.swap_remove(place)));
             }
             assert_eq!(few.as_slice(), naive);
+            if step % 5 == 0 {
+                let place = step * 17 % (naive.len() + 1);
+                few.insert(place, step);
+                naive.insert(place, step);
+            } else if step % 11 == 0 && !naive.is_empty() {
+                let place = step * 13 % naive.len();
+                assert_eq!(few.remove(place), Some(naive.remove(place)));
+            }
+            assert_eq!(few.as_slice(), naive);
+            assert_eq!(few.remove(naive.len()), None);
         }
         while let Some(last) = naive.pop() {
             assert_eq!(few.swap_remove(naive.len()), Some(last));

@@ -5,20 +5,30 @@
 //! remembered for a stated time.
 
 use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
+use crate::limits::ALARMS_PER_TURN;
 use crate::time::{Millis, Now};
+use std::collections::VecDeque;
 
 impl Hub {
     /// When this hub next wants to be told the time, if ever. The answer can change after any call
     /// that takes `&mut self`.
     pub fn next_deadline(&self) -> Option<Millis> {
+        if !self.due.is_empty() {
+            return Some(Millis(0));
+        }
         self.wheel.next_deadline()
     }
 
-    /// Time has come to `now`: lets go of whoever and whatever is due.
+    /// Time has come to `now`: lets go of whoever and whatever is due. Of a crowd only the first
+    /// [`ALARMS_PER_TURN`] have their turn; [`Hub::next_deadline`] then says that more are due.
     pub fn tick(&mut self, now: Now, fx: &mut impl Effects) {
-        let mut surfaced = Vec::new();
-        self.wheel.surface(now.mono, &mut surfaced);
-        for entry in surfaced {
+        self.wheel.surface(now.mono, &mut self.due);
+        for _ in 0..ALARMS_PER_TURN {
+            let Some(entry) = self.due.pop_front() else {
+                // A crowd's room is not kept for the next one.
+                self.due = VecDeque::new();
+                return;
+            };
             match entry.key {
                 Alarm::Subscriber(id) => {
                     let Some(subscriber) = self.subscribers.get_mut(id) else {
@@ -88,7 +98,7 @@ impl Hub {
         let Some(channel) = self.channels.remove(id) else {
             return;
         };
-        let (channels, hash) = (&self.channels, self.hash);
+        let (channels, hash) = (&self.channels, &self.hash);
         forget(
             &mut self.channel_names,
             hash.hash_one((channel.app.0, &*channel.name)),
@@ -156,7 +166,7 @@ impl Hub {
         if let Some(since) = user.away {
             self.away_users.remove(&(since, id));
         }
-        let (users, hash) = (&self.users, self.hash);
+        let (users, hash) = (&self.users, &self.hash);
         forget(
             &mut self.user_names,
             hash.hash_one((user.app.0, &*user.name)),
@@ -197,8 +207,9 @@ impl Hub {
                         "the outlet is written through"
                     );
                     assert_eq!(subscriber.format, audience.format);
-                    let at = subscriber.find(id).expect("a listed subscriber listens");
-                    let subscription = subscriber.subscriptions.as_slice()[at];
+                    let subscription = subscriber
+                        .subscription(id)
+                        .expect("a listed subscriber listens");
                     assert_eq!(subscription.place as usize, place, "it knows its place");
                 }
             }
@@ -235,6 +246,13 @@ impl Hub {
                 "an away subscriber has a time to go"
             );
             subscriptions -= subscriber.subscriptions.len();
+            assert!(
+                subscriber
+                    .subscriptions
+                    .as_slice()
+                    .is_sorted_by_key(|s| s.channel),
+                "subscriptions are searched by halves"
+            );
         }
         assert_eq!(
             subscriptions, 0,

@@ -2,7 +2,8 @@
 //!
 //! Every step is O(1) in the size of the channel: a subscription knows its place in the channel's
 //! list, removal moves the last one in and corrects *its* place, and a user's membership is found
-//! by the pair of channel and user.
+//! by the pair of channel and user. A subscriber's own list is sorted by channel and searched by
+//! halves, as it may hold thousands.
 
 use super::channel::{KeptEvent, Listener, Membership};
 use super::few::Few;
@@ -43,7 +44,7 @@ impl Hub {
             app,
             format,
         });
-        let (subscribers, hash) = (&self.subscribers, self.hash);
+        let (subscribers, hash) = (&self.subscribers, &self.hash);
         let rehash = |&k: &SubscriberId| {
             subscribers
                 .get(k)
@@ -152,9 +153,9 @@ impl Hub {
         if !self.channels.contains(channel) {
             return Err(Refusal::UnknownChannel);
         }
-        if subscriber.find(channel).is_some() {
+        let Err(at) = subscriber.find(channel) else {
             return Ok(false);
-        }
+        };
         let limit = self.config.channels_per_subscriber;
         if subscriber.subscriptions.len() >= limit {
             return Err(Refusal::TooManyChannels { limit });
@@ -182,7 +183,7 @@ impl Hub {
                 membership,
                 place,
             };
-            subscriber.subscriptions.push(subscription);
+            subscriber.subscriptions.insert(at, subscription);
         }
         self.totals.subscriptions += 1;
         Ok(true)
@@ -210,7 +211,7 @@ impl Hub {
             place,
             joined,
         });
-        let (memberships, hash) = (&self.memberships, self.hash);
+        let (memberships, hash) = (&self.memberships, &self.hash);
         let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
         let rehash = |&id: &MembershipId| memberships.get(id).map_or(0, pair);
         let hash = hash.hash_one((channel.to_bits(), user.to_bits()));
@@ -234,10 +235,10 @@ impl Hub {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return false;
         };
-        let Some(place) = subscriber.find(channel) else {
+        let Ok(at) = subscriber.find(channel) else {
             return false;
         };
-        let Some(subscription) = subscriber.subscriptions.swap_remove(place) else {
+        let Some(subscription) = subscriber.subscriptions.remove(at) else {
             return false;
         };
         let format = subscriber.format;
@@ -269,7 +270,7 @@ impl Hub {
             list.shrink_to(list.len() * 2);
         }
         if let Some(moved) = moved.and_then(|moved| self.subscribers.get_mut(moved))
-            && let Some(at) = moved.find(gone.channel)
+            && let Ok(at) = moved.find(gone.channel)
             && let Some(subscription) = moved.subscriptions.as_mut_slice().get_mut(at)
         {
             subscription.place = gone.place;
@@ -287,7 +288,7 @@ impl Hub {
         }
         let (channel_key, user) = (membership.channel, membership.user);
         let place = membership.place as usize;
-        let hash = self.hash;
+        let hash = &self.hash;
         let memberships = &self.memberships;
         let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
         forget(
@@ -386,7 +387,7 @@ impl Hub {
         {
             self.unsubscribe(who, last.channel, now, fx);
         }
-        let hash = self.hash;
+        let hash = &self.hash;
         if let Some(subscriber) = self.subscribers.remove(who) {
             let subscribers = &self.subscribers;
             forget(

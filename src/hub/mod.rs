@@ -36,12 +36,13 @@ use crate::limits::{
     MEMBERS_LISTED_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
 };
 use crate::table::{Key, Table};
-use crate::time::Wheel;
+use crate::time::{Surfaced, Wheel};
 use channel::Membership;
-use foldhash::fast::FixedState;
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
-use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hash};
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A channel, while it lives.
@@ -132,13 +133,28 @@ enum Alarm {
     Channel(ChannelId),
 }
 
-/// The seed of every hash in the hub.
-#[derive(Debug, Clone, Copy)]
-struct Seed(u64);
+/// The secrets of every hash in the hub.
+///
+/// Both kinds of them come from the seed: with the fixed ones that the hash has by default, ids
+/// and names can be found that collide whatever the other secret is, and clients choose both.
+#[derive(Debug)]
+struct Seed {
+    own: u64,
+    shared: SharedSeed,
+}
 
 impl Seed {
-    fn hash_one(self, value: impl Hash) -> u64 {
-        FixedState::with_seed(self.0).hash_one(value)
+    fn new(seed: u64) -> Self {
+        Self {
+            own: seed,
+            shared: SharedSeed::from_u64(seed.rotate_left(32)),
+        }
+    }
+
+    fn hash_one(&self, value: impl Hash) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
+        value.hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -161,6 +177,8 @@ pub struct Hub {
     /// Users that are only remembered, in order of going away.
     away_users: BTreeSet<(u64, UserId)>,
     wheel: Wheel<Alarm>,
+    /// What has surfaced and waits for its turn.
+    due: VecDeque<Surfaced<Alarm>>,
     /// Counts everything that happens; the order in which events are told and caught up with.
     sequence: u64,
     totals: HubTotals,
@@ -172,7 +190,7 @@ impl Hub {
     pub fn new(config: HubConfig, hash_seed: u64) -> Self {
         Self {
             config,
-            hash: Seed(hash_seed),
+            hash: Seed::new(hash_seed),
             channels: Table::new(),
             subscribers: Table::new(),
             users: Table::new(),
@@ -183,6 +201,7 @@ impl Hub {
             membership_pairs: HashTable::new(),
             away_users: BTreeSet::new(),
             wheel: Wheel::new(),
+            due: VecDeque::new(),
             sequence: 0,
             totals: HubTotals::default(),
         }
@@ -299,7 +318,7 @@ impl Hub {
         }
         let channel = Channel::new(app, fx.id(), name, settings, now.unix_micros);
         let id = self.channels.insert(channel);
-        let (channels, hash) = (&self.channels, self.hash);
+        let (channels, hash) = (&self.channels, &self.hash);
         let rehash = |&id: &ChannelId| {
             channels
                 .get(id)
@@ -327,7 +346,7 @@ impl Hub {
             away: None,
         };
         let id = self.users.insert(user);
-        let (users, hash) = (&self.users, self.hash);
+        let (users, hash) = (&self.users, &self.hash);
         let rehash = |&id: &UserId| {
             users
                 .get(id)

@@ -216,8 +216,7 @@ impl Hub {
             };
             let place = |&who: &SubscriberId| {
                 let subscriber = self.subscribers.get(who)?;
-                let at = subscriber.find(key)?;
-                let subscription = subscriber.subscriptions.as_slice().get(at)?;
+                let subscription = subscriber.subscription(key)?;
                 debug_assert_eq!(subscription.membership, membership);
                 Some((subscriber.format, subscription.place))
             };

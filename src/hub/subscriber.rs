@@ -30,6 +30,7 @@ pub struct Subscriber {
     /// Everything up to this place in the hub's order has been handed to it (or lies before it).
     pub(crate) seen: u64,
     pub(crate) timer: Timer,
+    /// Sorted by channel, so that one of thousands is found in a few steps.
     pub(crate) subscriptions: Few<Subscription>,
     pub(crate) app: AppId,
     pub(crate) format: Format,
@@ -69,10 +70,15 @@ impl Subscriber {
         self.subscriptions.len()
     }
 
-    pub(crate) fn find(&self, channel: ChannelId) -> Option<usize> {
+    /// Where the subscription to `channel` stands; if there is none, where it would.
+    pub(crate) fn find(&self, channel: ChannelId) -> Result<usize, usize> {
         self.subscriptions
             .as_slice()
-            .iter()
-            .position(|s| s.channel == channel)
+            .binary_search_by_key(&channel, |s| s.channel)
+    }
+
+    /// The subscription to `channel`.
+    pub(crate) fn subscription(&self, channel: ChannelId) -> Option<&Subscription> {
+        self.subscriptions.as_slice().get(self.find(channel).ok()?)
     }
 }

@@ -405,6 +405,77 @@ fn the_limit_of_channels_holds() {
     assert!(world.hub.find_channel(APP, "c").is_none());
 }
 
+#[test]
+fn a_crowd_that_is_due_at_once_is_spread_over_turns() {
+    let mut world = World::new();
+    let crowd = crate::limits::ALARMS_PER_TURN + 100;
+    for n in 0..crowd {
+        world.connect(&format!("user {n}"));
+    }
+    world.later(15_100);
+    assert_eq!(world.hub.counts().1, 100);
+    assert!(
+        world.hub.next_deadline() <= Some(world.now.mono),
+        "more is due"
+    );
+    world.later(0);
+    assert!(world.hub.is_empty());
+    assert_eq!(world.hub.next_deadline(), None);
+}
+
+#[test]
+fn ids_made_to_collide_under_the_fixed_secrets_do_not() {
+    use foldhash::SharedSeed;
+    use foldhash::fast::FoldHasher;
+    // One times a number is that number, so this tells the secret that ids are mixed with.
+    let mut hasher = FoldHasher::with_seed(0, SharedSeed::global_fixed());
+    hasher.write_u128(1);
+    let secret = u128::from(hasher.finish());
+    let hashes = |hash: &dyn Fn(u128) -> u64| {
+        let distinct: BTreeSet<u64> = (0..1000).map(|low| hash(secret << 64 | low)).collect();
+        distinct.len()
+    };
+    let weak = hashes(&|id| {
+        let mut hasher = FoldHasher::with_seed(12_345, SharedSeed::global_fixed());
+        (0_u16, id).hash(&mut hasher);
+        hasher.finish()
+    });
+    assert_eq!(weak, 1, "the attack works where the secret is known");
+    let seed = Seed::new(12_345);
+    assert_eq!(hashes(&|id| seed.hash_one((0_u16, id))), 1000);
+}
+
+#[test]
+fn thousands_of_subscriptions_are_kept_in_order() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    let bob = world.connect("bob");
+    for n in 0..500 {
+        // Back and forth, so that places are filled from both ends.
+        let name = format!("channel {}", n * 7919 % 500);
+        assert!(world.subscribe(ann, &name, Settings::default()));
+        assert!(n % 2 == 0 || world.subscribe(bob, &name, Settings::default()));
+    }
+    world.hub.check();
+    for n in 0..250 {
+        let name = format!("channel {}", n * 7 % 500);
+        let channel = world.hub.find_channel(APP, &name).expect("there");
+        assert!(
+            world
+                .hub
+                .unsubscribe(ann, channel, world.now, &mut world.fx)
+        );
+        assert!(
+            !world
+                .hub
+                .unsubscribe(ann, channel, world.now, &mut world.fx)
+        );
+    }
+    world.hub.check();
+    assert!(world.hub.depart(ann, world.now, &mut world.fx));
+    world.hub.check();
+}
+
 /// Random coming and going; after each step both sides of every relation agree.
 #[test]
 fn relations_hold_under_random_coming_and_going() {

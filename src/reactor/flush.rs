@@ -53,7 +53,7 @@ impl<H: Handler> Core<H> {
         if queue.bytes > 0 || link.socket.has_pending() {
             if !link.flags.any(Flags::WRITABLE) {
                 // The kernel has said no and will say when it changes its mind.
-                if queue.ending == Ending::Slow {
+                if queue.ending == Ending::Slow || self.outbox.judge(conn) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -90,13 +90,17 @@ impl<H: Handler> Core<H> {
         if queue.ending == Ending::Slow {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
-        let Some(link) = self.links.get_mut(conn) else {
-            return;
-        };
         if written == Written::Share {
             self.cut_short.push(conn);
             return;
         }
+        // The kernel has taken what it takes. Whoever is over the limit now does not read.
+        if self.outbox.judge(conn) {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
         link.flags.clear(Flags::WRITABLE);
         if !link.flags.any(Flags::WATCHED) {
             link.flags.set(Flags::WATCHED);

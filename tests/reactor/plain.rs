@@ -504,9 +504,50 @@ fn an_abort_drops_what_is_queued() {
 }
 
 #[test]
-fn who_is_over_the_limit_is_told_and_closed() {
+fn a_batch_beyond_the_limit_reaches_who_reads() {
     let probe = Probe::acting(|_, conn, _, turn| {
-        for _ in 0..3 {
+        for _ in 0..8 {
+            turn.out.push(conn, &Frame::from(&[b'x'; 500][..]));
+        }
+        turn.out.end(conn, Ending::Drain);
+    });
+    let options = ReactorOptions {
+        out_queue_bytes: 1_100,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address) = listening(probe, options);
+    let mut stream = connect(address);
+    stream.write_all(b"x").expect("sent");
+    until(&mut reactor, |reactor| reactor.handler().closed.len() == 1);
+    assert_eq!(reactor.handler().closed[0].1, CloseReason::Asked);
+    assert_eq!(rest_of(stream).len(), 4_000);
+}
+
+#[test]
+fn who_leaves_a_batch_lying_is_a_slow_consumer() {
+    // More than the kernel takes, less than the bound within a turn.
+    let probe = Probe::acting(|_, conn, _, turn| {
+        let piece = Frame::from(&*pattern(MIB));
+        for _ in 0..24 {
+            turn.out.push(conn, &piece);
+        }
+    });
+    let options = ReactorOptions {
+        out_queue_bytes: 4 * MIB,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address) = listening(probe, options);
+    let mut stream = connect(address);
+    stream.write_all(b"x").expect("sent");
+    until(&mut reactor, |reactor| reactor.handler().closed.len() == 1);
+    assert_eq!(reactor.handler().closed[0].1, CloseReason::SlowConsumer);
+    assert!(rest_of(stream).len() < 24 * MIB);
+}
+
+#[test]
+fn who_is_far_over_the_limit_is_told_and_closed() {
+    let probe = Probe::acting(|_, conn, _, turn| {
+        for _ in 0..20 {
             turn.out.push(conn, &Frame::from(&[b'x'; 500][..]));
         }
     });
