@@ -108,8 +108,9 @@ pub struct Outbox {
     totals: OutboxTotals,
 }
 
-/// Boxes kept for the next turn, and how long a deque in one may be.
-const SPARE_MAX: usize = 1024;
+/// Boxes kept for the next turn, and how long a deque in one may be. Enough for a fan-out to all
+/// peers of a busy loop; a quiet second gives them back ([`Outbox::trim`]).
+const SPARE_MAX: usize = 16 * 1024;
 const SPARE_PIECES_MAX: usize = 64;
 const NO_FAREWELL: u8 = u8::MAX;
 
