@@ -55,7 +55,10 @@ fn wrong_expectations_are_noticed() {
         Sabotage::ForgetExclude,
         &["has heard everything but", "a frame says", "expected Frame"],
     );
-    says(Sabotage::LateExpiry, &["channels, subscribers, users"]);
+    says(
+        Sabotage::LateExpiry,
+        &["channels, subscribers, users", "\"parted\\\""],
+    );
 }
 
 #[test]

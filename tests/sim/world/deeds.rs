@@ -244,16 +244,7 @@ impl World {
         signed: Signed,
         closes: bool,
     ) {
-        let secret = match signed {
-            Signed::No => String::new(),
-            Signed::Wrongly => "channelstream.X14QAA.bm9uc2Vuc2Vub25zZW5zZQ".to_owned(),
-            Signed::At(second) => {
-                if self.signature.0 != second {
-                    self.signature = (second, self.signer.sign("channelstream", second));
-                }
-                self.signature.1.clone()
-            }
-        };
+        let secret = self.secret(signed);
         let mut headers = Vec::new();
         if signed != Signed::No {
             headers.push(("X-Channelstream-Secret", &*secret));
@@ -271,6 +262,19 @@ impl World {
             asks_close,
         };
         self.send(bytes, what, asks_close);
+    }
+
+    fn secret(&mut self, signed: Signed) -> String {
+        match signed {
+            Signed::No => String::new(),
+            Signed::Wrongly => "channelstream.X14QAA.bm9uc2Vuc2Vub25zZW5zZQ".to_owned(),
+            Signed::At(second) => {
+                if self.signature.0 != second {
+                    self.signature = (second, self.signer.sign("channelstream", second));
+                }
+                self.signature.1.clone()
+            }
+        }
     }
 
     fn user(&mut self) -> String {
@@ -577,6 +581,28 @@ impl World {
     fn burst(&mut self) {
         let mut row = self.row(false);
         let at = self.send_at();
+        if self.chance.one_in(3) {
+            // Large answers, as many as come before the server pauses.
+            let signed = Signed::At(self.now.unix_seconds());
+            let secret = self.secret(signed);
+            let headers = [("X-Channelstream-Secret", &*secret)];
+            for _ in 0..self.chance.within(5, 30) {
+                let bytes = peer::request("GET", "/info", &headers, b"", &mut self.chance);
+                let info = Info {
+                    history: true,
+                    users: true,
+                    public_state: false,
+                };
+                let channels = None;
+                let what = What::Request {
+                    call: Call::Info { channels, info },
+                    signed,
+                    asks_close: false,
+                };
+                row.send(bytes, what, at);
+            }
+            return self.knocking.push(row);
+        }
         for _ in 0..self.chance.within(20, 70) {
             let id = self.fresh_id();
             let target = format!("/disconnect?conn_id={id}");
