@@ -102,7 +102,10 @@ impl Engine {
         }
         let end = self.answer_all(conn, &mut http, bytes, turn);
         match end {
-            End::Stay if http.has_ended => turn.out.end(conn, Ending::Drain),
+            End::Stay if http.has_ended => {
+                self.put_back(conn, Phase::Http(http));
+                self.requests_ended(conn, turn);
+            }
             End::Stay => {
                 self.put_back(conn, Phase::Http(http));
                 self.watch_progress(conn, turn.now.mono);
@@ -116,6 +119,7 @@ impl Engine {
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
                 let (from, who, dialect) = (http.from, open.who(), open.dialect());
+                let has_ended = http.has_ended;
                 drop(http);
                 self.put_back(conn, Phase::Open(open));
                 self.begin_socket(conn, who, dialect, from, turn);
@@ -124,6 +128,11 @@ impl Engine {
                     && !frames.is_empty()
                 {
                     self.frames(conn, frames, turn);
+                }
+                if has_ended {
+                    // Nothing more can come, and a socket without a Close ends with its bytes.
+                    self.leave_socket(conn, None, turn);
+                    turn.out.end(conn, Ending::Drain);
                 }
             }
             End::Refused(code, reason) => {
