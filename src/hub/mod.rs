@@ -292,8 +292,13 @@ impl Hub {
             .iter()
             .filter_map(|&id| self.memberships.get(id).map(|m| (m.joined, m.user)))
             .collect();
+        // Of a crowd only those that are listed are put in order.
+        let listed = self.config.members_listed;
+        if members.len() > listed {
+            members.select_nth_unstable(listed);
+            members.truncate(listed);
+        }
         members.sort_unstable();
-        members.truncate(self.config.members_listed);
         members.into_iter().map(|(_, user)| user).collect()
     }
 
