@@ -137,6 +137,10 @@ pub const CHANNEL_FORGET_MS: u64 = 60_000;
 pub const CHANNEL_CONFIGURED_FORGET_MS: u64 = 72 * 60 * 60 * 1000;
 /// A user with state but without subscribers is forgotten after this long.
 pub const USER_FORGET_MS: u64 = 24 * 60 * 60 * 1000;
+/// Keys of one user's state, and how many of them may be public.
+pub const STATE_KEYS_MAX: usize = 4096;
+/// Bytes of one user's state, keys and values; the names of its public keys have as many.
+pub const STATE_BYTES_MAX: usize = 256 * KIB;
 /// Users with state but without subscribers that are remembered at a time.
 pub const USERS_REMEMBERED_MAX: usize = 100_000;
 
@@ -158,6 +162,10 @@ pub const CS_RETURN_MS: u64 = 1_000;
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
 /// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.
 pub const CS_MESSAGES_PER_REQUEST_MAX: usize = 65_536;
+/// Channelstream: names in one list.
+pub const CS_NAMES_PER_LIST_MAX: usize = 65_536;
+/// Channelstream: members of one mapping, repeated keys counted.
+pub const CS_KEYS_PER_MAPPING_MAX: usize = 4096;
 /// Channelstream: entries of one list or mapping whose faults are listed in a refusal.
 pub const CS_FAULTS_LISTED_MAX: usize = 100;
 /// Channelstream: characters of the name of a JSONP callback.

@@ -112,6 +112,9 @@ pub struct Outbox {
 /// peers of a busy loop; a quiet second gives them back ([`Outbox::trim`]).
 const SPARE_MAX: usize = 16 * 1024;
 const SPARE_PIECES_MAX: usize = 64;
+/// What a place is charged within a turn. The bytes of a batch are shared by all who receive it, its
+/// places are not: so many of them fit as do without a turn's allowance.
+const TURN_PLACE_BYTES: usize = PIECE_OVERHEAD_BYTES * OUT_QUEUE_TURN_FACTOR;
 const NO_FAREWELL: u8 = u8::MAX;
 
 impl Default for Outbox {
@@ -152,7 +155,10 @@ impl Outbox {
         if matches!(queue.pieces, Pieces::None) && frame.len() <= u32::MAX as usize / 2 {
             queue.pieces = Pieces::One(frame.clone());
             queue.bytes = frame.len() as u32;
-        } else if !Self::push_behind(queue, frame, self.turn_bytes_max, &mut self.spare) {
+        } else if Self::charged(queue, TURN_PLACE_BYTES) + frame.len() + TURN_PLACE_BYTES
+            > self.turn_bytes_max
+            || !Self::push_behind(queue, frame, &mut self.spare)
+        {
             self.overflow(conn);
             return;
         }
@@ -165,19 +171,18 @@ impl Outbox {
     }
 
     /// What a queue is charged for: its bytes but those that somebody keeps anyway, and its places.
-    fn charged(queue: &OutQueue) -> usize {
-        (queue.bytes - queue.kept) as usize + queue.pieces.len() * PIECE_OVERHEAD_BYTES
+    #[inline]
+    fn charged(queue: &OutQueue, place_bytes: usize) -> usize {
+        (queue.bytes - queue.kept) as usize + queue.pieces.len() * place_bytes
     }
 
-    /// Queues behind what is there; false if that is more than the queue may hold.
+    /// Queues behind what is there; false if that is more than a queue can count.
     fn push_behind(
         queue: &mut OutQueue,
         frame: &Frame,
-        bytes_max: usize,
         spare: &mut Vec<Box<VecDeque<Frame>>>,
     ) -> bool {
-        let charged = Self::charged(queue) + frame.len() + PIECE_OVERHEAD_BYTES;
-        if charged > bytes_max || queue.bytes as usize + frame.len() > u32::MAX as usize / 2 {
+        if queue.bytes as usize + frame.len() > u32::MAX as usize / 2 {
             return false;
         }
         match &mut queue.pieces {
@@ -206,7 +211,7 @@ impl Outbox {
         if queue.ending != Ending::Open || frame.is_empty() {
             return;
         }
-        if !Self::push_behind(queue, frame, usize::MAX, &mut self.spare) {
+        if !Self::push_behind(queue, frame, &mut self.spare) {
             self.overflow(conn);
             return;
         }
@@ -395,7 +400,7 @@ impl Outbox {
         let is_over = self.queues.get(conn).is_some_and(|queue| {
             queue.ending == Ending::Open
                 && queue.pieces.len() > 1
-                && Self::charged(queue) > self.queue_bytes_max
+                && Self::charged(queue, PIECE_OVERHEAD_BYTES) > self.queue_bytes_max
         });
         if is_over {
             self.overflow(conn);
@@ -458,7 +463,7 @@ impl Outbox {
             self.queued += farewell.len();
             self.totals.pushed += 1;
             self.totals.bytes_pushed += farewell.len() as u64;
-            Self::push_behind(queue, farewell, usize::MAX, &mut self.spare);
+            Self::push_behind(queue, farewell, &mut self.spare);
         }
         queue.ending = Ending::Slow;
         if !mem::replace(&mut queue.dirty, true) {
@@ -616,15 +621,15 @@ mod tests {
         let conn = conns.insert(());
         let mut out = Outbox::new(1000);
         out.open(conn);
-        for _ in 0..50 {
+        for _ in 0..30 {
             out.push(conn, &frame(&[0; 100]));
         }
         assert_eq!(
             (out.queued(conn), out.ending(conn)),
-            (5000, Some(Ending::Open))
+            (3000, Some(Ending::Open))
         );
         // Eight pieces stay: 750 bytes and 8 places.
-        out.advance(conn, 4250);
+        out.advance(conn, 2250);
         assert!(!out.judge(conn));
         assert_eq!(out.queued(conn), 750);
     }
@@ -635,7 +640,7 @@ mod tests {
         let conn = conns.insert(());
         let mut out = Outbox::new(1000);
         out.open(conn);
-        let fit = 1000 * OUT_QUEUE_TURN_FACTOR / (84 + PIECE_OVERHEAD_BYTES);
+        let fit = 1000 * OUT_QUEUE_TURN_FACTOR / (84 + TURN_PLACE_BYTES);
         for _ in 0..fit {
             out.push(conn, &frame(&[0; 84]));
         }

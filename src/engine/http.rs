@@ -102,7 +102,10 @@ impl Engine {
         }
         let end = self.answer_all(conn, &mut http, bytes, turn);
         match end {
-            End::Stay if http.has_ended => turn.out.end(conn, Ending::Drain),
+            End::Stay if http.has_ended => {
+                self.put_back(conn, Phase::Http(http));
+                self.requests_ended(conn, turn);
+            }
             End::Stay => {
                 self.put_back(conn, Phase::Http(http));
                 self.watch_progress(conn, turn.now.mono);
@@ -116,6 +119,7 @@ impl Engine {
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
                 let (from, who, dialect) = (http.from, open.who(), open.dialect());
+                let has_ended = http.has_ended;
                 drop(http);
                 self.put_back(conn, Phase::Open(open));
                 self.begin_socket(conn, who, dialect, from, turn);
@@ -124,6 +128,11 @@ impl Engine {
                     && !frames.is_empty()
                 {
                     self.frames(conn, frames, turn);
+                }
+                if has_ended {
+                    // Nothing more can come, and a socket without a Close ends with its bytes.
+                    self.leave_socket(conn, None, turn);
+                    turn.out.end(conn, Ending::Drain);
                 }
             }
             End::Refused(code, reason) => {
@@ -347,4 +356,64 @@ impl Engine {
 struct Shape<'a> {
     request: &'a Request<'a>,
     keep_alive: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::Dialect;
+    use crate::dialect::channelstream::{APP, Channelstream, Config, FORMAT};
+    use crate::engine::{Engine, EngineConfig};
+    use crate::handler::{Conn, Handler, Origin, Turn};
+    use crate::hub::{Effects, Id};
+    use crate::outbox::{Ending, Outbox};
+    use crate::random::Random;
+    use crate::table::Table;
+    use crate::time::{Millis, Now};
+
+    /// Requests that wait for their turn, an upgrade the last of them, from a peer that has shut
+    /// its sending side meanwhile: it is answered, and does not stay as a socket that is silent.
+    #[test]
+    fn an_upgrade_of_a_peer_that_has_ended_is_over_at_once() {
+        let dialect: Box<dyn Dialect> = Box::new(Channelstream::new(Config::default()));
+        let mut engine = Engine::new(EngineConfig::default(), vec![dialect], Random::seeded(1));
+        let mut conns: Table<Conn, ()> = Table::new();
+        let conn = conns.insert(());
+        let mut out = Outbox::default();
+        out.open(conn);
+        let now = Now {
+            mono: Millis(1000),
+            unix_micros: 1_795_359_723_000_000,
+        };
+        let mut turn = Turn { out: &mut out, now };
+        let who = engine.world.hub_with(&mut turn, |hub, io| {
+            let (user, _) = hub.ensure_user(APP, "ann", io);
+            let _ = io.id();
+            hub.connect(user, Id(7), FORMAT, Millis(16_000))
+        });
+        let who = who.expect("a fresh id");
+        let live = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n".repeat(super::REQUESTS_PER_TURN);
+        let upgrade = "GET /ws?conn_id=00000000-0000-0000-0000-000000000007 HTTP/1.1\r\n\
+            Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        let mut bytes = (live + upgrade).into_bytes();
+        let from = Origin {
+            peer: None,
+            tls: false,
+        };
+        engine.opened(conn, from, &mut turn);
+        engine.received(conn, &mut bytes, &mut turn);
+        engine.ended(conn, &mut turn);
+        assert_eq!(
+            turn.out.ending(conn),
+            Some(Ending::Open),
+            "answers are owed"
+        );
+        turn.out.unpause(conn);
+        engine.resumed(conn, &mut turn);
+        assert_eq!(turn.out.ending(conn), Some(Ending::Drain));
+        assert_eq!((engine.metrics().upgrades, engine.sockets_open), (1, 0));
+        let outlet = engine.hub().subscriber(who).map(|who| who.outlet());
+        assert!(outlet.is_some_and(|outlet| outlet.is_none()));
+        engine.hub().check();
+    }
 }

@@ -172,7 +172,8 @@ impl Presence {
             .members
             .iter()
             .flatten()
-            .map(|m| 64 + state(&m.state))
+            // The name is shared, but not in the frame that is kept once somebody caught up.
+            .map(|m| 64 + m.user.len() + state(&m.state))
             .sum::<usize>();
         size_of::<Self>() + state(&self.state) + members
     }

@@ -33,7 +33,7 @@ pub use user::{State, User, UserTag};
 use crate::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_EVENTS_MAX, CATCH_UP_PRIVATE_MAX, CHANNEL_CONFIGURED_FORGET_MS,
     CHANNEL_FORGET_MS, CHANNELS_PER_SUBSCRIBER_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX,
-    MEMBERS_LISTED_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
+    MEMBERS_LISTED_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
 };
 use crate::table::{Key, Table};
 use crate::time::{Surfaced, Wheel};
@@ -41,7 +41,7 @@ use channel::Membership;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
@@ -297,8 +297,13 @@ impl Hub {
             .iter()
             .filter_map(|&id| self.memberships.get(id).map(|m| (m.joined, m.user)))
             .collect();
+        // Of a crowd only those that are listed are put in order.
+        let listed = self.config.members_listed;
+        if members.len() > listed {
+            members.select_nth_unstable(listed);
+            members.truncate(listed);
+        }
         members.sort_unstable();
-        members.truncate(self.config.members_listed);
         members.into_iter().map(|(_, user)| user).collect()
     }
 
@@ -371,6 +376,22 @@ impl Hub {
             .get_or_insert_default()
             .insert(Box::from(key), Box::from(value));
         true
+    }
+
+    /// Whether `changes` can be set without the user's state growing beyond its bounds. Of a name
+    /// that is not known the state is empty.
+    pub fn state_fits<'k>(
+        &'k self,
+        user: Option<UserId>,
+        changes: impl Iterator<Item = (&'k str, &'k str)>,
+    ) -> bool {
+        let mut state: BTreeMap<&str, &str> = BTreeMap::new();
+        if let Some(user) = user.and_then(|user| self.users.get(user)) {
+            state.extend(user.state());
+        }
+        state.extend(changes);
+        let bytes: usize = state.iter().map(|(k, v)| k.len() + v.len()).sum();
+        state.len() <= STATE_KEYS_MAX && bytes <= STATE_BYTES_MAX
     }
 
     /// Replaces the keys of a user's state that others may see.

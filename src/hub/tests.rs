@@ -446,6 +446,24 @@ fn ids_made_to_collide_under_the_fixed_secrets_do_not() {
 }
 
 #[test]
+fn of_a_crowd_the_first_members_are_listed_in_order() {
+    let mut world = World::new();
+    for n in 0..50 {
+        let who = world.connect(&format!("user {n}"));
+        world.subscribe(who, "crowd", Settings::default());
+    }
+    let crowd = world.hub.find_channel(APP, "crowd").expect("there");
+    for listed in [0, 1, 7, 49, 50, 51] {
+        world.hub.config.members_listed = listed;
+        let members = world.hub.members(crowd);
+        let names = members.iter().filter_map(|&m| world.hub.user(m));
+        let names: Vec<&str> = names.map(|user| user.name()).collect();
+        let all: Vec<String> = (0..50).map(|n| format!("user {n}")).collect();
+        assert_eq!(names, all[..listed.min(50)]);
+    }
+}
+
+#[test]
 fn thousands_of_subscriptions_are_kept_in_order() {
     let mut world = World::new();
     let ann = world.connect("ann");

@@ -339,7 +339,7 @@ impl World {
         }
         if queue.bytes > 0 {
             if !row.is_writable {
-                if queue.ending == Ending::Slow {
+                if queue.ending == Ending::Slow || self.out.judge(conn) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -380,6 +380,9 @@ impl World {
 
     fn not_all(&mut self, conn: ConnId, queue: QueueState) {
         if queue.ending == Ending::Slow {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
+        if self.out.judge(conn) {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
         let row = self.conns.get_mut(conn).expect("only burial removes it");

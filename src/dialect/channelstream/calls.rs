@@ -2,13 +2,14 @@
 //! specification).
 
 use super::encode::{push_comma, push_details, push_id, push_state, push_texts};
-use super::errors::{BodyFault, Errors};
+use super::errors::{self, BodyFault, Errors, Faults, Place};
 use super::info::{find, push_info};
 use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
-use super::words::{self, Info, MessageBody, SubscribeBody, Text};
+use super::words::{self, ConnectBody, Info, MessageBody, SubscribeBody, Text};
 use crate::dialect::Ctx;
 use crate::hub::{ChannelId, Effects, Id, NewMessage, Settings, Stamp, SubscriberId};
+use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
 use crate::transport::http::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +46,16 @@ impl Channelstream {
         let mut names: Vec<&str> = body.channels.iter().map(|name| &**name).collect();
         names.sort_unstable();
         let distinct: BTreeSet<&str> = names.iter().copied().collect();
-        self.check_count(ctx, None, &distinct)?;
+        // A connection that this user has already is gone on with, and keeps its channels.
+        let known = body
+            .conn_id
+            .and_then(|id| ctx.hub.find_subscriber(APP, Id(id)))
+            .filter(|&who| {
+                let user = ctx.hub.subscriber(who).map(|known| known.user());
+                user.is_some() && user == ctx.hub.find_user(APP, &body.username)
+            });
+        self.check_count(ctx, known, &distinct)?;
+        check_state(ctx, &body)?;
 
         let (user, is_new) = ctx.hub.ensure_user(APP, &body.username, &mut ctx.io);
         if is_new {
@@ -60,7 +70,10 @@ impl Channelstream {
         }
 
         let id = body.conn_id.map_or_else(|| ctx.io.id(), Id);
-        let who = self.subscriber_for(user, id, ctx).ok_or_else(taken)?;
+        let Some(who) = self.subscriber_for(user, id, ctx) else {
+            ctx.hub.settle_user(user, ctx.now);
+            return Err(taken());
+        };
         self.join_all(
             who,
             distinct.iter().copied(),
@@ -124,15 +137,16 @@ impl Channelstream {
         if has + distinct.len() <= limit {
             return Ok(());
         }
-        // Those it is in already do not count twice.
-        let names = who
-            .map(|who| ctx.hub.channel_names_of(who))
-            .unwrap_or_default();
-        let new = distinct
-            .iter()
-            .filter(|name| !names.iter().any(|known| **known == ***name));
-        if names.len() + new.count() <= limit {
-            return Ok(());
+        // Those it is in already do not count twice. More names than the limit are too many
+        // whatever they are, and are not even looked at.
+        if distinct.len() <= limit {
+            let names = who.map(|who| ctx.hub.channel_names_of(who));
+            let names = names.unwrap_or_default();
+            let is_known = |name: &str| names.binary_search_by(|known| (**known).cmp(name)).is_ok();
+            let new = distinct.iter().filter(|name| !is_known(name));
+            if names.len() + new.count() <= limit {
+                return Ok(());
+            }
         }
         Err(Errors::field("channels", "Too many channels for one connection.").into())
     }
@@ -171,7 +185,7 @@ impl Channelstream {
         let (body, who) = known_connection(request, ctx)?;
         let distinct: BTreeSet<&str> = body.channels.iter().map(|name| &**name).collect();
         self.check_count(ctx, Some(who), &distinct)?;
-        let names = body.channels.iter().map(|name| &**name);
+        let names = once(&body.channels).into_iter();
         let mut joined = self.join_all(who, names, &configs(&body.channel_configs), ctx);
         joined.sort_unstable();
         Ok(channels_answer(
@@ -191,7 +205,7 @@ impl Channelstream {
     ) -> Result<Response, BodyFault> {
         let (body, who) = known_connection(request, ctx)?;
         let mut left = Vec::new();
-        for name in body.channels.iter().map(|name| &**name) {
+        for name in once(&body.channels) {
             if let Some(channel) = ctx.hub.find_channel(APP, name)
                 && ctx.hub.unsubscribe(who, channel, ctx.now, &mut ctx.io)
             {
@@ -265,6 +279,44 @@ fn known_connection<'r>(
     }
 }
 
+/// Refuses a call that would make a user's state larger than what is kept, before any of it is
+/// done.
+fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
+    let known = ctx.hub.find_user(APP, &body.username);
+    let public: usize = body.state_public_keys.iter().map(|key| key.len()).sum();
+    let mut faults = Faults::default();
+    if body.state_public_keys.len() > STATE_KEYS_MAX || public > STATE_BYTES_MAX {
+        faults.push(
+            || Place::Field("state_public_keys"),
+            Errors::one(errors::STATE_SIZE),
+        );
+    }
+    let fresh = match known {
+        // Nobody reads it then.
+        Some(_) => &[][..],
+        None => &body.fresh_user_state[..],
+    };
+    if !fresh.is_empty() || !body.user_state.is_empty() {
+        let changes = fresh.iter().chain(&body.user_state);
+        let changes = changes.map(|(key, value)| (&**key, *value));
+        if !ctx.hub.state_fits(known, changes) {
+            let field = match body.user_state.is_empty() {
+                true => "fresh_user_state",
+                false => "user_state",
+            };
+            faults.push(|| Place::Field(field), Errors::one(errors::STATE_SIZE));
+        }
+    }
+    Ok(faults.finish()?)
+}
+
+/// Names in the order given, each once: a repeated one does nothing the second time.
+fn once<'n>(names: &'n [Text<'_>]) -> Vec<&'n str> {
+    let mut seen = BTreeSet::new();
+    let names = names.iter().map(|name| &**name);
+    names.filter(|name| seen.insert(*name)).collect()
+}
+
 /// An id that cannot be used; only if the system's random numbers repeat.
 fn taken() -> BodyFault {
     Errors::field("conn_id", "The connection is in use.").into()
@@ -313,4 +365,159 @@ fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
     let except = message.except.iter().map(|name| &**name);
     push_details(out, &message.view(), only, except, message.no_history);
     out.extend_from_slice(b",\"edited\":null}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::speaker::Config;
+    use super::*;
+    use crate::dialect::{Dialect, Io};
+    use crate::frame::FrameWriter;
+    use crate::handler::{ConnId, Origin};
+    use crate::hub::{Hub, HubConfig};
+    use crate::outbox::Outbox;
+    use crate::random::Random;
+    use crate::time::{Millis, Now};
+    use crate::transport::http::{Headers, Method};
+
+    /// A hub and all that a call borrows.
+    struct World {
+        hub: Hub,
+        out: Outbox,
+        dialects: Vec<Box<dyn Dialect>>,
+        random: Random,
+        writer: FrameWriter,
+        speaker: Channelstream,
+    }
+
+    type Call = fn(&Channelstream, &Request<'_>, &mut Ctx<'_>) -> Result<Response, BodyFault>;
+
+    impl World {
+        fn new(config: HubConfig) -> Self {
+            Self {
+                hub: Hub::new(config, 1),
+                out: Outbox::default(),
+                dialects: vec![Box::new(Channelstream::new(Config::default()))],
+                random: Random::seeded(1),
+                writer: FrameWriter::new(),
+                speaker: Channelstream::new(Config::default()),
+            }
+        }
+
+        /// The body of the answer, or the complaint.
+        fn call(&mut self, call: Call, body: &str) -> String {
+            let request = Request {
+                method: Method::Post,
+                path: "/",
+                query: None,
+                is_1_1: true,
+                headers: Headers(&[]),
+                body: body.as_bytes(),
+            };
+            let mut ctx = Ctx {
+                hub: &mut self.hub,
+                io: Io {
+                    out: &mut self.out,
+                    dialects: &self.dialects,
+                    random: &mut self.random,
+                    writer: &mut self.writer,
+                    hang_ups: &mut Vec::new(),
+                },
+                conn: ConnId::NONE,
+                from: Origin {
+                    peer: None,
+                    tls: false,
+                },
+                now: Now {
+                    mono: Millis(0),
+                    unix_micros: 0,
+                },
+            };
+            let answer = match call(&self.speaker, &request, &mut ctx) {
+                Ok(response) => response.body.to_vec(),
+                Err(BodyFault::Invalid(errors)) => errors.to_json(),
+                Err(BodyFault::NotJson) => b"no JSON".to_vec(),
+            };
+            self.hub.check();
+            String::from_utf8(answer).expect("UTF-8")
+        }
+    }
+
+    const ID: &str = "11111111111111111111111111111111";
+
+    fn channels(from: usize, count: usize) -> String {
+        let names: Vec<String> = (from..from + count).map(|n| format!("\"c{n}\"")).collect();
+        names.join(",")
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_on_with_counts_the_channels_it_has() {
+        let config = HubConfig {
+            channels_per_subscriber: 10,
+            ..HubConfig::default()
+        };
+        let mut world = World::new(config);
+        let connect = |channels: String| {
+            format!(r#"{{"username":"ann","conn_id":"{ID}","channels":[{channels}]}}"#)
+        };
+        let too_many = r#"{"channels":["Too many channels for one connection."]}"#;
+        world.call(Channelstream::connect, &connect(channels(0, 8)));
+        let again = world.call(Channelstream::connect, &connect(channels(0, 10)));
+        assert!(
+            again.contains("\"c9\""),
+            "eight are not counted twice: {again}"
+        );
+        let more = world.call(Channelstream::connect, &connect(channels(5, 6)));
+        assert_eq!(more, too_many);
+        assert!(
+            world.hub.find_channel(APP, "c10").is_none(),
+            "nothing was done"
+        );
+        let many = world.call(Channelstream::connect, &connect(channels(0, 100_000 / 2)));
+        assert_eq!(many, too_many);
+    }
+
+    #[test]
+    fn repeated_names_are_joined_and_left_once() {
+        let mut world = World::new(HubConfig::default());
+        let connect = format!(r#"{{"username":"ann","conn_id":"{ID}"}}"#);
+        world.call(Channelstream::connect, &connect);
+        let body = format!(r#"{{"conn_id":"{ID}","channels":["b","a","b","a"]}}"#);
+        let joined = world.call(Channelstream::subscribe, &body);
+        assert!(joined.contains(r#""subscribed_to":["a","b"]"#), "{joined}");
+        let left = world.call(Channelstream::unsubscribe, &body);
+        assert!(left.contains(r#""unsubscribed_from":["a","b"]"#), "{left}");
+    }
+
+    #[test]
+    fn the_state_of_a_user_is_bounded_and_refused_before_anything_is_done() {
+        let mut world = World::new(HubConfig::default());
+        let connect = |from: usize, count: usize| {
+            let state: Vec<String> = (from..from + count)
+                .map(|n| format!("\"{n}\":{n}"))
+                .collect();
+            format!(
+                r#"{{"username":"ann","conn_id":"{ID}","user_state":{{{}}}}}"#,
+                state.join(",")
+            )
+        };
+        let refused = format!(r#"{{"user_state":["{}"]}}"#, errors::STATE_SIZE);
+        let full = world.call(Channelstream::connect, &connect(0, STATE_KEYS_MAX));
+        assert!(full.contains("\"4095\":4095"), "fits exactly");
+        let more = world.call(Channelstream::connect, &connect(STATE_KEYS_MAX, 1));
+        assert_eq!(more, refused);
+        let same = world.call(Channelstream::connect, &connect(7, 100));
+        assert!(
+            !same.contains(errors::STATE_SIZE),
+            "known keys take no room"
+        );
+
+        let value = "x".repeat(STATE_BYTES_MAX);
+        let large = format!(r#"{{"username":"bob","user_state":{{"k":"{value}"}}}}"#);
+        assert_eq!(world.call(Channelstream::connect, &large), refused);
+        assert!(
+            world.hub.find_user(APP, "bob").is_none(),
+            "nothing was done"
+        );
+    }
 }

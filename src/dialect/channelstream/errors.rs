@@ -19,8 +19,12 @@ pub const USER_LENGTH: &str = "Length must be between 1 and 512.";
 pub const CHANNEL_LENGTH: &str = "Length must be between 1 and 256.";
 /// An empty list where one entry is needed.
 pub const EMPTY: &str = "Shorter than minimum length 1.";
-/// Too many messages in one request; the original knows no such bound.
+/// Too many messages in one request, or names in one list; the original knows no such bound.
 pub const TOO_MANY: &str = "Longer than maximum length 65536.";
+/// Too many members in one mapping; nor does it know this one.
+pub const TOO_MANY_KEYS: &str = "Longer than maximum length 4096.";
+/// A user's state would grow beyond what is kept; nor this one.
+pub const STATE_SIZE: &str = "State is longer than 4096 keys or 262144 bytes.";
 /// Not a list.
 pub const NO_LIST: &str = "Not a valid list.";
 /// Not an object where a mapping is needed.
@@ -51,6 +55,15 @@ pub const NO_CALLBACK: &str = "Not a valid callback.";
 const _: () = assert!(
     crate::limits::CS_MESSAGES_PER_REQUEST_MAX == 65_536,
     "the text of TOO_MANY says so"
+);
+const _: () = assert!(
+    crate::limits::CS_NAMES_PER_LIST_MAX == 65_536
+        && crate::limits::CS_KEYS_PER_MAPPING_MAX == 4096,
+    "the texts of TOO_MANY and TOO_MANY_KEYS say so"
+);
+const _: () = assert!(
+    crate::limits::STATE_KEYS_MAX == 4096 && crate::limits::STATE_BYTES_MAX == 262_144,
+    "the text of STATE_SIZE says so"
 );
 const _: () = assert!(
     crate::limits::CS_USER_CHARS_MAX == 512 && crate::limits::CS_CHANNEL_CHARS_MAX == 256,

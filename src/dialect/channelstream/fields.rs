@@ -6,7 +6,10 @@
 use super::dates::DateTime;
 use super::errors::{self, Errors, Faults, Place};
 use super::json::{Raw, each_entry, each_member};
-use crate::limits::{CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_USER_CHARS_MAX};
+use crate::limits::{
+    CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_NAMES_PER_LIST_MAX,
+    CS_USER_CHARS_MAX,
+};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -61,13 +64,19 @@ pub fn names(json: &str, of: NameOf) -> Result<Vec<Cow<'_, str>>, Errors> {
             let mut faults = Faults::default();
             let mut index = 0;
             let whole = each_entry(list, |entry| {
+                index += 1;
+                if index > CS_NAMES_PER_LIST_MAX {
+                    return;
+                }
                 match name(entry, of) {
                     Ok(name) if faults.is_empty() => names.push(name),
                     Ok(_) => {}
-                    Err(errors) => faults.push(|| Place::Index(index), errors),
+                    Err(errors) => faults.push(|| Place::Index(index - 1), errors),
                 }
-                index += 1;
             });
+            if index > CS_NAMES_PER_LIST_MAX {
+                return Err(Errors::one(errors::TOO_MANY));
+            }
             faults.finish()?;
             match whole {
                 Ok(Some(())) => Ok(names),
@@ -222,7 +231,7 @@ pub fn mapping<'a, T>(
     mut read: impl FnMut(&'a str) -> Result<T, Errors>,
 ) -> Result<Vec<(Cow<'a, str>, T)>, Errors> {
     let members = match Raw::of(json) {
-        Raw::Object(object) => members(object),
+        Raw::Object(object) => members(object)?,
         Raw::Null => return Err(Errors::one(errors::NULL)),
         Raw::Bool(_) | Raw::Number(_) | Raw::Text(_) | Raw::List(_) => {
             return Err(Errors::one(errors::NO_MAPPING));
@@ -243,12 +252,17 @@ pub fn mapping<'a, T>(
     Ok(values)
 }
 
-/// The members of an object, each key once.
-pub(super) fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
+/// The members of an object, each key once; too many of them are refused.
+pub(super) fn members(object: &str) -> Result<Vec<(Cow<'_, str>, &str)>, Errors> {
     let mut members: Vec<(Cow<'_, str>, &str)> = Vec::new();
     // An ordered map, so that no choice of keys makes it slow.
     let mut places: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
+    let mut count = 0;
     let whole = each_member(object, |key, value| {
+        count += 1;
+        if count > CS_KEYS_PER_MAPPING_MAX {
+            return;
+        }
         let place = *places.entry(key.clone()).or_insert(members.len());
         match members.get_mut(place) {
             Some(earlier) => earlier.1 = value,
@@ -256,7 +270,10 @@ pub(super) fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
         }
     });
     debug_assert!(whole == Ok(Some(())), "the body was checked");
-    members
+    if count > CS_KEYS_PER_MAPPING_MAX {
+        return Err(Errors::one(errors::TOO_MANY_KEYS));
+    }
+    Ok(members)
 }
 
 /// Whether a JSONP callback is a name that cannot carry a script: letters, digits, `_`, `.` and
@@ -500,6 +517,28 @@ mod tests {
             String::from_utf8(errors.to_json()).expect("UTF-8"),
             expected
         );
+    }
+
+    #[test]
+    fn lists_and_mappings_are_bounded() {
+        let list = |count| format!("[{}]", vec!["\"a\""; count].join(","));
+        let fits = list(CS_NAMES_PER_LIST_MAX);
+        let read = names(&fits, NameOf::User).expect("fits");
+        assert_eq!(read.len(), CS_NAMES_PER_LIST_MAX);
+        let more = list(CS_NAMES_PER_LIST_MAX + 1);
+        let refused = names(&more, NameOf::User);
+        assert_eq!(refused, Err(Errors::one(errors::TOO_MANY)));
+
+        let object = |count: usize| {
+            let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":{n}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let fits = object(CS_KEYS_PER_MAPPING_MAX);
+        let read = mapping(&fits, state_value).expect("fits");
+        assert_eq!(read.len(), CS_KEYS_PER_MAPPING_MAX);
+        let more = object(CS_KEYS_PER_MAPPING_MAX + 1);
+        let refused = mapping(&more, state_value);
+        assert_eq!(refused, Err(Errors::one(errors::TOO_MANY_KEYS)));
     }
 
     #[test]

@@ -428,7 +428,7 @@ pub fn parse_channel_config(body: &[u8]) -> Result<Vec<(Text<'_>, Settings)>, Bo
     // Reads the grammar of the whole body before anything in it is looked at.
     let [] = json::read_object(text, &[])?.ok_or_else(|| Errors::schema(errors::WRONG_TYPE))?;
     let mut configs = Vec::new();
-    for (name, json) in fields::members(text) {
+    for (name, json) in fields::members(text).map_err(schema_of)? {
         let settings = if json::is_null(json) {
             Settings::default()
         } else {
@@ -437,6 +437,11 @@ pub fn parse_channel_config(body: &[u8]) -> Result<Vec<(Text<'_>, Settings)>, Bo
         configs.push((name, settings));
     }
     Ok(configs)
+}
+
+/// A complaint about a body as a whole.
+fn schema_of(errors: Errors) -> Errors {
+    Errors::Parts(vec![(Place::Field("_schema"), errors)])
 }
 
 /// The fields of these names of a body that must be an object.

@@ -220,11 +220,8 @@ impl Oracle {
             return channel.timer.disarm();
         } else if channel.settings != Settings::default() {
             rules.channel_configured_forget_ms
-        } else if !channel.recent.is_empty() {
-            rules.channel_forget_ms
         } else {
-            self.channels.remove(place);
-            return;
+            rules.channel_forget_ms
         };
         let alarm = Alarm::Channel(channel.key);
         let at = now.mono + wait_ms;

@@ -359,15 +359,15 @@ fn a_refusal_does_not_outgrow_its_body() {
 
 #[test]
 fn many_keys_and_long_keys_are_no_trouble() {
-    // Were repeated keys looked for one by one, this would take minutes.
+    // As many as may be, each twice.
     let long = "k".repeat(60);
-    let pairs: Vec<String> = (0..100_000)
-        .map(|at| format!(r#""{long}{}":{at}"#, at % 50_000))
+    let pairs: Vec<String> = (0..4096)
+        .map(|at| format!(r#""{long}{}":{at}"#, at % 2048))
         .collect();
     let body = format!(r#"{{"username":"a","user_state":{{{}}}}}"#, pairs.join(","));
     let connect = parse_connect(body.as_bytes()).expect("all is well");
-    assert_eq!(connect.user_state.len(), 50_000);
-    assert_eq!(connect.user_state[7].1, "50007");
+    assert_eq!(connect.user_state.len(), 2048);
+    assert_eq!(connect.user_state[7].1, "2055");
 }
 
 mod random {
