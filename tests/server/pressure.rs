@@ -1,11 +1,12 @@
 //! Those who do not read, who send rubbish, who are too many; and what is left of them.
 
 use crate::client::{
-    Peer, Socket, conn_id, connect, get, metric, metrics, publish, signed, subscriber, upgrade,
+    Peer, Socket, conn_id, connect, connect_narrow, get, metric, metrics, publish, signed,
+    subscriber, upgrade,
 };
-use crate::process::{Folder, PATIENCE, SECRET, Server, fanwire_within, until};
+use crate::process::{Folder, SECRET, Server, fanwire_within, until};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,13 +15,7 @@ use std::time::{Duration, Instant};
 /// Opens a socket whose receiving end holds little, and does not read from it.
 fn slow_subscriber(address: SocketAddr, user: &str, channel: &str) -> Socket {
     let id = conn_id(&mut Peer::new(address), user, &[channel]);
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-    let socket = socket.expect("one more descriptor");
-    socket.set_recv_buffer_size(4096).expect("an option");
-    socket.connect(&address.into()).expect("connected");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
-    Socket::open(stream, &id)
+    Socket::open(connect_narrow(address), &id)
 }
 
 /// It has ended, in order or with a reset, and in bounded time.
@@ -108,6 +103,34 @@ fn who_makes_no_progress_in_reading_is_closed() {
     is_gone(slow);
     assert_eq!(app.ask(&publish("news", "after it")).status, 200);
     assert_eq!(healthy.message(), "after it");
+}
+
+#[test]
+fn who_is_not_read_from_is_not_called_silent() {
+    let server = Server::run(&[
+        "timeouts.websocket_ping=500ms",
+        "timeouts.websocket_pong=500ms",
+    ]);
+    let address = server.address();
+    let mut slow = slow_subscriber(address, "slow", "news");
+    let mut app = Peer::new(address);
+    let padding = "x".repeat(200_000);
+    let mut published = 0;
+    // Beyond this its own words wait until it has read.
+    until("much waits for the slow one", || {
+        let text = format!("{published} {padding}");
+        assert_eq!(app.ask(&publish("news", &text)).status, 200);
+        published += 1;
+        let queued = metric(&metrics(&server), "fanwire_outbound_queue_bytes");
+        queued.is_some_and(|queued| queued > 300_000.0)
+    });
+    // Several times as long as silence may last.
+    thread::sleep(Duration::from_secs(2));
+    for number in 0..published {
+        assert!(slow.message() == format!("{number} {padding}"));
+    }
+    assert_eq!(app.ask(&publish("news", "after it")).status, 200);
+    assert_eq!(slow.message(), "after it");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! HTTP as odd, slow and hostile peers speak it. Every case leaves a server that serves.
 
-use crate::client::{Peer, assert_refused, get, header, metric, metrics, publish, signed, timed};
+use crate::client::{
+    Peer, assert_refused, connect_narrow, get, header, metric, metrics, publish, signed, timed,
+};
 use crate::http::{self, lossy};
 use crate::process::Server;
 use std::io::Write;
@@ -196,6 +198,30 @@ fn two_hundred_requests_at_once_are_answered_in_order() {
         Some(400.0)
     );
     assert_eq!(metric(&page, "fanwire_slow_consumers_total"), Some(0.0));
+}
+
+#[test]
+fn who_is_not_read_from_is_not_timed() {
+    let server = Server::run(&["timeouts.head=300ms", "timeouts.body_stall=300ms"]);
+    let mut peer = Peer::over(connect_narrow(server.address()));
+    let padding = "x".repeat(50_000);
+    let mut sender = peer.stream.try_clone().expect("one more descriptor");
+    let sends = thread::spawn(move || {
+        for number in 0..200 {
+            let request = publish("news", &format!("number {number} {padding}"));
+            sender.write_all(&request).expect("sent");
+        }
+    });
+    // As it does not read, it is not read from: in the middle of some request the server stops.
+    // That the rest does not come is the server's own doing, for however long.
+    thread::sleep(Duration::from_secs(1));
+    for number in 0..200 {
+        let answer = peer.answer();
+        assert_eq!(answer.status, 200, "{number}");
+        let text = format!("{{\"text\":\"number {number} x");
+        assert!(lossy(&answer.body).contains(&text), "{number}");
+    }
+    sends.join().expect("all was sent");
 }
 
 #[test]

@@ -98,6 +98,23 @@ fn everything_works_over_tls() {
 }
 
 #[test]
+fn a_refusal_can_be_read_over_tls_by_who_goes_on_sending() {
+    let (setup, trust) = Setup::new("");
+    let server = setup.start();
+    for request in [
+        &b"rubbish\r\n\r\n"[..],
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ] {
+        let mut peer = Peer::over(connect_tls(server.address(), &trust));
+        peer.send(request);
+        peer.send(&vec![b'x'; 100_000]);
+        let answer = peer.answer();
+        assert_eq!(answer.header("connection"), Some("close"));
+        peer.ends();
+    }
+}
+
+#[test]
 fn who_stalls_in_the_handshake_disturbs_nobody() {
     let (setup, trust) = Setup::new("[timeouts]\ntls_handshake = \"500ms\"\n");
     let server = setup.start();
