@@ -1,8 +1,13 @@
 //! Stopping: who is under way is served, who is there is told, and the time for it is bounded.
 
-use crate::client::{Peer, connect, get, publish, subscriber, timed};
+use crate::client::{
+    Peer, connect, connect_narrow, get, header, metric, metrics, publish, subscriber, timed,
+};
+use crate::http;
 use crate::process::{Server, until};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 /// Waits until nobody can connect any more.
@@ -44,6 +49,45 @@ fn a_request_under_way_is_answered_whole_and_everybody_else_is_told() {
     let (code, took) = timed(|| server.exits());
     assert_eq!(code, 0);
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn answers_that_were_given_arrive_though_more_was_asked() {
+    let mut server = Server::run(&["admin.metrics_token=scraper"]);
+    let mut peer = Peer::over(connect_narrow(server.address()));
+    // Short questions with long answers: more than the kernel holds for him.
+    let login = [header("Authorization", "Bearer scraper")];
+    let request = http::request("GET", "/metrics", "localhost", &login, None);
+    let mut sender = peer.stream.try_clone().expect("one more descriptor");
+    let sends = thread::spawn(move || {
+        for _ in 0..2000 {
+            // The server stops in the middle of it.
+            if sender.write_all(&request).is_err() {
+                return;
+            }
+        }
+    });
+    until("answers wait for him, and questions for the server", || {
+        let queued = metric(&metrics(&server), "fanwire_outbound_queue_bytes");
+        queued.is_some_and(|queued| queued > 64.0 * 1024.0)
+    });
+    server.signal("TERM");
+    shut(server.address());
+    let mut answers = 0;
+    loop {
+        let answer = peer.answer();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.ends_with(b"\n"), "it is whole");
+        answers += 1;
+        if answer.header("connection") == Some("close") {
+            break;
+        }
+    }
+    peer.ends();
+    assert!((2..2000).contains(&answers), "{answers}");
+    drop(peer);
+    sends.join().expect("it ends with the connection");
+    assert_eq!(server.exits(), 0);
 }
 
 #[test]
