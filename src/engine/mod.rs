@@ -355,7 +355,13 @@ impl Engine {
             match &mut inbound.phase {
                 Phase::Http(http) if http.is_idle() => {
                     inbound.phase = Phase::Done;
-                    turn.out.end(conn, Ending::Drain);
+                    // Who has not read his answers yet may have sent more, which we have not read;
+                    // that must not reset those answers away.
+                    let ending = match turn.out.queued(conn) {
+                        0 => Ending::Drain,
+                        _ => Ending::Linger,
+                    };
+                    turn.out.end(conn, ending);
                 }
                 Phase::Open(open) => {
                     let dialect = open.dialect();

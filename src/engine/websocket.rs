@@ -114,6 +114,12 @@ impl Engine {
         let Phase::Open(open) = &mut inbound.phase else {
             return;
         };
+        if turn.out.queued(conn) > 0 {
+            // Our ping may be behind what it has not read yet, and beyond a bound its own words
+            // are not read either. Whether it makes progress is for the outbox to judge.
+            open.heard = now;
+            open.is_pinged = false;
+        }
         let (heard, dialect) = (open.heard, open.dialect());
         let silence_ms = now.since(heard);
         if silence_ms >= config.0 + config.1 {

@@ -57,6 +57,18 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// The same with a receiving end that holds little.
+pub(crate) fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("one more descriptor");
+    socket.set_recv_buffer_size(4096).expect("an option");
+    socket.connect(&address.into()).expect("connected");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+    stream.set_write_timeout(Some(PATIENCE)).expect("an option");
+    stream
+}
+
 impl Peer {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self::over(connect(address))

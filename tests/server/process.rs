@@ -127,6 +127,11 @@ impl Server {
         }
     }
 
+    /// All that was said and waited for.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
+    }
+
     /// Sends it a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
