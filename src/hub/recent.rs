@@ -84,10 +84,6 @@ impl<E> Recent<E> {
         self.entries.range_mut(start..)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
