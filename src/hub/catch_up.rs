@@ -1,29 +1,23 @@
 //! Telling a subscriber what it missed while it was away.
 
 use super::channel::KeptEvent;
-use super::{ChannelId, Effects, Event, Hub, SubscriberId};
-use std::rc::Rc;
+use super::{Effects, Event, Hub, SubscriberId};
 
 impl Hub {
     /// Sends `who`, on its outlet, what was told since it was last there: for each of its
     /// channels, in order of name, the kept events that it may hear; then its user's private
     /// messages. Frames are made once per event and format and kept with the event.
     pub fn catch_up(&mut self, who: SubscriberId, fx: &mut impl Effects) {
+        let channels = self.channels_of(who);
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return;
         };
         let (outlet, format, seen) = (subscriber.outlet, subscriber.format, subscriber.seen);
         subscriber.seen = self.sequence;
-        let Some(user) = self.users.get(subscriber.user) else {
+        let user_key = subscriber.user;
+        let Some(name) = self.users.get(user_key).map(|user| user.name.clone()) else {
             return;
         };
-        let name = user.name.clone();
-        let user_key = subscriber.user;
-        let mut channels: Vec<(Rc<str>, ChannelId)> = subscriber
-            .channels()
-            .filter_map(|id| Some((self.channels.get(id)?.name.clone(), id)))
-            .collect();
-        channels.sort_unstable();
         for (_, id) in channels {
             let Some(channel) = self.channels.get_mut(id) else {
                 continue;

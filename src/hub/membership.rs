@@ -380,12 +380,8 @@ impl Hub {
             return false;
         };
         let (outlet, format) = (subscriber.outlet, subscriber.format);
-        while let Some(last) = self
-            .subscribers
-            .get(who)
-            .and_then(|s| s.subscriptions.as_slice().last().copied())
-        {
-            self.unsubscribe(who, last.channel, now, fx);
+        for (_, channel) in self.channels_of(who) {
+            self.unsubscribe(who, channel, now, fx);
         }
         let hash = &self.hash;
         if let Some(subscriber) = self.subscribers.remove(who) {
@@ -423,17 +419,17 @@ impl Hub {
         self.settle_user(gone.user, now);
     }
 
-    /// The app's subscriber `who` as its owner knows it: id, user's name, channels by name.
-    pub fn channel_names_of(&self, who: SubscriberId) -> Vec<Rc<str>> {
+    /// The channels that `who` is in, in order of name.
+    pub fn channels_of(&self, who: SubscriberId) -> Vec<(Rc<str>, ChannelId)> {
         let Some(subscriber) = self.subscribers.get(who) else {
             return Vec::new();
         };
-        let mut names: Vec<Rc<str>> = subscriber
+        let mut channels: Vec<(Rc<str>, ChannelId)> = subscriber
             .channels()
-            .filter_map(|id| self.channels.get(id).map(|channel| channel.name.clone()))
+            .filter_map(|id| Some((self.channels.get(id)?.name.clone(), id)))
             .collect();
-        names.sort_unstable();
-        names
+        channels.sort_unstable();
+        channels
     }
 
     /// How many subscribers `app` has.

@@ -161,6 +161,9 @@ pub struct Line {
     pub expect: VecDeque<Expect>,
     /// When a byte last came on the open socket.
     pub heard_ms: u64,
+    /// When something was last waiting for the client to read it; meanwhile it is not called
+    /// silent, as our ping may be behind what waits.
+    pub waited_ms: u64,
     /// When the client last got a heartbeat, or its socket was opened.
     pub beat_ms: u64,
     /// Catch-up is queued, which is not held to the limit.
@@ -294,6 +297,7 @@ impl Oracle {
             phase: Phase::Http,
             expect: VecDeque::new(),
             heard_ms: 0,
+            waited_ms: 0,
             beat_ms: 0,
             caught_up: false,
             presence: BTreeMap::new(),

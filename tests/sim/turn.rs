@@ -11,8 +11,8 @@ use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use fanwire::limits::{
-    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES,
-    READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
+    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES,
+    READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
 
@@ -247,6 +247,11 @@ impl World {
 
     fn tick(&mut self) {
         self.gone_log.take();
+        for (&conn, line) in &mut self.oracle.lines {
+            if self.out.queued(conn) > 0 {
+                line.waited_ms = self.now.mono.0;
+            }
+        }
         if self.sabotage != Sabotage::MissTick {
             call!(self, tick);
         }
@@ -266,7 +271,7 @@ impl World {
                 "it was not silent for long"
             );
             assert!(
-                went || slot < line.heard_ms + config,
+                went || slot < line.heard_ms.max(line.waited_ms) + config,
                 "a silent socket goes"
             );
         }
@@ -523,10 +528,16 @@ impl World {
             queued += state.bytes;
             let line: &Line = &self.oracle.lines[&conn];
             let pieces = self.out.pieces(conn).0.count();
+            // The last answers of a connection that is ending may be as much as a turn allows: it
+            // is given the time of a stalled peer to take them.
+            let bound = match state.ending {
+                Ending::Open | Ending::Slow | Ending::Abort => limit,
+                Ending::Drain | Ending::Linger => limit * OUT_QUEUE_TURN_FACTOR,
+            };
             assert!(
                 pieces <= 1
                     || line.caught_up
-                    || state.bytes + pieces * PIECE_OVERHEAD_BYTES <= limit,
+                    || state.bytes + pieces * PIECE_OVERHEAD_BYTES <= bound,
                 "{conn:?} has {pieces} pieces of {} bytes queued",
                 state.bytes
             );
@@ -567,7 +578,8 @@ impl World {
                 Phase::Http => {
                     let row = self.conns.get(conn).expect("the oracle knows only these");
                     let is_idle = row.delivered == row.digested;
-                    let ends = self.out.ending(conn) == Some(Ending::Drain);
+                    let ending = self.out.ending(conn);
+                    let ends = matches!(ending, Some(Ending::Drain | Ending::Linger));
                     assert_eq!(is_idle, ends, "{conn:?}: idle connections end");
                     if is_idle {
                         self.oracle.line(conn).phase = Phase::Done;

@@ -140,11 +140,10 @@ impl Channelstream {
         // Those it is in already do not count twice. More names than the limit are too many
         // whatever they are, and are not even looked at.
         if distinct.len() <= limit {
-            let names = who.map(|who| ctx.hub.channel_names_of(who));
-            let names = names.unwrap_or_default();
-            let is_known = |name: &str| names.binary_search_by(|known| (**known).cmp(name)).is_ok();
-            let new = distinct.iter().filter(|name| !is_known(name));
-            if names.len() + new.count() <= limit {
+            let has = who.map(|who| ctx.hub.channels_of(who)).unwrap_or_default();
+            let place = |name: &str| has.binary_search_by(|(known, _)| (**known).cmp(name));
+            let new = distinct.iter().filter(|name| place(name).is_err());
+            if has.len() + new.count() <= limit {
                 return Ok(());
             }
         }
@@ -329,11 +328,11 @@ fn channels_answer(
     changed_word: &str,
     changed: &[&str],
 ) -> Response {
-    let names = ctx.hub.channel_names_of(who);
-    let channels = find(ctx.hub, APP, names.iter().map(|name| &**name));
+    let has = ctx.hub.channels_of(who);
+    let channels: Vec<ChannelId> = has.iter().map(|&(_, id)| id).collect();
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"channels\":");
-    push_texts(&mut out, names.iter().map(|name| &**name));
+    push_texts(&mut out, has.iter().map(|(name, _)| &**name));
     out.extend_from_slice(b",\"channels_info\":");
     push_info(&mut out, ctx.hub, &channels, info);
     out.push(b',');

@@ -125,9 +125,18 @@ impl Oracle {
                 let body = self.changed(key, "unsubscribed_from", left, *info);
                 (200, Some(body))
             }
-            Call::Connect { channels, .. } => {
+            Call::Connect {
+                user, id, channels, ..
+            } => {
                 let distinct: BTreeSet<String> = channels.iter().cloned().collect();
-                if distinct.len() > self.rules.channels_per_subscriber {
+                // A connection that this user has already keeps its channels.
+                let known = id.as_deref().and_then(|id| self.find(id));
+                let has = match known.map(|key| self.sub(key)) {
+                    Some(sub) if sub.user == *user => sub.channels.clone(),
+                    Some(_) | None => Vec::new(),
+                };
+                let new = distinct.iter().filter(|name| !has.contains(name)).count();
+                if has.len() + new > self.rules.channels_per_subscriber {
                     return too_many();
                 }
                 (200, Some(self.connect(call, distinct, now)))

@@ -190,7 +190,9 @@ impl Oracle {
     }
 
     pub(super) fn depart(&mut self, key: u32, now: Now) {
-        while let Some(name) = self.sub(key).channels.last().cloned() {
+        let mut names = self.sub(key).channels.clone();
+        names.sort_unstable();
+        for name in names {
             self.unsubscribe(key, &name, now);
         }
         let place = self.subs.iter().position(|sub| sub.key == key);
