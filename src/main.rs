@@ -172,6 +172,22 @@ fn watch(
     })
 }
 
+/// Whether something differs that is fixed when the loop is made.
+fn needs_restart(new: &Config, old: &Config) -> bool {
+    let fixed = |config: &Config| {
+        let (limits, timeouts) = (&config.limits, &config.timeouts);
+        (
+            limits.connections,
+            limits.connections_per_address,
+            limits.out_queue_bytes,
+            timeouts.write_stall_ms,
+            timeouts.tls_handshake_ms,
+            timeouts.drain_ms,
+        )
+    };
+    new.listen != old.listen || fixed(new) != fixed(old)
+}
+
 /// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
 /// of connections need a restart.
 fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<'_>) {
@@ -193,8 +209,8 @@ fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<
             return;
         }
     };
-    if config.listen != old.listen {
-        log::warn!("other addresses to listen on take effect at the next start");
+    if needs_restart(&config, old) {
+        log::warn!("changed addresses, queue and connection limits count from the next start on");
     }
     log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config));

@@ -180,6 +180,7 @@ impl Engine {
             ("http", metrics.refused),
             ("tls", metrics.loop_stats.tls_failures),
             ("descriptors", metrics.loop_stats.accept_pauses),
+            ("address", metrics.loop_stats.refused_per_address),
         ];
         for (reason, count) in rejected {
             let label = format!("{{reason=\"{reason}\"}}");

@@ -102,6 +102,8 @@ struct Core<H: Handler> {
     inbox: Inbox<H::Mail>,
     /// The last turn left letters unread.
     more_mail: bool,
+    /// The last turn took as many events as it may, so the kernel may have more.
+    more_events: bool,
 
     listeners: Vec<Listener>,
     first_listener: usize,
@@ -174,6 +176,7 @@ impl<H: Handler> Reactor<H> {
             stats: LoopStats::default(),
             inbox: Inbox::new(waker),
             more_mail: false,
+            more_events: false,
             listeners: Vec::new(),
             first_listener: 0,
             accepting: Accepting::Open,
@@ -312,6 +315,8 @@ impl<H: Handler> Reactor<H> {
             }
         }
         core.stats.events += events;
+        // A host that watches our descriptor for edges is not told a second time.
+        core.more_events = events >= EVENTS_PER_TURN as u64;
         core.accept(self.poll.registry());
 
         core.resume();
@@ -334,7 +339,8 @@ impl<H: Handler> Reactor<H> {
     pub fn next_wait(&self) -> Option<Duration> {
         let core = &self.core;
         let knocked = core.accepting == Accepting::Open && core.someone_knocks();
-        if knocked || core.more_mail || !core.resume.is_empty() || core.outbox.is_dirty() {
+        let more = core.more_mail || core.more_events;
+        if knocked || more || !core.resume.is_empty() || core.outbox.is_dirty() {
             return Some(Duration::ZERO);
         }
         let deadline = match (core.own_deadline(), core.handler.next_deadline()) {

@@ -3,7 +3,7 @@
 use crate::harness::{Probe, alongside, ask, connect, listening, rest_of, until};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
-use fanwire::limits::MAILBOX_LETTERS_MAX;
+use fanwire::limits::{EVENTS_PER_TURN, MAILBOX_LETTERS_MAX};
 use fanwire::reactor::{MailError, Reactor, ReactorOptions};
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
@@ -115,6 +115,30 @@ fn the_loop_nests_in_the_poll_of_a_host() {
         }
     }
     assert_eq!(client.join().expect("answered"), b"nested");
+}
+
+#[test]
+fn more_events_than_a_turn_takes_do_not_wait_for_the_next_edge() {
+    fanwire::reactor::raise_open_files_limit().expect("a limit");
+    let (mut reactor, address) = listening(Probe::echo(), ReactorOptions::default());
+    let count = EVENTS_PER_TURN + 100;
+    let mut peers: Vec<_> = (0..count).map(|_| connect(address)).collect();
+    until(&mut reactor, |reactor| {
+        reactor.handler().opened.len() == count
+    });
+    while reactor.next_wait() == Some(Duration::ZERO) {
+        reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    }
+    for peer in &mut peers {
+        // Over loopback it has arrived when this returns.
+        peer.write_all(b"x").expect("sent");
+    }
+    // A host sees one edge for all of them; from there on only the reactor can say that more waits.
+    reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    while reactor.next_wait() == Some(Duration::ZERO) {
+        reactor.turn(Some(Duration::ZERO)).expect("a turn");
+    }
+    assert_eq!(reactor.handler().received.len(), count);
 }
 
 #[test]

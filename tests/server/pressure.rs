@@ -1,9 +1,10 @@
 //! Those who do not read, who send rubbish, who are too many; and what is left of them.
 
 use crate::client::{
-    Peer, Socket, conn_id, connect, connect_narrow, get, metric, metrics, publish, signed,
+    Peer, Socket, conn_id, connect, connect_narrow, get, header, metric, metrics, publish, signed,
     subscriber, upgrade,
 };
+use crate::http;
 use crate::process::{Folder, SECRET, Server, fanwire_within, until};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -291,6 +292,32 @@ fn at_the_most_connections_the_reserve_keeps_the_server_manageable() {
     app.ends();
     drop((app, crowd));
     assert_eq!(server.exits(), 0);
+}
+
+#[test]
+fn beyond_the_connections_of_one_address_new_ones_are_closed_at_once() {
+    let server = Server::run(&["limits.connections_per_address=3"]);
+    let address = server.address();
+    let mut kept: Vec<Peer> = (0..2).map(|_| Peer::new(address)).collect();
+    let third = Peer::new(address);
+    let mut fourth = Peer::new(address);
+    fourth.ends();
+    for peer in &mut kept {
+        assert_eq!(peer.ask(&get("/health/live")).status, 200);
+    }
+    drop(third);
+    until("the place is free, and the fourth was counted", || {
+        // Admin: "admin:admin_secret". Told on a connection that has its place.
+        let login = [header("Authorization", "Basic YWRtaW46YWRtaW5fc2VjcmV0")];
+        let request = http::request("GET", "/metrics", "localhost", &login, None);
+        let page = String::from_utf8(kept[0].ask(&request).body).expect("text");
+        let refused = metric(
+            &page,
+            "fanwire_handshakes_rejected_total{reason=\"address\"}",
+        );
+        refused == Some(1.0) && metric(&page, "fanwire_connections") == Some(2.0)
+    });
+    assert_eq!(Peer::new(address).ask(&get("/health/live")).status, 200);
 }
 
 /// A thousand come, hear one message, and go, half of them in order.

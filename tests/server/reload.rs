@@ -42,9 +42,10 @@ fn a_new_secret_counts_from_now_on_and_nobody_is_dropped() {
     assert_eq!(status_with(&mut app, SECRET), 200);
 
     // A limit changes together with the secret, for connections that are there already.
-    let more = "[limits]\nbody_bytes = 100\n";
+    let more = "[limits]\nbody_bytes = 100\nout_queue_bytes = \"2MiB\"\n";
     fs::write(&config, toml("changed", more)).expect("written");
     server.signal("HUP");
+    server.says("count from the next start on");
     server.says("\"reloaded\"");
     assert_eq!(status_with(&mut app, SECRET), 401);
     assert_eq!(status_with(&mut app, "changed"), 200);
