@@ -161,11 +161,11 @@ fn rubbish(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Longest delay that one in a hundred messages may have beside the rubbish.
-const P99: Duration = if cfg!(debug_assertions) {
-    Duration::from_millis(200)
-} else {
-    Duration::from_millis(50)
-};
+fn p99_max() -> Duration {
+    // A binary that is named is a release build; the one beside these tests is as they are.
+    let is_debug = cfg!(debug_assertions) && std::env::var_os("FANWIRE_BIN").is_none();
+    Duration::from_millis(if is_debug { 200 } else { 50 })
+}
 
 #[test]
 fn rubbish_on_many_connections_delays_nobody() {
@@ -218,7 +218,10 @@ fn rubbish_on_many_connections_delays_nobody() {
         .sum();
     delays.sort_unstable();
     let p99 = delays[delays.len() * 99 / 100];
-    assert!(p99 < P99, "p99 is {p99:?} beside {thrown} connections");
+    assert!(
+        p99 < p99_max(),
+        "p99 is {p99:?} beside {thrown} connections"
+    );
     assert!(server.lives());
     until("nothing is left of it", || {
         let page = metrics(&server);

@@ -230,7 +230,8 @@ fn expectations_are_met_or_refused() {
     let mut peer = Peer::new(server.address());
     let expecting = |value: &str, length: usize| {
         format!(
-            "POST /message HTTP/1.1\r\nHost: x\r\nExpect: {value}\r\nContent-Length: {length}\r\n\r\n"
+            "POST /message HTTP/1.1\r\nHost: x\r\nExpect: {value}\r\n\
+             Content-Length: {length}\r\n\r\n"
         )
     };
     peer.send(expecting("100-continue", 2).as_bytes());

@@ -26,7 +26,8 @@ impl Setup {
         let config = folder.file(
             "fanwire.toml",
             &format!(
-                "{listen}\n[channelstream]\nsecret = {SECRET:?}\n[tls]\ncert = {:?}\nkey = {:?}\n{more}",
+                "{listen}\n[channelstream]\nsecret = {SECRET:?}\n\
+                 [tls]\ncert = {:?}\nkey = {:?}\n{more}",
                 folder.path("cert.pem"),
                 folder.path("key.pem"),
             ),
