@@ -133,6 +133,7 @@ impl Builder {
         if let Some(tls) = self.tls {
             reactor.set_tls(tls);
         }
+        log::info!("room for {} connections", reactor.connections_max());
         let mut bound = Vec::with_capacity(self.listen.len());
         for at in &self.listen {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{at}: {error}"));
