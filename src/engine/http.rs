@@ -205,6 +205,8 @@ impl Engine {
             }
         }
         if input.is_empty() {
+            // What the last request was read from is not kept for an idle connection.
+            http.decoder.release();
             End::Stay
         } else {
             End::Pause(input.len())

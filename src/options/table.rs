@@ -342,7 +342,8 @@ pub const OPTIONS: &[Opt] = &[
             TIB,
         ),
         "Bytes a peer may leave unread; beyond it the connection is closed as a slow consumer",
-        "One message larger than that still goes into an empty queue.",
+        "Judged after each write; what one turn publishes may be eight times as much before it. One \
+         message larger than that still goes into an empty queue.",
     ),
     row(
         "timeouts",
