@@ -24,7 +24,7 @@ use crate::frame::{Frame, FrameWriter};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
 use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
 use crate::limits;
-use crate::outbox::{Ending, Farewell};
+use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
@@ -158,6 +158,26 @@ struct World {
 }
 
 impl World {
+    /// The hub, and what its calls are given to speak through.
+    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, Io<'a>) {
+        let Self {
+            hub,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+            ..
+        } = self;
+        let io = Io {
+            out,
+            dialects,
+            random,
+            writer,
+            hang_ups,
+        };
+        (hub, io)
+    }
+
     /// Calls into a dialect on behalf of `conn`.
     fn with<R>(
         &mut self,
@@ -167,28 +187,15 @@ impl World {
         turn: &mut Turn<'_>,
         call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
     ) -> Option<R> {
-        let Self {
-            hub,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            ..
-        } = self;
-        let chosen = dialects.get(dialect)?;
-        let io = Io {
-            out: turn.out,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-        };
+        let now = turn.now;
+        let (hub, io) = self.parts(turn.out);
+        let chosen = io.dialects.get(dialect)?;
         let mut ctx = Ctx {
             hub,
             io,
             conn,
             from,
-            now: turn.now,
+            now,
         };
         Some(call(&**chosen, &mut ctx))
     }
@@ -199,24 +206,8 @@ impl World {
         turn: &mut Turn<'_>,
         call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
     ) -> R {
-        let Self {
-            hub,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            ..
-        } = self;
-        call(
-            hub,
-            &mut Io {
-                out: turn.out,
-                dialects,
-                random,
-                writer,
-                hang_ups,
-            },
-        )
+        let (hub, mut io) = self.parts(turn.out);
+        call(hub, &mut io)
     }
 }
 
