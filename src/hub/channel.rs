@@ -13,7 +13,7 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub enum ChannelTag {}
 
-/// Tag of [`MembershipId`](super::MembershipId).
+/// Tag of the keys of memberships: a user in a channel.
 #[derive(Debug)]
 pub enum MembershipTag {}
 
