@@ -12,7 +12,7 @@ use crate::transport::websocket::WsLimits;
 
 impl Builder {
     /// A server with these settings. Certificates are read by the caller and given with
-    /// [`Builder::tls`]; `dev` is what `fanwire dev` adds.
+    /// `Builder::tls` (feature `tls`); `dev` is what `fanwire dev` adds.
     pub fn from_config(config: &Config, dev: Option<DevPage>) -> Self {
         let mut builder = Self::new()
             .engine(engine_config(config, dev))
