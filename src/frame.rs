@@ -67,6 +67,7 @@ const HEADER_BYTES_MAX: usize = 10;
 #[derive(Debug, Default)]
 pub struct FrameWriter {
     bytes: Vec<u8>,
+    written: u64,
 }
 
 /// A writer whose buffer grew beyond this gives it back after the frame.
@@ -83,6 +84,11 @@ impl FrameWriter {
         self.bytes.clear();
         self.bytes.resize(HEADER_BYTES_MAX, 0);
         &mut self.bytes
+    }
+
+    /// Bytes of all frames made so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Ends the frame begun last and puts a WebSocket header before it.
@@ -130,6 +136,7 @@ impl FrameWriter {
 
     fn take(&mut self, start: usize) -> Frame {
         let frame = Frame::from(&self.bytes[start..]);
+        self.written += frame.len() as u64;
         if self.bytes.capacity() > KEEP_BYTES_MAX {
             self.bytes = Vec::new();
         }

@@ -45,6 +45,12 @@ pub const WRITE_STALL_MS: u64 = 15_000;
 pub const LINGER_MS: u64 = 2_000;
 /// After a refusal: how many bytes are read and thrown away.
 pub const LINGER_BYTES_MAX: usize = 256 * KIB;
+/// Letters are taken for this long in a turn; the rest waits for the next one.
+pub const MAIL_MS_PER_TURN: u64 = 5;
+/// Peers are read from for this long in a turn; the rest waits for the next one, before others.
+pub const READ_MS_PER_TURN: u64 = 10;
+/// Peers are written to for this long in a turn; the rest waits for the next one.
+pub const WRITE_MS_PER_TURN: u64 = 15;
 /// A turn that took longer is logged with what it spent its time on.
 pub const TURN_WARN_MS: u64 = 50;
 /// A TLS handshake must be over by then.
@@ -68,6 +74,26 @@ pub const PIECE_OVERHEAD_BYTES: usize = 16;
 pub const WHEEL_SLOT_MS: u64 = 50;
 /// Slots of the wheel; a later deadline is filed at the horizon and filed again from there.
 pub const WHEEL_SLOTS: usize = 4096;
+
+// ---- work ----------------------------------------------------------------------------------
+
+// What a machine without a clock can count: a unit is the time in which one delivery is queued,
+// about 0.1 microseconds.
+
+/// Units after which the requests of one peer wait for the next turn.
+pub const WORK_PER_CALL: u64 = 32_768;
+/// Units after which deadlines wait for the next turn, and as many for jobs.
+pub const WORK_PER_TURN: u64 = 65_536;
+/// What a request costs at least: its parsing and its answer.
+pub const WORK_PER_REQUEST: u64 = 64;
+/// What a message costs at least, even if nobody hears it.
+pub const WORK_PER_MESSAGE: u64 = 16;
+/// So many bytes of a body, read or written, cost one unit.
+pub const BODY_BYTES_PER_WORK: u64 = 16;
+/// So many bytes of encoded frames cost one unit; this bounds what a turn adds to one queue.
+pub const FRAME_BYTES_PER_WORK: u64 = 4;
+/// Bytes that the jobs which wait for their turn may hold together; beyond it none begins.
+pub const JOB_BYTES_MAX: usize = 128 * MIB;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 

@@ -5,6 +5,9 @@
 //! the dynamic call costs nothing that can be measured. A host program may bring its own.
 
 pub mod channelstream;
+mod job;
+
+pub use job::{Job, Meter};
 
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{ConnId, Origin};
@@ -19,14 +22,32 @@ use crate::transport::http::{Request, Response};
 pub const FORMATS_PER_DIALECT: u8 = 8;
 
 /// The ways a request can end.
-#[derive(Debug)]
 pub enum Reply {
     /// With an answer.
     Now(Response),
+    /// With an answer that takes more than this turn.
+    Later(Box<dyn Job>),
     /// The connection becomes a WebSocket and the outlet of this subscriber.
     Upgrade(Accept, SubscriberId),
     /// The connection becomes a WebSocket, only to be told with a Close why it may not stay.
     UpgradeAndClose(Accept, u16, &'static str),
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Now(response)
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Now(response) => write!(f, "Now({})", response.status),
+            Self::Later(job) => write!(f, "Later({} bytes)", job.bytes()),
+            Self::Upgrade(_, who) => write!(f, "Upgrade({who:?})"),
+            Self::UpgradeAndClose(_, code, why) => write!(f, "UpgradeAndClose({code}, {why})"),
+        }
+    }
 }
 
 /// A text that is sent on every open socket of a dialect at a steady pace.
@@ -98,6 +119,9 @@ pub struct Ctx<'a> {
     pub from: Origin,
     /// The time this turn started.
     pub now: Now,
+    /// Whether a [`Reply::Later`] would be taken. If not, too much waits already, and a request
+    /// that may need one is refused before anything of it is done.
+    pub takes_jobs: bool,
 }
 
 /// The one production implementation of [`Effects`].
@@ -107,6 +131,7 @@ pub struct Io<'a> {
     pub(crate) random: &'a mut Random,
     pub(crate) writer: &'a mut FrameWriter,
     pub(crate) hang_ups: &'a mut Vec<(ConnId, Format, HangUp)>,
+    pub(crate) meter: &'a mut Meter,
 }
 
 impl std::fmt::Debug for Io<'_> {
@@ -142,5 +167,9 @@ impl Effects for Io<'_> {
 
     fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp) {
         self.hang_ups.push((conn, format, why));
+    }
+
+    fn has_done_enough(&self) -> bool {
+        self.is_over()
     }
 }

@@ -1,10 +1,15 @@
 //! A connection while it speaks HTTP: requests in order, answers in order.
 
+use super::jobs::Waiting;
 use super::{Engine, Phase};
 use crate::dialect::Reply;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
-use crate::limits::{HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES};
+use crate::hub::Effects;
+use crate::limits::{
+    BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES,
+    WORK_PER_CALL, WORK_PER_REQUEST,
+};
 use crate::outbox::Ending;
 use crate::time::Millis;
 use crate::transport::http::response::{self, Answering};
@@ -34,6 +39,8 @@ pub(super) struct Http {
     expects: Expects,
     /// The peer has sent all it will send.
     has_ended: bool,
+    /// The last request is answered by a job that goes on; nothing more is taken until then.
+    waits: bool,
 }
 
 impl Http {
@@ -46,12 +53,23 @@ impl Http {
             // The time for the first head runs from the first byte expected.
             expects: Expects::Head,
             has_ended: false,
+            waits: false,
         }
     }
 
     /// Whether nothing of a request has come that would have to be answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
+        !self.waits && self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
+    }
+
+    /// Whether a job goes on that answers its last request.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// The answer to the last request is there.
+    pub(super) fn stop_waiting(&mut self) {
+        self.waits = false;
     }
 
     /// Since when this is what is expected.
@@ -61,10 +79,6 @@ impl Http {
         }
         self.since
     }
-
-    pub(super) fn take_kept(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.kept)
-    }
 }
 
 /// How a stretch of requests ended.
@@ -73,6 +87,8 @@ enum End {
     Stay,
     /// So many bytes at the end of the input wait until the answers have left.
     Pause(usize),
+    /// The same, until a job is done.
+    Wait(usize),
     /// The last answer was given.
     Finish(Ending),
     /// A WebSocket from here on; so many bytes at the end of the input are frames.
@@ -93,8 +109,8 @@ impl Engine {
             inbound.phase = phase;
             return;
         };
-        if !http.kept.is_empty() {
-            // Still waiting for earlier answers to leave: in order, behind what is kept.
+        if http.waits || !http.kept.is_empty() {
+            // Still waiting for earlier answers: in order, behind what is kept.
             http.kept.extend_from_slice(bytes);
             inbound.phase = Phase::Http(http);
             turn.out.pause(conn);
@@ -115,6 +131,15 @@ impl Engine {
                 http.kept = bytes.get(start..).unwrap_or_default().to_vec();
                 self.put_back(conn, Phase::Http(http));
                 turn.out.pause(conn);
+            }
+            End::Wait(rest) => {
+                let start = bytes.len().saturating_sub(rest);
+                http.kept = bytes.get(start..).unwrap_or_default().to_vec();
+                http.waits = true;
+                self.put_back(conn, Phase::Http(http));
+                // Looked at again and again until the job is done.
+                let later = turn.now.mono + self.config.idle_ms;
+                self.arm(conn, later);
             }
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
@@ -144,7 +169,17 @@ impl Engine {
         }
     }
 
-    fn put_back(&mut self, conn: ConnId, phase: Phase) {
+    /// Goes on with bytes that were kept for later.
+    pub(super) fn take_kept(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Http(http) = &mut inbound.phase
+        {
+            let mut kept = std::mem::take(&mut http.kept);
+            self.requests(conn, &mut kept, turn);
+        }
+    }
+
+    pub(super) fn put_back(&mut self, conn: ConnId, phase: Phase) {
         if let Some(inbound) = self.inbound.get_mut(conn) {
             inbound.phase = phase;
         }
@@ -158,6 +193,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> End {
         let mut input = bytes;
+        self.world.hub_with(turn, |_, io| io.begin(WORK_PER_CALL));
         for _ in 0..REQUESTS_PER_TURN {
             match http
                 .decoder
@@ -173,19 +209,38 @@ impl Engine {
                 Step::Request(request) => {
                     self.world.metrics.requests += 1;
                     http.expects = Expects::Request;
-                    let keep_alive = response::keep_alive(&request) && !self.draining;
+                    let shape = Shape {
+                        is_head: request.method == Method::Head,
+                        is_1_1: request.is_1_1,
+                        keep_alive: response::keep_alive(&request) && !self.draining,
+                    };
+                    let mut bytes = request.body.len();
                     match self.reply(conn, http.from, &request, turn) {
                         Reply::Now(response) => {
-                            let close = response.close || !keep_alive;
+                            let close = response.close || !shape.keep_alive;
                             let shape = Shape {
-                                request: &request,
                                 keep_alive: !close,
+                                ..shape
                             };
                             self.respond(conn, &response, Some(shape), turn);
                             if close {
                                 // More may be on its way, which must not reset the answer away.
                                 return End::Finish(Ending::Linger);
                             }
+                            bytes += response.body.len();
+                        }
+                        Reply::Later(job) => {
+                            let dialect = self.dialect_of(&request);
+                            let from = http.from;
+                            http.decoder.release();
+                            self.world.jobs.push(Waiting {
+                                conn,
+                                from,
+                                dialect,
+                                shape,
+                                job,
+                            });
+                            return End::Wait(input.len());
                         }
                         Reply::Upgrade(accept, who) => {
                             self.switch(conn, accept, turn);
@@ -198,7 +253,13 @@ impl Engine {
                             return End::Refused(code, reason);
                         }
                     }
-                    if turn.out.queued(conn) > READ_PAUSE_QUEUE_BYTES && !input.is_empty() {
+                    let work = WORK_PER_REQUEST + bytes as u64 / BODY_BYTES_PER_WORK;
+                    let is_enough = self.world.hub_with(turn, |_, io| {
+                        io.spend(work);
+                        io.has_done_enough()
+                    });
+                    let is_much = turn.out.queued(conn) > READ_PAUSE_QUEUE_BYTES;
+                    if (is_enough || is_much) && !input.is_empty() {
                         return End::Pause(input.len());
                     }
                 }
@@ -235,15 +296,19 @@ impl Engine {
             Ok(Some(reply)) => reply,
             Ok(None) => Reply::Now(Response::json(404, r#"{"error":"not_found"}"#)),
             // The panic hook has said where and why.
-            Err(_) => {
-                self.world.metrics.panics += 1;
-                log::error!("a request panicked; its connection is closed");
-                let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
-                let mut response = Response::json(500, text);
-                response.close = true;
-                Reply::Now(response)
-            }
+            Err(_) => Reply::Now(self.failed()),
         }
+    }
+
+    /// The answer to a request that made us panic.
+    #[cold]
+    pub(super) fn failed(&mut self) -> Response {
+        self.world.metrics.panics += 1;
+        log::error!("a request panicked; its connection is closed");
+        let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
+        let mut response = Response::json(500, text);
+        response.close = true;
+        response
     }
 
     /// Which dialect a request belongs to, by its request line alone. The last one takes what is
@@ -261,20 +326,18 @@ impl Engine {
     }
 
     /// Queues an answer.
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         conn: ConnId,
         response: &Response,
-        shape: Option<Shape<'_>>,
+        shape: Option<Shape>,
         turn: &mut Turn<'_>,
     ) {
         self.world.metrics.count_status(response.status);
         let answering = Answering {
-            head_only: shape
-                .as_ref()
-                .is_some_and(|s| s.request.method == Method::Head),
-            is_1_1: shape.as_ref().is_none_or(|s| s.request.is_1_1),
-            keep_alive: shape.as_ref().is_some_and(|s| s.keep_alive),
+            head_only: shape.is_some_and(|shape| shape.is_head),
+            is_1_1: shape.is_none_or(|shape| shape.is_1_1),
+            keep_alive: shape.is_some_and(|shape| shape.keep_alive),
             date: self.date.at(turn.now.unix_seconds()),
         };
         let out = self.world.writer.begin();
@@ -291,7 +354,7 @@ impl Engine {
         let Phase::Http(http) = &mut inbound.phase else {
             return;
         };
-        if !http.kept.is_empty() {
+        if http.waits || !http.kept.is_empty() {
             http.has_ended = true;
             return;
         }
@@ -335,8 +398,8 @@ impl Engine {
         let Phase::Http(http) = &mut inbound.phase else {
             return;
         };
-        if !http.kept.is_empty() {
-            // Its answers wait to leave; the outbox watches whether they do.
+        if http.waits || !http.kept.is_empty() {
+            // Its answers wait to leave, or to be made; whether they do is watched elsewhere.
             let later = turn.now.mono + self.config.idle_ms;
             self.arm(conn, later);
             return;
@@ -355,9 +418,11 @@ impl Engine {
 }
 
 /// What an answer needs to know of its request.
-struct Shape<'a> {
-    request: &'a Request<'a>,
-    keep_alive: bool,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) is_head: bool,
+    pub(super) is_1_1: bool,
+    pub(super) keep_alive: bool,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! ```
 
 mod http;
+mod jobs;
 mod metrics;
 mod own;
 mod websocket;
@@ -19,7 +20,7 @@ mod websocket;
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevPage};
 
-use crate::dialect::{Ctx, Dialect, Io};
+use crate::dialect::{Ctx, Dialect, Io, Meter};
 use crate::frame::{Frame, FrameWriter};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
 use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
@@ -154,6 +155,8 @@ struct World {
     random: Random,
     writer: FrameWriter,
     hang_ups: Vec<(ConnId, Format, HangUp)>,
+    meter: Meter,
+    jobs: jobs::Jobs,
     metrics: Metrics,
 }
 
@@ -166,6 +169,7 @@ impl World {
             random,
             writer,
             hang_ups,
+            meter,
             ..
         } = self;
         let io = Io {
@@ -174,6 +178,7 @@ impl World {
             random,
             writer,
             hang_ups,
+            meter,
         };
         (hub, io)
     }
@@ -188,6 +193,7 @@ impl World {
         call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
     ) -> Option<R> {
         let now = turn.now;
+        let takes_jobs = self.jobs.has_room();
         let (hub, io) = self.parts(turn.out);
         let chosen = io.dialects.get(dialect)?;
         let mut ctx = Ctx {
@@ -196,6 +202,7 @@ impl World {
             conn,
             from,
             now,
+            takes_jobs,
         };
         Some(call(&**chosen, &mut ctx))
     }
@@ -255,6 +262,8 @@ impl Engine {
                 random,
                 writer: FrameWriter::new(),
                 hang_ups: Vec::new(),
+                meter: Meter::default(),
+                jobs: jobs::Jobs::default(),
                 metrics: Metrics::default(),
             },
             date: DateCache::default(),
@@ -293,10 +302,15 @@ impl Engine {
         self.draining
     }
 
-    /// Whether nothing is left that a test would have to explain: no connection, and a hub that
-    /// has forgotten everything.
+    /// Requests that are answered over several turns and are not done yet.
+    pub fn jobs(&self) -> usize {
+        self.world.jobs.len()
+    }
+
+    /// Whether nothing is left that a test would have to explain: no connection, no job, and a hub
+    /// that has forgotten everything.
     pub fn is_empty(&self) -> bool {
-        self.inbound.is_empty() && self.world.hub.is_empty()
+        self.inbound.is_empty() && self.jobs() == 0 && self.world.hub.is_empty()
     }
 
     /// Publishes a message of the host program. Returns how many connections it was handed to.
@@ -450,8 +464,11 @@ impl Handler for Engine {
             return;
         };
         if let Phase::Http(http) = &mut inbound.phase {
-            let mut kept = http.take_kept();
-            self.requests(conn, &mut kept, turn);
+            if http.waits() {
+                turn.out.pause(conn);
+                return;
+            }
+            self.take_kept(conn, turn);
             self.hang_up_all(turn);
         }
     }
@@ -507,12 +524,16 @@ impl Handler for Engine {
             }
         }
         let now: Now = turn.now;
-        self.world.hub_with(turn, |hub, io| hub.tick(now, io));
+        self.world.hub_with(turn, |hub, io| {
+            io.begin(limits::WORK_PER_TURN);
+            hub.tick(now, io);
+        });
+        self.go_on(turn);
         self.hang_up_all(turn);
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() {
+        if !self.due.is_empty() || self.jobs() > 0 {
             return Some(Millis(0));
         }
         match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {

@@ -39,4 +39,9 @@ pub trait Effects {
     fn send_kept(&mut self, to: ConnId, frame: &Frame);
     /// End a connection, in its dialect's words, once what is queued on it has left.
     fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp);
+    /// Whether a loop over many, each of which may be told to many, should leave the rest for the
+    /// next turn.
+    fn has_done_enough(&self) -> bool {
+        false
+    }
 }

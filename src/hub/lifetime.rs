@@ -6,7 +6,7 @@
 
 use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
 use crate::limits::ALARMS_PER_TURN;
-use crate::time::{Millis, Now};
+use crate::time::{Millis, Now, Surfaced};
 use std::collections::VecDeque;
 
 impl Hub {
@@ -20,7 +20,8 @@ impl Hub {
     }
 
     /// Time has come to `now`: lets go of whoever and whatever is due. Of a crowd only the first
-    /// [`ALARMS_PER_TURN`] have their turn; [`Hub::next_deadline`] then says that more are due.
+    /// [`ALARMS_PER_TURN`] have their turn, and fewer where many others are told of each;
+    /// [`Hub::next_deadline`] then says that more are due.
     pub fn tick(&mut self, now: Now, fx: &mut impl Effects) {
         self.wheel.surface(now.mono, &mut self.due);
         for _ in 0..ALARMS_PER_TURN {
@@ -29,30 +30,34 @@ impl Hub {
                 self.due = VecDeque::new();
                 return;
             };
-            match entry.key {
-                Alarm::Subscriber(id) => {
-                    let Some(subscriber) = self.subscribers.get_mut(id) else {
-                        continue;
-                    };
-                    if self.wheel.rings(entry, &mut subscriber.timer, now.mono) {
-                        self.depart(id, now, fx);
-                    }
+            self.ring(entry, now, fx);
+            if fx.has_done_enough() {
+                return;
+            }
+        }
+    }
+
+    fn ring(&mut self, entry: Surfaced<Alarm>, now: Now, fx: &mut impl Effects) {
+        match entry.key {
+            Alarm::Subscriber(id) => {
+                if let Some(subscriber) = self.subscribers.get_mut(id)
+                    && self.wheel.rings(entry, &mut subscriber.timer, now.mono)
+                {
+                    self.depart(id, now, fx);
                 }
-                Alarm::User(id) => {
-                    let Some(user) = self.users.get_mut(id) else {
-                        continue;
-                    };
-                    if self.wheel.rings(entry, &mut user.timer, now.mono) {
-                        self.forget_user(id);
-                    }
+            }
+            Alarm::User(id) => {
+                if let Some(user) = self.users.get_mut(id)
+                    && self.wheel.rings(entry, &mut user.timer, now.mono)
+                {
+                    self.forget_user(id);
                 }
-                Alarm::Channel(id) => {
-                    let Some(channel) = self.channels.get_mut(id) else {
-                        continue;
-                    };
-                    if self.wheel.rings(entry, &mut channel.timer, now.mono) {
-                        self.forget_channel(id);
-                    }
+            }
+            Alarm::Channel(id) => {
+                if let Some(channel) = self.channels.get_mut(id)
+                    && self.wheel.rings(entry, &mut channel.timer, now.mono)
+                {
+                    self.forget_channel(id);
                 }
             }
         }

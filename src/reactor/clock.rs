@@ -55,6 +55,44 @@ impl Clock {
     }
 }
 
+/// A share of a turn's time, for one kind of work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slice {
+    until_us: u64,
+    /// The clock is asked at one step of so many: a step may cost less than asking.
+    stride: u32,
+    steps: u32,
+    is_over: bool,
+}
+
+impl Slice {
+    /// `ms` milliseconds from now.
+    pub(super) fn new(clock: &Clock, ms: u64, stride: u32) -> Self {
+        Self {
+            until_us: clock.micros() + ms * 1000,
+            stride,
+            steps: 0,
+            is_over: false,
+        }
+    }
+
+    /// One more step was done. Whether it was the last for this turn.
+    #[inline]
+    pub(super) fn step(&mut self, clock: &Clock) -> bool {
+        self.steps += 1;
+        if self.steps >= self.stride {
+            self.steps = 0;
+            self.is_over |= clock.micros() >= self.until_us;
+        }
+        self.is_over
+    }
+
+    /// Whether a step has found it over.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +103,16 @@ mod tests {
         let (first, second) = (clock.now(), clock.now());
         assert!(first.mono <= second.mono && first.mono < Millis(60_000));
         assert!(first.unix_seconds() > 946_684_800, "{first:?}");
+    }
+
+    #[test]
+    fn a_slice_is_over_at_the_first_look_behind_its_end_and_stays_so() {
+        let clock = Clock::new();
+        let mut slice = Slice::new(&clock, 0, 3);
+        let steps = [(); 5].map(|()| slice.step(&clock));
+        assert_eq!(steps, [false, false, true, true, true]);
+        assert!(slice.is_over());
+        let mut slice = Slice::new(&clock, 60_000, 1);
+        assert!(!slice.step(&clock) && !slice.is_over());
     }
 }

@@ -3,12 +3,16 @@
 
 use super::Core;
 use super::accept::Accepting;
+use super::clock::Slice;
 use super::socket::{Flags, Socket, Written, write_queue};
 use crate::handler::{CloseReason, ConnId, Handler};
+use crate::limits::WRITE_MS_PER_TURN;
 use crate::outbox::{Ending, QueueState};
 use crate::time::Millis;
 use std::mem;
 
+/// Writes between two looks at the clock.
+const WRITES_PER_LOOK: u32 = 16;
 /// How often the progress of peers with a full socket is looked at, at most.
 const WATCH_MS: u64 = 1_000;
 
@@ -16,12 +20,15 @@ impl<H: Handler> Core<H> {
     /// The end of a turn is a loop: the burial of one peer may queue words for others, and those
     /// leave in the same turn. Every pass but the last buries somebody, so it stops.
     pub(super) fn end_turn(&mut self) {
-        loop {
-            self.call(None, "settle", |handler, turn| handler.settle(turn));
+        let waited = !self.behind.is_empty();
+        self.settle();
+        self.flush();
+        if waited {
+            self.flush_behind();
+        }
+        while self.bury() {
+            self.settle();
             self.flush();
-            if !self.bury() {
-                break;
-            }
         }
         // Who was cut short by his share goes on in the next turn.
         for index in 0..self.cut_short.len() {
@@ -30,12 +37,40 @@ impl<H: Handler> Core<H> {
         self.cut_short.clear();
     }
 
+    /// Those who are new on the list come first: who is told the answer to a short question does
+    /// not wait behind a large audience. If there is not time for all, who waited before has half of
+    /// it, and who is left goes behind them.
     fn flush(&mut self) {
         let dirty = self.outbox.take_dirty();
-        for &conn in &dirty {
+        let share_ms = match self.behind.is_empty() {
+            true => WRITE_MS_PER_TURN,
+            false => WRITE_MS_PER_TURN / 2,
+        };
+        let mut slice = Slice::new(&self.clock, share_ms, WRITES_PER_LOOK);
+        for (at, &conn) in dirty.iter().enumerate() {
             self.flush_peer(conn);
+            if slice.step(&self.clock) {
+                self.behind.extend(dirty.iter().skip(at + 1));
+                break;
+            }
         }
         self.outbox.recycle(dirty);
+        self.gather.forget();
+    }
+
+    fn settle(&mut self) {
+        self.call(None, "settle", |handler, turn| handler.settle(turn));
+    }
+
+    #[cold]
+    fn flush_behind(&mut self) {
+        let mut slice = Slice::new(&self.clock, WRITE_MS_PER_TURN / 2, WRITES_PER_LOOK);
+        while let Some(conn) = self.behind.pop_front() {
+            self.flush_peer(conn);
+            if slice.step(&self.clock) {
+                break;
+            }
+        }
         self.gather.forget();
     }
 

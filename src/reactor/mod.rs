@@ -2,7 +2,8 @@
 //!
 //! A [`Reactor`] drives one [`Handler`]. [`Reactor::turn`] is the whole story, in this order: wait,
 //! take mail, accept, read, keep time, settle, flush, bury. Nothing in it blocks but the wait, and
-//! every step has a budget (`limits.rs`), so that no peer can hold up another.
+//! every step has a budget (`limits.rs`), of time where its cost cannot be known, so that no peer can
+//! hold up another.
 //!
 //! - `listener.rs`, `accept.rs`: new sockets, and what happens when there is no room for them;
 //! - `socket.rs`: one peer's socket and how its queue is written; `tls.rs`: the same through TLS;
@@ -29,14 +30,16 @@ pub use tls::{TlsConfigError, tls_config};
 
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use crate::limits::{
-    DESCRIPTORS_RESERVED, EVENTS_PER_TURN, LINGER_MS, MAIL_PER_TURN, OUT_QUEUE_BYTES_MAX,
-    READ_BUFFER_BYTES, TLS_HANDSHAKE_MS, TLS_HANDSHAKES_PER_TURN, TURN_WARN_MS, WRITE_STALL_MS,
+    DESCRIPTORS_RESERVED, EVENTS_PER_TURN, LINGER_MS, MAIL_MS_PER_TURN, MAIL_PER_TURN,
+    OUT_QUEUE_BYTES_MAX, READ_BUFFER_BYTES, READ_MS_PER_TURN, TLS_HANDSHAKE_MS,
+    TLS_HANDSHAKES_PER_TURN, TURN_WARN_MS, WRITE_STALL_MS,
 };
 use crate::loop_stats::LoopStats;
 use crate::outbox::Outbox;
 use crate::table::{Column, Table};
 use crate::time::{Millis, Now};
 use accept::Accepting;
+use clock::Slice;
 use listener::Listener;
 use mailbox::Inbox;
 use mio::{Events, Poll, Token, Waker};
@@ -116,12 +119,16 @@ struct Core<H: Handler> {
     addresses: Column<Conn, IpAddr>,
 
     buffer: Box<[u8]>,
+    /// This turn's time for reading.
+    reading: Slice,
     resume: Vec<ConnId>,
     /// The other vector of the pair that `resume` is swapped with; empty between turns.
     resuming: Vec<ConnId>,
 
     gather: Gather,
     cut_short: Vec<ConnId>,
+    /// Peers whose turn to be written to has not come yet, the longest waiting first.
+    behind: VecDeque<ConnId>,
     dead: Vec<(ConnId, CloseReason)>,
     /// Peers whose socket was full, and since when they have made no progress.
     watched: Vec<(ConnId, Millis)>,
@@ -186,10 +193,12 @@ impl<H: Handler> Reactor<H> {
             per_address: hashbrown::HashMap::new(),
             addresses: Column::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            reading: Slice::new(&clock, 0, 1),
             resume: Vec::new(),
             resuming: Vec::new(),
             gather: Gather::default(),
             cut_short: Vec::new(),
+            behind: VecDeque::new(),
             dead: Vec::new(),
             watched: Vec::new(),
             watch_at: Millis::NEVER,
@@ -269,6 +278,9 @@ impl<H: Handler> Reactor<H> {
     /// without waiting leaves first.
     pub fn close_all(&mut self) {
         self.core.end_turn();
+        while !self.core.behind.is_empty() {
+            self.core.end_turn();
+        }
         for conn in self.core.links.keys() {
             self.core.kill(conn, CloseReason::Stopped);
         }
@@ -319,6 +331,7 @@ impl<H: Handler> Reactor<H> {
         core.more_events = events >= EVENTS_PER_TURN as u64;
         core.accept(self.poll.registry());
 
+        core.reading = Slice::new(&core.clock, READ_MS_PER_TURN, 1);
         core.resume();
         for event in &self.events {
             let conn = ConnId::from_bits(event.token().0 as u64);
@@ -340,7 +353,8 @@ impl<H: Handler> Reactor<H> {
         let core = &self.core;
         let knocked = core.accepting == Accepting::Open && core.someone_knocks();
         let more = core.more_mail || core.more_events;
-        if knocked || more || !core.resume.is_empty() || core.outbox.is_dirty() {
+        let waiting = !core.resume.is_empty() || !core.behind.is_empty();
+        if knocked || more || waiting || core.outbox.is_dirty() {
             return Some(Duration::ZERO);
         }
         let deadline = match (core.own_deadline(), core.handler.next_deadline()) {
@@ -391,6 +405,7 @@ impl<H: Handler> Reactor<H> {
         core.resume.shrink_to_fit();
         core.resuming.shrink_to_fit();
         core.cut_short.shrink_to_fit();
+        core.behind.shrink_to_fit();
         core.dead.shrink_to_fit();
         core.watched.shrink_to_fit();
         core.lingers.shrink_to_fit();
@@ -446,6 +461,7 @@ impl<H: Handler> Core<H> {
             return;
         }
         self.more_mail = true;
+        let mut slice = Slice::new(&self.clock, MAIL_MS_PER_TURN, 1);
         for _ in 0..MAIL_PER_TURN {
             let Some(mail) = self.inbox.next() else {
                 self.more_mail = false;
@@ -453,6 +469,9 @@ impl<H: Handler> Core<H> {
             };
             self.stats.letters += 1;
             self.call(None, "mail", |handler, turn| handler.mail(mail, turn));
+            if slice.step(&self.clock) {
+                return;
+            }
         }
     }
 

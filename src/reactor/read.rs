@@ -34,7 +34,7 @@ impl<H: Handler> Core<H> {
         }
         if event.is_readable() || event.is_read_closed() || broken {
             link.flags.set(Flags::READABLE);
-            if link.flags.any(Flags::SERVED) {
+            if link.flags.any(Flags::SERVED) || self.reading.is_over() {
                 self.resume_later(conn);
             } else if !link.flags.any(Flags::ON_RESUME) {
                 self.read(conn);
@@ -51,6 +51,13 @@ impl<H: Handler> Core<H> {
         // Who is put on the list from here on has had his share of this turn.
         mem::swap(&mut self.resume, &mut self.resuming);
         for index in 0..self.resuming.len() {
+            if self.reading.is_over() {
+                // The rest comes first in the next turn.
+                let mut rest = self.resuming.split_off(index);
+                rest.append(&mut self.resume);
+                self.resume = rest;
+                return;
+            }
             let conn = self.resuming[index];
             let Some(link) = self.links.get_mut(conn) else {
                 continue;
@@ -90,6 +97,7 @@ impl<H: Handler> Core<H> {
         let mut buffer = mem::take(&mut self.buffer);
         self.read_with(conn, &mut buffer);
         self.buffer = buffer;
+        self.reading.step(&self.clock);
     }
 
     fn read_with(&mut self, conn: ConnId, buffer: &mut [u8]) {

@@ -1,16 +1,19 @@
 //! What each endpoint does: words in, hub calls, words out (sections 7 and 8 of the
 //! specification).
 
-use super::encode::{push_comma, push_details, push_id, push_state, push_texts};
+use super::batch::Batch;
+use super::encode::{push_details, push_id, push_state, push_texts};
 use super::errors::{self, BodyFault, Errors, Faults, Place};
 use super::info::{find, push_info};
+use super::pages;
 use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
 use super::words::{self, ConnectBody, Info, MessageBody, SubscribeBody, Text};
-use crate::dialect::Ctx;
+use crate::dialect::{Ctx, Reply};
 use crate::hub::{ChannelId, Effects, Id, NewMessage, Settings, Stamp, SubscriberId};
 use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
 use crate::transport::http::{Request, Response};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl From<words::Settings> for Settings {
@@ -226,24 +229,20 @@ impl Channelstream {
         &self,
         request: &Request<'_>,
         ctx: &mut Ctx<'_>,
-    ) -> Result<Response, BodyFault> {
+    ) -> Result<Reply, BodyFault> {
         let messages = words::parse_messages(request.body)?;
-        let mut out = Vec::with_capacity(64 + request.body.len() + 256 * messages.len().min(64));
-        out.push(b'[');
-        let start = out.len();
-        for message in messages {
-            // One that goes to nobody is dropped without a word.
-            if message.channel.is_none() && message.pm_users.is_empty() {
-                continue;
-            }
-            let written = out.len() - start;
-            push_comma(&mut out, written);
-            let message = new_message(message, ctx);
-            push_accepted(&mut out, &message);
-            ctx.hub.publish(APP, &message, ctx.now, &mut ctx.io);
+        // Whatever is published is published to the end.
+        if messages.len() > 1 && !ctx.takes_jobs {
+            return Ok(Reply::Now(pages::busy()));
         }
-        out.push(b']');
-        Ok(Response::json(200, out))
+        let mut batch = Batch::new(messages);
+        Ok(match batch.publish(ctx) {
+            Some(text) => Reply::Now(Response::json(200, text)),
+            None => {
+                let answer = self.dressed(request, Response::json(200, ""));
+                Reply::Later(batch.into_job(answer))
+            }
+        })
     }
 
     /// `/info`, with any method.
@@ -343,23 +342,26 @@ fn channels_answer(
     Response::json(200, out)
 }
 
-fn new_message<'b>(body: MessageBody<'b>, ctx: &mut Ctx<'_>) -> NewMessage<'b> {
+pub(super) fn new_message<'b>(body: &'b MessageBody<'_>, ctx: &mut Ctx<'_>) -> NewMessage<'b> {
+    fn names<'b>(list: &'b [Text<'_>]) -> Vec<Cow<'b, str>> {
+        list.iter().map(|name| Cow::Borrowed(&**name)).collect()
+    }
     NewMessage {
         id: body.uuid.map_or_else(|| ctx.io.id(), Id),
         at: body
             .timestamp
             .map_or_else(|| Stamp::from_unix_micros(ctx.now.unix_micros), Stamp::from),
-        user: body.user,
-        channel: body.channel,
-        only: body.pm_users,
-        except: body.exclude_users,
+        user: (&*body.user).into(),
+        channel: body.channel.as_deref().map(Cow::Borrowed),
+        only: names(&body.pm_users),
+        except: names(&body.exclude_users),
         no_history: body.no_history,
-        body: body.message,
+        body: body.message.as_deref(),
     }
 }
 
 /// A message as the answer repeats it.
-fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
+pub(super) fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
     let only = message.only.iter().map(|name| &**name);
     let except = message.except.iter().map(|name| &**name);
     push_details(out, &message.view(), only, except, message.no_history);
@@ -370,7 +372,7 @@ fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
 mod tests {
     use super::super::speaker::Config;
     use super::*;
-    use crate::dialect::{Dialect, Io};
+    use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;
     use crate::handler::{ConnId, Origin};
     use crate::hub::{Hub, HubConfig};
@@ -421,6 +423,7 @@ mod tests {
                     random: &mut self.random,
                     writer: &mut self.writer,
                     hang_ups: &mut Vec::new(),
+                    meter: &mut Meter::default(),
                 },
                 conn: ConnId::NONE,
                 from: Origin {
@@ -431,6 +434,7 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
+                takes_jobs: true,
             };
             let answer = match call(&self.speaker, &request, &mut ctx) {
                 Ok(response) => response.body.to_vec(),

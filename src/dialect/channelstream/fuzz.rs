@@ -42,7 +42,7 @@ pub fn fuzz_json(data: &[u8]) {
         names(&message.pm_users, CS_USER_CHARS_MAX);
         names(&message.exclude_users, CS_USER_CHARS_MAX);
         message.timestamp.into_iter().for_each(date_time);
-        message.message.into_iter().for_each(payload);
+        message.message.as_deref().into_iter().for_each(payload);
     }
     for edit in sound(words::parse_edits(data), data).unwrap_or_default() {
         edit.edited.into_iter().for_each(date_time);

@@ -12,6 +12,7 @@
 //! channels, `encode` writes frames.
 
 pub mod access;
+mod batch;
 mod calls;
 pub mod dates;
 mod encode;

@@ -189,6 +189,15 @@ pub fn wrong_poll_id() -> Response {
     Response::json(422, r#"["Wrong UUID format"]"#)
 }
 
+/// More waits to be published than may wait; nothing of this request was done.
+pub fn busy() -> Response {
+    Response::json(
+        503,
+        r#"{"error":"busy","message":"too many messages wait to be published; try again in a moment"}"#,
+    )
+    .with("Retry-After", "1")
+}
+
 /// A refusal in the form that the `Accept` header asks for: a JSON object, a small HTML page, or
 /// plain text. `message` is a sentence of ours; it is escaped in none of the forms.
 pub fn generic(status: Status, accept: Option<&str>, message: &'static str) -> Response {

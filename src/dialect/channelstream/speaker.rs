@@ -155,11 +155,11 @@ impl Channelstream {
     }
 
     /// Everything but `/ws`, in the order of section 3.
-    fn answer(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Response {
+    fn answer(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         let accept = request.headers.get("Accept");
         let seen = self.seen(request, ctx);
         if self.config.enforce_https && !seen.is_https {
-            return pages::generic(406, accept, "SSL is required: come by https.");
+            return pages::generic(406, accept, "SSL is required: come by https.").into();
         }
         let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
         let caller = Caller::check(
@@ -171,26 +171,37 @@ impl Channelstream {
             max_age_s,
         );
         if caller == Caller::BadSignature {
-            return pages::bad_signature();
+            return pages::bad_signature().into();
         }
         let endpoint = Endpoint::of(request.method, seen.path);
         if endpoint.is_signed() && caller != Caller::Signed {
-            return pages::generic(403, accept, "This path needs a signed request.");
+            return pages::generic(403, accept, "This path needs a signed request.").into();
         }
         let answer = match endpoint {
-            Endpoint::Options => return pages::options(),
+            Endpoint::Message => match self.message(request, ctx) {
+                Ok(reply) => return reply,
+                Err(fault) => Err(fault),
+            },
+            Endpoint::Options => return pages::options().into(),
             Endpoint::Connect => self.connect(request, ctx),
             Endpoint::Subscribe => self.subscribe(request, ctx),
             Endpoint::Unsubscribe => self.unsubscribe(request, ctx),
-            Endpoint::Message => self.message(request, ctx),
             Endpoint::Info => self.info(request, ctx),
             Endpoint::Disconnect => self.disconnect(request, ctx),
-            Endpoint::LaterSigned | Endpoint::LaterOpen => return not_built(),
+            Endpoint::LaterSigned | Endpoint::LaterOpen => return not_built().into(),
             Endpoint::Unknown => {
-                return pages::generic(404, accept, "There is nothing at this path.");
+                return pages::generic(404, accept, "There is nothing at this path.").into();
             }
         };
-        answer.unwrap_or_else(|fault| pages::body_fault(&fault, accept))
+        answer
+            .unwrap_or_else(|fault| pages::body_fault(&fault, accept))
+            .into()
+    }
+
+    /// `response` with what every answer to `request` carries.
+    pub(super) fn dressed(&self, request: &Request<'_>, mut response: Response) -> Response {
+        self.dress(request, &mut response);
+        response
     }
 
     /// `/disconnect`: the connection goes at once.
@@ -256,18 +267,16 @@ impl Dialect for Channelstream {
     }
 
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        if request.path == "/ws" {
-            return match self.socket(request, ctx) {
-                Reply::Now(mut response) => {
-                    self.dress(request, &mut response);
-                    Reply::Now(response)
-                }
-                upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
-            };
+        let reply = match request.path {
+            "/ws" => self.socket(request, ctx),
+            _ => self.answer(request, ctx),
+        };
+        match reply {
+            Reply::Now(response) => Reply::Now(self.dressed(request, response)),
+            // Dressed when it was begun.
+            later @ Reply::Later(_) => later,
+            upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
-        let mut response = self.answer(request, ctx);
-        self.dress(request, &mut response);
-        Reply::Now(response)
     }
 
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {

@@ -131,7 +131,7 @@ pub struct MessageBody<'a> {
     /// Left out: now.
     pub timestamp: Option<DateTime>,
     /// The payload, a JSON object as it was written.
-    pub message: Option<&'a str>,
+    pub message: Option<Text<'a>>,
 }
 
 /// One entry of the body of `PATCH /message`.
@@ -323,7 +323,9 @@ pub fn parse_messages(body: &[u8]) -> Result<Vec<MessageBody<'_>>, BodyFault> {
             no_history: faults.take("no_history", or_default(no_history, fields::boolean)),
             uuid: faults.take("uuid", optional(uuid, fields::uuid)),
             timestamp: faults.take("timestamp", optional(timestamp, fields::date_time)),
-            message: faults.take("message", optional(message, fields::payload)),
+            message: faults
+                .take("message", optional(message, fields::payload))
+                .map(Text::Borrowed),
         }
     })
 }

@@ -259,10 +259,12 @@ fn messages_with_their_payload_as_it_was_written() {
         no_history: true,
         uuid: None,
         timestamp: Some(DateTime::from_unix_micros(1_000_000)),
-        message: Some(r#"{ "n":123456789012345678901234567890, "n" : 1E400,"t":"\ud83d\ude00" }"#),
+        message: Some(
+            r#"{ "n":123456789012345678901234567890, "n" : 1E400,"t":"\ud83d\ude00" }"#.into(),
+        ),
     };
     assert_eq!(messages[1], full);
-    assert_eq!(messages[2].message, Some("{}"));
+    assert_eq!(messages[2].message.as_deref(), Some("{}"));
 }
 
 #[test]
