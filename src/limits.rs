@@ -51,6 +51,8 @@ pub const MAIL_MS_PER_TURN: u64 = 5;
 pub const READ_MS_PER_TURN: u64 = 10;
 /// Peers are written to for this long in a turn; the rest waits for the next one.
 pub const WRITE_MS_PER_TURN: u64 = 15;
+/// Sockets are closed for this long in a turn; the rest waits for the next one.
+pub const CLOSE_MS_PER_TURN: u64 = 5;
 /// A turn that took longer is logged with what it spent its time on.
 pub const TURN_WARN_MS: u64 = 50;
 /// A TLS handshake must be over by then.

@@ -375,10 +375,10 @@ fn jobs_take_turns_and_a_single_message_passes_them() {
     assert!(heard.contains(&99_999));
     world.rest();
     let rest = world.numbers(listener);
-    for at in 0..3 {
+    for (at, conn) in conns.into_iter().enumerate() {
         let own = heard.iter().chain(&rest).filter(|&&n| n / 10_000 == at);
         assert!(own.copied().eq(at * 10_000..at * 10_000 + 2_000));
-        assert_eq!(status(&world.take_text(conns[at])), "200");
+        assert_eq!(status(&world.take_text(conn)), "200");
     }
 }
 

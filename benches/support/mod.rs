@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "the lines are the result")]
 
 pub(crate) mod heap;
+pub(crate) mod sockets;
 pub(crate) mod world;
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use super::accept::Accepting;
 use super::clock::Slice;
 use super::socket::{Flags, Socket, Written, write_queue};
 use crate::handler::{CloseReason, ConnId, Handler};
-use crate::limits::WRITE_MS_PER_TURN;
+use crate::limits::{CLOSE_MS_PER_TURN, WRITE_MS_PER_TURN};
 use crate::outbox::{Ending, QueueState};
 use crate::time::Millis;
 use std::mem;
@@ -18,7 +18,8 @@ const WATCH_MS: u64 = 1_000;
 
 impl<H: Handler> Core<H> {
     /// The end of a turn is a loop: the burial of one peer may queue words for others, and those
-    /// leave in the same turn. Every pass but the last buries somebody, so it stops.
+    /// leave in the same turn. Every pass but the last buries somebody, so it stops; earlier, if a
+    /// crowd goes at once.
     pub(super) fn end_turn(&mut self) {
         let waited = !self.behind.is_empty();
         self.settle();
@@ -26,7 +27,8 @@ impl<H: Handler> Core<H> {
         if waited {
             self.flush_behind();
         }
-        while self.bury() {
+        let mut slice = Slice::new(&self.clock, CLOSE_MS_PER_TURN, 1);
+        while self.bury(&mut slice) {
             self.settle();
             self.flush();
         }
@@ -227,40 +229,53 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    /// Closes the sockets of the dead and tells the handler. Whether there were any.
-    pub(super) fn bury(&mut self) -> bool {
-        if self.dead.is_empty() {
+    /// Closes the sockets of the dead and tells the handler, as long as there is time. Whether
+    /// there were any.
+    pub(super) fn bury(&mut self, slice: &mut Slice) -> bool {
+        if self.dead.is_empty() || slice.is_over() {
             return false;
         }
         let mut dead = mem::take(&mut self.dead);
-        for (conn, why) in dead.drain(..) {
-            let Some(link) = self.links.remove(conn) else {
-                continue;
-            };
-            let opened = link.flags.any(Flags::OPENED);
-            // Closing the descriptor is all: the kernel forgets its registration with it.
-            drop(link);
-            self.stats.closed += 1;
-            self.lingered.remove(&conn);
-            self.outbox.remove(conn);
-            if let Some(address) = self.addresses.remove(conn)
-                && let Some(count) = self.per_address.get_mut(&address)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.per_address.remove(&address);
-                }
-            }
-            if opened {
-                self.call(None, "closed", |handler, turn| {
-                    handler.closed(conn, why, turn);
-                });
+        let mut buried = 0;
+        for &(conn, why) in &dead {
+            buried += 1;
+            self.bury_one(conn, why);
+            if slice.step(&self.clock) {
+                break;
             }
         }
+        dead.drain(..buried);
+        // Who died meanwhile comes behind those who are left.
+        dead.append(&mut self.dead);
         self.dead = dead;
         // There is room now, or a descriptor.
         self.accepting = Accepting::Open;
         true
+    }
+
+    fn bury_one(&mut self, conn: ConnId, why: CloseReason) {
+        let Some(link) = self.links.remove(conn) else {
+            return;
+        };
+        let opened = link.flags.any(Flags::OPENED);
+        // Closing the descriptor is all: the kernel forgets its registration with it.
+        drop(link);
+        self.stats.closed += 1;
+        self.lingered.remove(&conn);
+        self.outbox.remove(conn);
+        if let Some(address) = self.addresses.remove(conn)
+            && let Some(count) = self.per_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&address);
+            }
+        }
+        if opened {
+            self.call(None, "closed", |handler, turn| {
+                handler.closed(conn, why, turn);
+            });
+        }
     }
 
     // ---- what takes too long ---------------------------------------------------------------
@@ -292,7 +307,6 @@ impl<H: Handler> Core<H> {
                 self.kill(conn, CloseReason::Stopped);
             }
         }
-        self.bury();
     }
 
     /// Ends handshakes, lingering and writes that have taken too long.

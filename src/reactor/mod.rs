@@ -284,7 +284,9 @@ impl<H: Handler> Reactor<H> {
         for conn in self.core.links.keys() {
             self.core.kill(conn, CloseReason::Stopped);
         }
-        self.core.end_turn();
+        while !self.core.dead.is_empty() {
+            self.core.end_turn();
+        }
     }
 
     /// Where other threads put letters for the handler.
@@ -353,7 +355,7 @@ impl<H: Handler> Reactor<H> {
         let core = &self.core;
         let knocked = core.accepting == Accepting::Open && core.someone_knocks();
         let more = core.more_mail || core.more_events;
-        let waiting = !core.resume.is_empty() || !core.behind.is_empty();
+        let waiting = !core.resume.is_empty() || !core.behind.is_empty() || !core.dead.is_empty();
         if knocked || more || waiting || core.outbox.is_dirty() {
             return Some(Duration::ZERO);
         }

@@ -1,0 +1,138 @@
+//! How long one peer waits while another has the server do a great deal: a batch of messages to a
+//! crowd. Real sockets; the crowd reads on a thread of its own and counts every message.
+//!
+//! What is asserted is the best of several runs: whatever else the machine does only adds to a wait.
+
+mod support;
+
+use fanwire::dialect::channelstream::Config;
+use fanwire::reactor::Listen;
+use fanwire::server::{Builder, Stopped};
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::sockets::{Backend, Listener};
+use support::{Bench, timed};
+
+/// Nobody may be kept waiting for longer by what somebody else asks for.
+const WAIT_MS_MAX: f64 = 50.0;
+const RUNS: usize = 3;
+
+/// Reads for the whole crowd until told to end; `heard` is what all have heard together.
+fn listen(crowd: &mut [Listener], heard: &AtomicUsize, ends: &AtomicBool) {
+    let mut poll = Poll::new().expect("a descriptor");
+    for (place, listener) in crowd.iter().enumerate() {
+        listener.stream.set_nonblocking(true).expect("a socket");
+        let fd = listener.stream.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), Token(place), Interest::READABLE)
+            .expect("room for one more");
+    }
+    let mut events = Events::with_capacity(1024);
+    while !ends.load(Ordering::Relaxed) {
+        poll.poll(&mut events, Some(Duration::from_millis(20)))
+            .expect("waiting works");
+        for event in &events {
+            let listener = &mut crowd[event.token().0];
+            let before = listener.messages;
+            listener.read_all();
+            heard.fetch_add(listener.messages - before, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Asks a short question again and again until `done`. The longest wait for an answer.
+fn ask_until(address: SocketAddr, done: impl Fn() -> bool) -> Duration {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("a TCP socket");
+    let (mut longest, mut answer) = (Duration::ZERO, [0; 4096]);
+    while !done() {
+        let (took, ()) = timed(|| {
+            stream
+                .write_all(b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n")
+                .expect("the server reads");
+            let read = stream.read(&mut answer).expect("the server answers");
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        });
+        longest = longest.max(took);
+        thread::sleep(Duration::from_micros(500));
+    }
+    longest
+}
+
+fn batch(messages: usize) -> String {
+    let padding = "x".repeat(100);
+    let one = format!(r#"{{"user":"b","channel":"room","message":{{"text":"{padding}"}}}}"#);
+    format!("[{}]", vec![one; messages].join(","))
+}
+
+fn main() {
+    let bench = Bench::from_args("stall");
+    let limit = rlimit::increase_nofile_limit(32 * 1024).unwrap_or(1024) as usize;
+    let count = bench.size(500, 5_000).min((limit - 100) / 2);
+    let server = Builder::new()
+        .listen(Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))))
+        .channelstream(Config::default())
+        .spawn()
+        .expect("an address of this machine");
+    let address = server.bound()[0].address().expect("a TCP address");
+    let mut backend = Backend::new(address);
+    let mut crowd: Vec<Listener> = (0..count)
+        .map(|n| Listener::join(address, &mut backend, &format!("user-{n}")))
+        .collect();
+    let (heard, ends, busy) = (
+        AtomicUsize::new(0),
+        AtomicBool::new(false),
+        AtomicBool::new(false),
+    );
+    let mut published = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| listen(&mut crowd, &heard, &ends));
+        for messages in [1, 100, bench.size(500, 1_000)] {
+            let (mut waits, mut took_ms) = (Vec::new(), Vec::new());
+            for _ in 0..RUNS {
+                published += messages;
+                busy.store(true, Ordering::Relaxed);
+                let request = backend.request("/message", &batch(messages));
+                let (backend, busy) = (&mut backend, &busy);
+                let asker = scope.spawn(|| ask_until(address, || !busy.load(Ordering::Relaxed)));
+                let started = Instant::now();
+                backend.send(request.as_bytes());
+                backend.answers(1);
+                while heard.load(Ordering::Relaxed) < published * count {
+                    assert!(started.elapsed() < Duration::from_secs(120), "all is heard");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                took_ms.push(started.elapsed().as_secs_f64() * 1e3);
+                busy.store(false, Ordering::Relaxed);
+                let wait = asker.join().expect("it was answered");
+                waits.push(wait.as_secs_f64() * 1e3);
+            }
+            let best = waits.iter().copied().fold(f64::INFINITY, f64::min);
+            let case = format!("{messages} in one request, to {count}");
+            bench.report(
+                &format!("{case}: heard by all"),
+                support::median(took_ms),
+                "ms",
+            );
+            bench.report(&format!("{case}: another's longest wait"), best, "ms");
+            assert!(
+                best <= WAIT_MS_MAX,
+                "another peer waited for {waits:?} ms, {WAIT_MS_MAX} are the most"
+            );
+        }
+        ends.store(true, Ordering::Relaxed);
+    });
+    assert!(crowd.iter().all(|one| one.messages == published));
+    drop(crowd);
+    drop(backend);
+    server.handle().stop().expect("the server runs");
+    assert_eq!(
+        server.wait().expect("the loop ended in order"),
+        Stopped::Clean
+    );
+}
