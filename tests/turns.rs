@@ -494,6 +494,49 @@ fn a_crowd_that_goes_is_told_of_over_several_turns() {
     world.engine.hub().check();
 }
 
+#[test]
+fn a_long_listing_is_written_over_several_turns() {
+    let mut world = World::new();
+    let (backend, other) = (world.open(), world.open());
+    for user in 0..40 {
+        let names: Vec<String> = (0..100)
+            .map(|place| format!("\"c{user:02}-{place:02}\""))
+            .collect();
+        let body = format!(
+            r#"{{"username":"u{user:02}","channels":[{}],"info":{{"channels":[]}}}}"#,
+            names.join(",")
+        );
+        let request = world.signed("/connect", &body);
+        world.send(backend, &request);
+        world.rest();
+        assert_eq!(status(&world.take_text(backend)), "200");
+    }
+    let request = world.signed("/info", "");
+    world.send(backend, &request);
+    let mut turns = 0;
+    while world.engine.jobs() > 0 {
+        assert!(world.take(backend).is_empty(), "not answered yet");
+        // What comes into being meanwhile may be in it or not; what goes is left out.
+        world.send(other, LIVE);
+        world.turn(0);
+        assert_eq!(status(&world.take_text(other)), "200", "in the same turn");
+        turns += 1;
+    }
+    world.rest();
+    assert!(turns >= 2, "{turns} turns");
+    let answer = world.take_text(backend);
+    assert_eq!(status(&answer), "200");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    let channels = body["channels"].as_object().expect("a mapping");
+    assert_eq!(channels.len(), 4_000);
+    for (name, channel) in channels {
+        let user = format!("u{}", &name[1..3]);
+        assert_eq!(channel["users"], serde_json::json!([user]), "{name}");
+    }
+    assert_eq!(body["users"].as_array().map(Vec::len), Some(40));
+}
+
 /// A dialect whose every request is a job that panics at its third step.
 struct Clumsy;
 

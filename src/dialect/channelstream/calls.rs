@@ -4,7 +4,7 @@
 use super::batch::Batch;
 use super::encode::{push_details, push_id, push_state, push_texts};
 use super::errors::{self, BodyFault, Errors, Faults, Place};
-use super::info::{find, push_info};
+use super::info::{InfoJob, Listing, find, push_info};
 use super::pages;
 use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
@@ -246,7 +246,11 @@ impl Channelstream {
     }
 
     /// `/info`, with any method.
-    pub(super) fn info(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Response, BodyFault> {
+    pub(super) fn info(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Reply, BodyFault> {
         let info = match request.body {
             [] => Info::default(),
             body => words::parse_info(body)?,
@@ -255,9 +259,19 @@ impl Channelstream {
             Some(names) => find(ctx.hub, APP, names.iter().map(|name| &**name)),
             None => ctx.hub.channels(APP).map(|(id, _)| id).collect(),
         };
-        let mut out = Vec::with_capacity(512);
-        push_info(&mut out, ctx.hub, &channels, &info);
-        Ok(Response::json(200, out))
+        let mut text = Vec::with_capacity(512);
+        let mut listing = Listing::begin(&mut text, ctx.hub, channels, &info);
+        if InfoJob::write(&mut listing, &mut text, ctx) {
+            return Ok(Reply::Now(Response::json(200, text)));
+        }
+        if !ctx.takes_jobs {
+            return Ok(Reply::Now(pages::busy()));
+        }
+        Ok(Reply::Later(Box::new(InfoJob {
+            listing,
+            text,
+            answer: self.dressed(request, Response::json(200, "")),
+        })))
     }
 }
 

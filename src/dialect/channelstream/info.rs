@@ -4,52 +4,159 @@
 use super::encode::{
     push_bool, push_comma, push_details, push_id, push_number, push_state, push_texts,
 };
+use super::speaker::APP;
 use super::stamps::{push_stamp, push_text};
 use super::words::Info;
-use crate::hub::{AppId, Channel, ChannelId, Hub, KeptMessage, Settings, UserId};
+use crate::dialect::{Ctx, Job};
+use crate::hub::{AppId, Channel, ChannelId, Effects, Hub, KeptMessage, Settings, UserId};
+use crate::limits::BODY_BYTES_PER_WORK;
+use crate::transport::http::Response;
 use std::collections::BTreeSet;
 
 /// Appends the information on `channels` (unknown ones are left out before) as `info` wants it.
 pub(super) fn push_info(out: &mut Vec<u8>, hub: &Hub, channels: &[ChannelId], info: &Info<'_>) {
-    let excluded: BTreeSet<&str> = info
-        .exclude_channels
-        .iter()
-        .flatten()
-        .map(|name| &**name)
-        .collect();
-    let mut users: BTreeSet<UserId> = BTreeSet::new();
-    let mut seen: BTreeSet<ChannelId> = BTreeSet::new();
-    out.extend_from_slice(b"{\"channels\":{");
-    for &id in channels {
-        let Some(channel) = hub.channel(id) else {
-            continue;
-        };
-        if excluded.contains(channel.name()) || !seen.insert(id) {
-            continue;
+    let mut listing = Listing::begin(out, hub, channels.to_vec(), info);
+    listing.push(out, hub, |_| false);
+}
+
+/// Information on channels, and on the users that are in them, while it is written.
+pub(super) struct Listing {
+    wants: Wants,
+    channels: std::vec::IntoIter<ChannelId>,
+    /// Those that are not to be written: excluded, or there already.
+    passed: BTreeSet<ChannelId>,
+    written: usize,
+    members: BTreeSet<UserId>,
+    /// Set when all channels are written.
+    users: Option<std::collections::btree_set::IntoIter<UserId>>,
+}
+
+/// How much of it is wanted.
+#[derive(Clone, Copy)]
+struct Wants {
+    history: bool,
+    users: bool,
+    public_state_only: bool,
+}
+
+impl Listing {
+    /// Writes its beginning to `out`.
+    pub(super) fn begin(
+        out: &mut Vec<u8>,
+        hub: &Hub,
+        channels: Vec<ChannelId>,
+        info: &Info<'_>,
+    ) -> Self {
+        let excluded = info.exclude_channels.iter().flatten();
+        out.extend_from_slice(b"{\"channels\":{");
+        Self {
+            wants: Wants {
+                history: info.include_history,
+                users: info.include_users,
+                public_state_only: info.return_public_state,
+            },
+            channels: channels.into_iter(),
+            passed: find(hub, APP, excluded.map(|name| &**name))
+                .into_iter()
+                .collect(),
+            written: 0,
+            members: BTreeSet::new(),
+            users: None,
         }
-        push_comma(out, seen.len() - 1);
-        let members = if info.include_users {
-            hub.members(id)
-        } else {
-            Vec::new()
-        };
-        push_channel(out, hub, channel, &members, info);
-        users.extend(members);
     }
-    out.extend_from_slice(b"},\"users\":[");
-    for (at, user) in users.iter().filter_map(|&user| hub.user(user)).enumerate() {
-        push_comma(out, at);
-        out.extend_from_slice(b"{\"user\":");
-        push_text(out, user.name());
-        out.extend_from_slice(b",\"state\":");
-        if info.return_public_state {
-            push_state(out, user.public_state());
-        } else {
-            push_state(out, user.state());
+
+    /// Appends what comes next: one channel or user at least, and more until `is_enough` says so of
+    /// the bytes that were written for one. Whether that was all. What has gone meanwhile is left
+    /// out.
+    pub(super) fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        hub: &Hub,
+        mut is_enough: impl FnMut(usize) -> bool,
+    ) -> bool {
+        for id in self.channels.by_ref() {
+            let Some(channel) = hub.channel(id) else {
+                continue;
+            };
+            if !self.passed.insert(id) {
+                continue;
+            }
+            let start = out.len();
+            push_comma(out, self.written);
+            self.written += 1;
+            let members = match self.wants.users {
+                true => hub.members(id),
+                false => Vec::new(),
+            };
+            push_channel(out, hub, channel, &members, self.wants);
+            self.members.extend(members);
+            if is_enough(out.len() - start) {
+                return false;
+            }
         }
-        out.push(b'}');
+        let members = &mut self.members;
+        let users = self.users.get_or_insert_with(|| {
+            out.extend_from_slice(b"},\"users\":[");
+            self.written = 0;
+            std::mem::take(members).into_iter()
+        });
+        for id in users {
+            let Some(user) = hub.user(id) else {
+                continue;
+            };
+            let start = out.len();
+            push_comma(out, self.written);
+            self.written += 1;
+            out.extend_from_slice(b"{\"user\":");
+            push_text(out, user.name());
+            out.extend_from_slice(b",\"state\":");
+            if self.wants.public_state_only {
+                push_state(out, user.public_state());
+            } else {
+                push_state(out, user.state());
+            }
+            out.push(b'}');
+            if is_enough(out.len() - start) {
+                return false;
+            }
+        }
+        out.extend_from_slice(b"]}");
+        true
     }
-    out.extend_from_slice(b"]}");
+}
+
+/// An answer of `/info` that takes several turns.
+pub(super) struct InfoJob {
+    pub(super) listing: Listing,
+    pub(super) text: Vec<u8>,
+    /// All of the answer but its body.
+    pub(super) answer: Response,
+}
+
+impl InfoJob {
+    /// Goes on until the turn has done enough. Whether that was all.
+    pub(super) fn write(listing: &mut Listing, text: &mut Vec<u8>, ctx: &mut Ctx<'_>) -> bool {
+        let io = &mut ctx.io;
+        listing.push(text, ctx.hub, |bytes| {
+            io.spend(1 + bytes as u64 / BODY_BYTES_PER_WORK);
+            io.has_done_enough()
+        })
+    }
+}
+
+impl Job for InfoJob {
+    fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Response> {
+        Self::write(&mut self.listing, &mut self.text, ctx).then(|| {
+            let mut answer = std::mem::take(&mut self.answer);
+            answer.body = std::mem::take(&mut self.text);
+            answer
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let listed = self.listing.channels.len() + self.listing.members.len();
+        self.text.capacity() + listed * 2 * size_of::<UserId>()
+    }
 }
 
 /// The channels of these names that exist.
@@ -63,13 +170,7 @@ pub(super) fn find<'n>(
         .collect()
 }
 
-fn push_channel(
-    out: &mut Vec<u8>,
-    hub: &Hub,
-    channel: &Channel,
-    members: &[UserId],
-    info: &Info<'_>,
-) {
+fn push_channel(out: &mut Vec<u8>, hub: &Hub, channel: &Channel, members: &[UserId], wants: Wants) {
     push_text(out, channel.name());
     out.extend_from_slice(b":{");
     push_id(out, "uuid", channel.id());
@@ -78,7 +179,7 @@ fn push_channel(
     out.extend_from_slice(b",\"long_name\":null,\"settings\":");
     push_settings(out, channel.settings());
     out.extend_from_slice(b",\"history\":[");
-    if info.include_history {
+    if wants.history {
         for (at, message) in channel.history().enumerate() {
             push_comma(out, at);
             push_kept(out, message);
@@ -90,7 +191,7 @@ fn push_channel(
     push_number(out, channel.subscriber_count() as u64);
     out.extend_from_slice(b",\"total_users\":");
     // Zero when the list is not asked for, as recorded from the original.
-    let total = if info.include_users {
+    let total = if wants.users {
         channel.member_count()
     } else {
         0

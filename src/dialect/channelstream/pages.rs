@@ -189,11 +189,11 @@ pub fn wrong_poll_id() -> Response {
     Response::json(422, r#"["Wrong UUID format"]"#)
 }
 
-/// More waits to be published than may wait; nothing of this request was done.
+/// More waits to be done than may wait; nothing of this request was done.
 pub fn busy() -> Response {
     Response::json(
         503,
-        r#"{"error":"busy","message":"too many messages wait to be published; try again in a moment"}"#,
+        r#"{"error":"busy","message":"too much waits to be done; try again in a moment"}"#,
     )
     .with("Retry-After", "1")
 }

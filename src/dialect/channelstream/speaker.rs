@@ -178,15 +178,12 @@ impl Channelstream {
             return pages::generic(403, accept, "This path needs a signed request.").into();
         }
         let answer = match endpoint {
-            Endpoint::Message => match self.message(request, ctx) {
-                Ok(reply) => return reply,
-                Err(fault) => Err(fault),
-            },
+            Endpoint::Message => return reply(self.message(request, ctx), accept),
+            Endpoint::Info => return reply(self.info(request, ctx), accept),
             Endpoint::Options => return pages::options().into(),
             Endpoint::Connect => self.connect(request, ctx),
             Endpoint::Subscribe => self.subscribe(request, ctx),
             Endpoint::Unsubscribe => self.unsubscribe(request, ctx),
-            Endpoint::Info => self.info(request, ctx),
             Endpoint::Disconnect => self.disconnect(request, ctx),
             Endpoint::LaterSigned | Endpoint::LaterOpen => return not_built().into(),
             Endpoint::Unknown => {
@@ -251,6 +248,11 @@ impl Channelstream {
             None => Reply::UpgradeAndClose(accept, 1000, "unknown connection"),
         }
     }
+}
+
+/// What a call came to, its complaint in words.
+fn reply(outcome: Result<Reply, BodyFault>, accept: Option<&str>) -> Reply {
+    outcome.unwrap_or_else(|fault| pages::body_fault(&fault, accept).into())
 }
 
 /// The answer on a path of the specification that is not built yet.
