@@ -498,7 +498,7 @@ fn a_crowd_that_goes_is_told_of_over_several_turns() {
 fn a_long_listing_is_written_over_several_turns() {
     let mut world = World::new();
     let (backend, other) = (world.open(), world.open());
-    for user in 0..40 {
+    for user in 0..80 {
         let names: Vec<String> = (0..100)
             .map(|place| format!("\"c{user:02}-{place:02}\""))
             .collect();
@@ -529,12 +529,12 @@ fn a_long_listing_is_written_over_several_turns() {
     let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
     let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
     let channels = body["channels"].as_object().expect("a mapping");
-    assert_eq!(channels.len(), 4_000);
+    assert_eq!(channels.len(), 8_000);
     for (name, channel) in channels {
         let user = format!("u{}", &name[1..3]);
         assert_eq!(channel["users"], serde_json::json!([user]), "{name}");
     }
-    assert_eq!(body["users"].as_array().map(Vec::len), Some(40));
+    assert_eq!(body["users"].as_array().map(Vec::len), Some(80));
 }
 
 /// A dialect whose every request is a job that panics at its third step.

@@ -30,7 +30,7 @@ pub struct Meter {
 
 impl Io<'_> {
     /// All work so far.
-    fn reading(&self) -> u64 {
+    pub fn reading(&self) -> u64 {
         let queued = self.out.totals().pushed;
         queued + self.writer.written() / FRAME_BYTES_PER_WORK + self.meter.spent
     }

@@ -5,7 +5,6 @@ use super::{Engine, Phase};
 use crate::dialect::Reply;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
-use crate::hub::Effects;
 use crate::limits::{
     BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES,
     WORK_PER_CALL, WORK_PER_REQUEST,
@@ -193,8 +192,11 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> End {
         let mut input = bytes;
-        self.world.hub_with(turn, |_, io| io.begin(WORK_PER_CALL));
+        let start = self.world.hub_with(turn, |_, io| io.reading());
         for _ in 0..REQUESTS_PER_TURN {
+            // What one leaves of its share is not the next one's: a small request is never put off
+            // for what stood before it.
+            self.world.hub_with(turn, |_, io| io.begin(WORK_PER_CALL));
             match http
                 .decoder
                 .next(&mut input, &self.config.http, &mut Scratch::new())
@@ -256,7 +258,7 @@ impl Engine {
                     let work = WORK_PER_REQUEST + bytes as u64 / BODY_BYTES_PER_WORK;
                     let is_enough = self.world.hub_with(turn, |_, io| {
                         io.spend(work);
-                        io.has_done_enough()
+                        io.reading() - start >= WORK_PER_CALL
                     });
                     let is_much = turn.out.queued(conn) > READ_PAUSE_QUEUE_BYTES;
                     if (is_enough || is_much) && !input.is_empty() {

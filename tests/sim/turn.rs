@@ -318,14 +318,23 @@ impl World {
     // ---- the end of a turn -----------------------------------------------------------------
 
     fn end_turn(&mut self) {
+        let mut behind = std::mem::take(&mut self.behind);
         for pass in 0.. {
             assert!(pass < 1000, "the end of a turn comes to an end");
             call!(self, settle);
-            let dirty = self.out.take_dirty();
+            let mut dirty = self.out.take_dirty();
+            if self.chance.one_in(16) {
+                // The time for writing is over somewhere in the list.
+                let end = self.chance.below(dirty.len() + 1);
+                self.behind.extend(dirty.drain(end..));
+            }
             for &conn in &dirty {
                 self.flush(conn);
             }
             self.out.recycle(dirty);
+            for conn in behind.drain(..) {
+                self.flush(conn);
+            }
             if !self.bury() {
                 break;
             }
@@ -530,7 +539,10 @@ impl World {
             let pieces = self.out.pieces(conn).0.count();
             // The last answers of a connection that is ending may be as much as a turn allows: it
             // is given the time of a stalled peer to take them.
+            let is_behind = self.behind.contains(&conn);
             let bound = match state.ending {
+                // Not written to yet, and so not judged.
+                _ if is_behind => limit * OUT_QUEUE_TURN_FACTOR,
                 Ending::Open | Ending::Slow | Ending::Abort => limit,
                 Ending::Drain | Ending::Linger => limit * OUT_QUEUE_TURN_FACTOR,
             };
@@ -549,7 +561,7 @@ impl World {
                     || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
                 "{conn:?} had no heartbeat for {silent_ms} ms"
             );
-            let is_all_heard = state.bytes > 0 || line.expect.is_empty();
+            let is_all_heard = state.bytes > 0 || is_behind || line.expect.is_empty();
             assert!(
                 is_all_heard,
                 "{conn:?} has heard everything but {:?}",

@@ -125,6 +125,8 @@ pub struct World {
     pub mail: Vec<(Publication, Message)>,
     pub knocking: Vec<Row>,
     pub resume: Vec<ConnId>,
+    /// Those for whom a turn had no time any more to write to them.
+    pub behind: Vec<ConnId>,
     pub dead: Vec<ConnId>,
     /// Connections that were opened and not closed.
     pub ledger: BTreeSet<ConnId>,
@@ -277,6 +279,7 @@ impl World {
             mail: Vec::new(),
             knocking: Vec::new(),
             resume: Vec::new(),
+            behind: Vec::new(),
             dead: Vec::new(),
             ledger: BTreeSet::new(),
             gone_log,
@@ -407,7 +410,7 @@ impl World {
         if !asleep {
             self.turn();
             for _ in 0..200_000 {
-                if !self.resume.is_empty() || self.out.is_dirty() {
+                if !self.resume.is_empty() || !self.behind.is_empty() || self.out.is_dirty() {
                     self.turn();
                     continue;
                 }
