@@ -180,9 +180,14 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// Whether no more faults are kept.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= CS_FAULTS_LISTED_MAX
+    }
+
     /// Notes what is wrong at a place.
     pub fn push(&mut self, place: impl FnOnce() -> Place, errors: Errors) {
-        if self.0.len() < CS_FAULTS_LISTED_MAX {
+        if !self.is_full() {
             self.0.push((place(), errors));
         }
     }

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// The body is not JSON, or JSON that is not taken: nested too deeply, or text with half of a
 /// surrogate pair in it.
@@ -161,10 +162,13 @@ pub fn read_object<'a, const N: usize>(
 
 /// Reads a list of objects, and hands the fields of these names of each to `each`, or `None` where
 /// an entry is another kind of value. Answers `None` if the text as a whole is no list.
+///
+/// When `each` breaks off, the rest is not read, and the result is an error whatever the rest is:
+/// it is for the caller to know better.
 pub fn read_list<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
-    each: impl FnMut(Option<Slots<'a, N>>),
+    each: impl FnMut(Option<Slots<'a, N>>) -> ControlFlow<()>,
 ) -> Result<Option<()>, NotJson> {
     read_whole(text, Entries { names, each })
 }
@@ -309,21 +313,27 @@ struct Entries<'n, const N: usize, F> {
     each: F,
 }
 
-impl<'de, const N: usize, F: FnMut(Option<Slots<'de, N>>)> DeserializeSeed<'de>
-    for Entries<'_, N, F>
+impl<'de, const N: usize, F> DeserializeSeed<'de> for Entries<'_, N, F>
+where
+    F: FnMut(Option<Slots<'de, N>>) -> ControlFlow<()>,
 {
     type Value = Option<()>;
     seed_of_anything!();
 }
 
-impl<'de, const N: usize, F: FnMut(Option<Slots<'de, N>>)> Visitor<'de> for Entries<'_, N, F> {
+impl<'de, const N: usize, F> Visitor<'de> for Entries<'_, N, F>
+where
+    F: FnMut(Option<Slots<'de, N>>) -> ControlFlow<()>,
+{
     type Value = Option<()>;
     nothing_else!();
     no_object!();
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
         while let Some(slots) = list.next_element_seed(Fields { names: self.names })? {
-            (self.each)(slots);
+            if (self.each)(slots).is_break() {
+                return Err(serde::de::Error::custom("broken off"));
+            }
         }
         Ok(Some(()))
     }
@@ -535,10 +545,24 @@ mod tests {
     fn lists_members_and_entries() {
         let mut seen = Vec::new();
         let list = r#"[{"a":1}, 5, {"b":2}, [{"a":3}], null]"#;
-        let whole = read_list(list, &["a"], |slots| seen.push(slots));
+        let whole = read_list(list, &["a"], |slots| {
+            seen.push(slots);
+            ControlFlow::Continue(())
+        });
         assert_eq!(whole, Ok(Some(())));
         assert_eq!(seen, [Some([Some("1")]), None, Some([None]), None, None]);
-        assert_eq!(read_list("{\"a\":1}", &["a"], |_| ()), Ok(None));
+        let all = |_: Option<Slots<'_, 1>>| ControlFlow::Continue(());
+        assert_eq!(read_list("{\"a\":1}", &["a"], all), Ok(None));
+        let mut count = 0;
+        let broken_off = read_list("[{},{},{}", &["a"], |_| {
+            count += 1;
+            if count < 2 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        assert_eq!((broken_off, count), (Err(NotJson), 2));
 
         let mut seen = Vec::new();
         let whole = each_member(r#"{"k":1,"\u006b":[2 ,3],"":"x"}"#, |key, value| {

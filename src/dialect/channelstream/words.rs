@@ -11,6 +11,7 @@ use super::fields::{self, NameOf};
 use super::json::{self, Slots};
 use crate::limits::{CS_MESSAGES_PER_REQUEST_MAX, HISTORY_MESSAGES_DEFAULT};
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 /// Text that is borrowed from the body, unless it was written with escapes.
 pub type Text<'a> = Cow<'a, str>;
@@ -468,25 +469,32 @@ fn entries<'a, const N: usize, T>(
     let mut faults = Faults::default();
     let mut index = 0;
     let list = json::read_list(text, names, |slots| {
-        if index < CS_MESSAGES_PER_REQUEST_MAX {
-            let entry = slots
-                .ok_or_else(|| Errors::schema(errors::WRONG_TYPE))
-                .and_then(|slots| {
-                    let mut faults = Faults::default();
-                    let value = read(slots, &mut faults);
-                    faults.finish().map(|()| value)
-                });
-            match entry {
-                Ok(value) if faults.is_empty() => values.push(value),
-                Ok(_) => {}
-                Err(errors) => faults.push(|| Place::Index(index), errors),
-            }
+        // Nothing would be done with more of them, nor would more faults be told: neither is worth
+        // anybody's time.
+        if index == CS_MESSAGES_PER_REQUEST_MAX || faults.is_full() {
+            index += 1;
+            return ControlFlow::Break(());
+        }
+        let entry = slots
+            .ok_or_else(|| Errors::schema(errors::WRONG_TYPE))
+            .and_then(|slots| {
+                let mut faults = Faults::default();
+                let value = read(slots, &mut faults);
+                faults.finish().map(|()| value)
+            });
+        match entry {
+            Ok(value) if faults.is_empty() => values.push(value),
+            Ok(_) => {}
+            Err(errors) => faults.push(|| Place::Index(index), errors),
         }
         index += 1;
-    })?;
-    list.ok_or_else(|| Errors::schema(errors::WRONG_TYPE))?;
+        ControlFlow::Continue(())
+    });
     if index > CS_MESSAGES_PER_REQUEST_MAX {
         return Err(Errors::schema(errors::TOO_MANY).into());
+    }
+    if !faults.is_full() {
+        list?.ok_or_else(|| Errors::schema(errors::WRONG_TYPE))?;
     }
     faults.finish()?;
     Ok(values)
