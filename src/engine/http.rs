@@ -4,11 +4,15 @@ use super::{Engine, Phase};
 use crate::dialect::Reply;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
-use crate::limits::{HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES};
+use crate::limits::{
+    HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, HTTP_SMALL_BODY_BYTES_MAX,
+    READ_PAUSE_QUEUE_BYTES,
+};
 use crate::outbox::Ending;
 use crate::time::Millis;
+pub(super) use crate::transport::http::Phase as Progress;
 use crate::transport::http::response::{self, Answering};
-use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
+use crate::transport::http::{Decoder, Method, Request, Response, Scratch, Step, upgrade};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Requests taken from one peer before others have their turn.
@@ -34,6 +38,8 @@ pub(super) struct Http {
     expects: Expects,
     /// The peer has sent all it will send.
     has_ended: bool,
+    /// When the head was admitted of which the body is awaited, in seconds since 1970-01-01 UTC.
+    admitted_unix_s: Option<u64>,
 }
 
 impl Http {
@@ -46,12 +52,13 @@ impl Http {
             // The time for the first head runs from the first byte expected.
             expects: Expects::Head,
             has_ended: false,
+            admitted_unix_s: None,
         }
     }
 
     /// Whether nothing of a request has come that would have to be answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
+        self.kept.is_empty() && self.decoder.phase() == Progress::Idle
     }
 
     /// Since when this is what is expected.
@@ -158,12 +165,31 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> End {
         let mut input = bytes;
-        for _ in 0..REQUESTS_PER_TURN {
+        let mut answered = 0;
+        // Only whole requests count: after a head the decoder may have more to say, though nothing
+        // is left of the input. It shows one head per request.
+        while answered < REQUESTS_PER_TURN {
             match http
                 .decoder
                 .next(&mut input, &self.config.http, &mut Scratch::new())
             {
                 Step::More => return End::Stay,
+                Step::Head(head) => match self.admit(conn, http.from, &head, turn) {
+                    Ok(body_bytes_max) => {
+                        http.decoder.limit_body(body_bytes_max);
+                        http.admitted_unix_s = Some(turn.now.unix_seconds());
+                    }
+                    Err(response) => {
+                        self.world.metrics.requests += 1;
+                        self.world.metrics.turned_away += 1;
+                        let shape = Shape {
+                            request: &head,
+                            keep_alive: false,
+                        };
+                        self.respond(conn, &response, Some(shape), turn);
+                        return End::Finish(Ending::Linger);
+                    }
+                },
                 Step::Continue => turn.out.push(conn, &Frame::from(response::CONTINUE)),
                 Step::Refused(refusal) => {
                     self.world.metrics.refused += 1;
@@ -171,10 +197,12 @@ impl Engine {
                     return End::Finish(Ending::Linger);
                 }
                 Step::Request(request) => {
+                    answered += 1;
                     self.world.metrics.requests += 1;
                     http.expects = Expects::Request;
-                    let keep_alive = response::keep_alive(&request) && !self.draining;
-                    match self.reply(conn, http.from, &request, turn) {
+                    let asked_unix_s = http.admitted_unix_s.take();
+                    let keep_alive = response::keep_alive(&request) && !self.is_draining();
+                    match self.reply(conn, http.from, &request, asked_unix_s, turn) {
                         Reply::Now(response) => {
                             let close = response.close || !keep_alive;
                             let shape = Shape {
@@ -213,13 +241,39 @@ impl Engine {
         }
     }
 
+    /// Judges a request by its head, before its body is taken: the most bytes that this may have,
+    /// or the answer that turns it away. `reply` checks the same again, and everything else.
+    fn admit(
+        &mut self,
+        conn: ConnId,
+        from: Origin,
+        head: &Request<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<usize, Response> {
+        if self.is_own(head) {
+            return Ok(HTTP_SMALL_BODY_BYTES_MAX);
+        }
+        let dialect = self.dialect_of(head);
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            self.world
+                .with(dialect, conn, from, turn, |dialect, ctx| {
+                    dialect.admit(head, ctx)
+                })
+                // Nobody's, which `reply` says.
+                .unwrap_or(Ok(HTTP_SMALL_BODY_BYTES_MAX))
+        }));
+        judged.unwrap_or_else(|_| Err(self.panicked()))
+    }
+
     /// The one admission of every request: own pages first, then the dialects. A panic in it
-    /// costs this connection and nobody else.
+    /// costs this connection and nobody else. `asked_unix_s` says when the head was admitted, if
+    /// that was before the body came.
     fn reply(
         &mut self,
         conn: ConnId,
         from: Origin,
         request: &Request<'_>,
+        asked_unix_s: Option<u64>,
         turn: &mut Turn<'_>,
     ) -> Reply {
         let dialect = self.dialect_of(request);
@@ -228,21 +282,25 @@ impl Engine {
                 return Some(Reply::Now(response));
             }
             self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+                ctx.asked_unix_s = asked_unix_s.unwrap_or(ctx.asked_unix_s);
                 dialect.request(request, ctx)
             })
         }));
         match answer {
             Ok(Some(reply)) => reply,
             Ok(None) => Reply::Now(Response::json(404, r#"{"error":"not_found"}"#)),
-            // The panic hook has said where and why.
-            Err(_) => {
-                self.world.metrics.panics += 1;
-                log::error!("a request panicked; its connection is closed");
-                let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
-                let mut response = Response::json(500, text);
-                response.close = true;
-                Reply::Now(response)
-            }
+            Err(_) => Reply::Now(self.panicked()),
+        }
+    }
+
+    /// The answer to a request that panicked. The panic hook has said where and why.
+    fn panicked(&mut self) -> Response {
+        self.world.metrics.panics += 1;
+        log::error!("a request panicked; its connection is closed");
+        let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
+        Response {
+            close: true,
+            ..Response::json(500, text)
         }
     }
 
@@ -304,26 +362,28 @@ impl Engine {
     }
 
     /// Sets the time until which the peer must have got further.
-    fn watch_progress(&mut self, conn: ConnId, now: Millis) {
-        let config = &self.config;
+    pub(super) fn watch_progress(&mut self, conn: ConnId, now: Millis) {
+        let (config, draining) = (&self.config, self.draining);
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
         let Phase::Http(http) = &mut inbound.phase else {
             return;
         };
+        let phase = http.decoder.phase();
         // A phase is timed as a whole, never from its last byte: otherwise one byte a second would
         // hold a socket for ever.
-        let due = match http.decoder.phase() {
-            http::Phase::Idle if http.expects == Expects::Head => http.since + config.head_ms,
-            http::Phase::Idle => now + config.idle_ms,
-            http::Phase::Head => http.enter(Expects::Head, now) + config.head_ms,
-            http::Phase::Body { received } => {
+        let due = match phase {
+            Progress::Idle if http.expects == Expects::Head => http.since + config.head_ms,
+            Progress::Idle => now + config.idle_ms,
+            Progress::Head => http.enter(Expects::Head, now) + config.head_ms,
+            Progress::Body { received } => {
                 let since = http.enter(Expects::Body, now);
                 let slowest = HTTP_BODY_GRACE_MS + received * 1000 / HTTP_BODY_BYTES_PER_S_MIN;
                 (now + config.body_stall_ms).min(since + slowest)
             }
         };
+        let due = draining.map_or(due, |draining| due.min(draining.until(phase)));
         self.wheel.arm(conn, &mut inbound.timer, due);
     }
 
@@ -341,7 +401,11 @@ impl Engine {
             self.arm(conn, later);
             return;
         }
-        let refusal = http.decoder.time_out();
+        let until = self.draining.map(|d| d.until(http.decoder.phase()));
+        let refusal = match until {
+            Some(until) if turn.now.mono >= until => http.decoder.stop(),
+            Some(_) | None => http.decoder.time_out(),
+        };
         inbound.phase = Phase::Done;
         match refusal {
             Some(refusal) => {

@@ -431,6 +431,7 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
+                asked_unix_s: 0,
             };
             let answer = match call(&self.speaker, &request, &mut ctx) {
                 Ok(response) => response.body.to_vec(),

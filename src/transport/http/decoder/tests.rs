@@ -15,8 +15,10 @@ enum Expected<'a> {
     Body(&'a [u8]),
     /// A refusal of this status and word.
     Refused(u16, &'static str),
+    /// The caller has turned away the request for this path.
+    TurnedAway(&'a str),
 }
-use Expected::{Body, Refused};
+use Expected::{Body, Refused, TurnedAway};
 
 fn summary(run: &Run) -> Vec<Expected<'_>> {
     run.outcomes
@@ -24,6 +26,7 @@ fn summary(run: &Run) -> Vec<Expected<'_>> {
         .map(|outcome| match outcome {
             Outcome::Request { body, .. } => Body(body),
             Outcome::Refused(refusal) => Refused(refusal.status(), refusal.word()),
+            Outcome::TurnedAway(path) => TurnedAway(path),
         })
         .collect()
 }
@@ -73,7 +76,9 @@ fn check_with(limits: &HttpLimits, input: &[u8], expected: Expected<'_>) {
             shown()
         ),
         // Nothing after a refusal is looked at.
-        Refused(..) => assert_eq!(summary(&before), [expected], "before: {}", shown()),
+        Refused(..) | TurnedAway(_) => {
+            assert_eq!(summary(&before), [expected], "before: {}", shown())
+        }
     }
 }
 
