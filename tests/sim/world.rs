@@ -342,6 +342,11 @@ impl World {
             self.progress.step.set(step);
             if drains_at == Some(step as usize) {
                 self.summary.drained += 1;
+                if self.chance.one_in(2) {
+                    // Somebody is in the middle of a request.
+                    self.stop_midway();
+                    self.pass(self.delay_ms, false);
+                }
                 self.drain();
             }
             for _ in 0..=self.chance.below(3) {

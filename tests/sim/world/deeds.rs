@@ -558,7 +558,7 @@ impl World {
     }
 
     /// A request whose end never comes.
-    fn stop_midway(&mut self) {
+    pub(super) fn stop_midway(&mut self) {
         let mut row = self.row(false);
         // Somewhere anybody may send a body, or somewhere nobody may.
         let (target, call) = if self.chance.one_in(2) {
