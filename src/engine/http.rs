@@ -10,9 +10,8 @@ use crate::limits::{
 };
 use crate::outbox::Ending;
 use crate::time::Millis;
-pub(super) use crate::transport::http::Phase as Progress;
 use crate::transport::http::response::{self, Answering};
-use crate::transport::http::{Decoder, Method, Request, Response, Scratch, Step, upgrade};
+use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Requests taken from one peer before others have their turn.
@@ -58,7 +57,7 @@ impl Http {
 
     /// Whether nothing of a request has come that would have to be answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.kept.is_empty() && self.decoder.phase() == Progress::Idle
+        self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
     }
 
     /// Since when this is what is expected.
@@ -374,10 +373,10 @@ impl Engine {
         // A phase is timed as a whole, never from its last byte: otherwise one byte a second would
         // hold a socket for ever.
         let due = match phase {
-            Progress::Idle if http.expects == Expects::Head => http.since + config.head_ms,
-            Progress::Idle => now + config.idle_ms,
-            Progress::Head => http.enter(Expects::Head, now) + config.head_ms,
-            Progress::Body { received } => {
+            http::Phase::Idle if http.expects == Expects::Head => http.since + config.head_ms,
+            http::Phase::Idle => now + config.idle_ms,
+            http::Phase::Head => http.enter(Expects::Head, now) + config.head_ms,
+            http::Phase::Body { received } => {
                 let since = http.enter(Expects::Body, now);
                 let slowest = HTTP_BODY_GRACE_MS + received * 1000 / HTTP_BODY_BYTES_PER_S_MIN;
                 (now + config.body_stall_ms).min(since + slowest)

@@ -28,8 +28,8 @@ use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
-use crate::transport::http::HttpLimits;
 use crate::transport::http::response::DateCache;
+use crate::transport::http::{HttpLimits, Phase as Progress};
 use crate::transport::websocket::WsLimits;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -220,10 +220,10 @@ struct Draining {
 }
 
 impl Draining {
-    fn until(self, phase: http::Progress) -> Millis {
+    fn until(self, phase: Progress) -> Millis {
         match phase {
-            http::Progress::Idle | http::Progress::Head => self.heads_until,
-            http::Progress::Body { .. } => self.bodies_until,
+            Progress::Idle | Progress::Head => self.heads_until,
+            Progress::Body { .. } => self.bodies_until,
         }
     }
 }
