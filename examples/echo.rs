@@ -117,7 +117,7 @@ fn open(decoder: &mut http::Decoder, bytes: &[u8]) -> (usize, Answer) {
     let refused = match decoder.next(&mut rest, &HttpLimits::default(), &mut scratch) {
         Step::More => return (bytes.len(), Answer::Nothing),
         // An opening request has no body to wait for.
-        Step::Continue => upgrade::UpgradeRefusal::NoHandshake.response(),
+        Step::Head(_) | Step::Continue => upgrade::UpgradeRefusal::NoHandshake.response(),
         Step::Refused(refusal) => refusal.response(),
         Step::Request(request) => match upgrade::websocket(&request) {
             Ok(accept) => {

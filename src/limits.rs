@@ -107,6 +107,9 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_TARGET_BYTES_MAX: usize = 8 * KIB;
 /// The body of one request.
 pub const HTTP_BODY_BYTES_MAX: usize = 8 * MIB;
+/// The body of a request that needs none, or only an id or a signature: as much as a head, so that
+/// callers who prove nothing hold little.
+pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 16 * KIB;
 /// Extensions of one chunk.
 pub const HTTP_CHUNK_EXTENSION_BYTES_MAX: usize = 256;
 /// A request head must be whole after this time, however it trickles.
@@ -201,6 +204,8 @@ pub const CS_CALLBACK_CHARS_MAX: usize = 128;
 
 /// How long a stop may take before the process gives up on what is still open.
 pub const DRAIN_MS: u64 = 10_000;
+/// During a stop: how long a head that has begun may still take, if half of the whole is not less.
+pub const DRAIN_HEAD_MS: u64 = 2_000;
 
 const _: () = assert!(
     usize::BITS == 64,

@@ -263,11 +263,18 @@ fn http() {
         b"PUT http://a.example/x?y#z HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\n\
           Content-Length: 10\r\n\r\n0123456789",
         b"\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: */*\r\n\r\n",
+        b"POST /abc HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+        b"POST /2345678 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /2345678 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ];
     let mut seeds = with_prefix(&[0, 7, 9, 0], streams);
     seeds.extend(with_prefix(&[0x31, 3, 2, 0], streams));
+    // The same for a caller that turns some requests away at their head and limits others.
+    seeds.extend(with_prefix(&[0, 7, 9, 1], streams));
+    seeds.extend(with_prefix(&[0x31, 3, 2, 1], streams));
     check(&Target {
         name: "http",
         run: fanwire::transport::http::fuzz::fuzz,

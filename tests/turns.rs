@@ -442,7 +442,7 @@ fn a_stop_lets_a_batch_end_and_then_the_connection() {
     let request = world.signed("/message", &batch("c", 0, 5_000));
     world.send(backend, &request);
     assert_eq!(world.engine.jobs(), 1);
-    world.call(Engine::drain);
+    world.call(|engine, turn| engine.drain(10_000, turn));
     world.rest();
     let answer = world.take_text(backend);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close"));

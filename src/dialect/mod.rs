@@ -64,6 +64,19 @@ pub trait Dialect {
     /// For logs and metrics; one lower-case word.
     fn name(&self) -> &'static str;
 
+    /// Judges a request by its head (the body is empty here): the most bytes that its body may
+    /// have, or the answer that turns it away, after which the connection ends. The limits of the
+    /// transport hold as well.
+    ///
+    /// This is asked only about bodies that come later than their head. A request that is whole at
+    /// once goes straight to [`Dialect::request`], which has to check all of it.
+    ///
+    /// # Errors
+    /// The answer to a request whose body nobody wants.
+    fn admit(&self, _head: &Request<'_>, _ctx: &Ctx<'_>) -> Result<usize, Response> {
+        Ok(usize::MAX)
+    }
+
     /// Answers a request. Everything that is not another's belongs to the last dialect.
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply;
 
@@ -122,6 +135,10 @@ pub struct Ctx<'a> {
     /// Whether a [`Reply::Later`] would be taken. If not, too much waits already, and a request
     /// that may need one is refused before anything of it is done.
     pub takes_jobs: bool,
+    /// When the head of the request had come, in seconds since 1970-01-01 UTC. The age of what it
+    /// was signed with is counted up to then: however long a body takes that was admitted, it is
+    /// not refused for that at its end. Elsewhere the same as `now`.
+    pub asked_unix_s: u64,
 }
 
 /// The one production implementation of [`Effects`].

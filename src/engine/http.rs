@@ -6,8 +6,8 @@ use crate::dialect::Reply;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{
-    BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, READ_PAUSE_QUEUE_BYTES,
-    WORK_PER_CALL, WORK_PER_REQUEST,
+    BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, HTTP_SMALL_BODY_BYTES_MAX,
+    READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
 };
 use crate::outbox::Ending;
 use crate::time::Millis;
@@ -40,6 +40,8 @@ pub(super) struct Http {
     has_ended: bool,
     /// The last request is answered by a job that goes on; nothing more is taken until then.
     waits: bool,
+    /// When the head was admitted of which the body is awaited, in seconds since 1970-01-01 UTC.
+    admitted_unix_s: Option<u64>,
 }
 
 impl Http {
@@ -53,6 +55,7 @@ impl Http {
             expects: Expects::Head,
             has_ended: false,
             waits: false,
+            admitted_unix_s: None,
         }
     }
 
@@ -192,8 +195,11 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) -> End {
         let mut input = bytes;
+        let mut answered = 0;
         let start = self.world.hub_with(turn, |_, io| io.reading());
-        for _ in 0..REQUESTS_PER_TURN {
+        // Only whole requests count: after a head the decoder may have more to say, though nothing
+        // is left of the input. It shows one head per request.
+        while answered < REQUESTS_PER_TURN {
             // What one leaves of its share is not the next one's: a small request is never put off
             // for what stood before it.
             self.world.hub_with(turn, |_, io| io.begin(WORK_PER_CALL));
@@ -202,6 +208,23 @@ impl Engine {
                 .next(&mut input, &self.config.http, &mut Scratch::new())
             {
                 Step::More => return End::Stay,
+                Step::Head(head) => match self.admit(conn, http.from, &head, turn) {
+                    Ok(body_bytes_max) => {
+                        http.decoder.limit_body(body_bytes_max);
+                        http.admitted_unix_s = Some(turn.now.unix_seconds());
+                    }
+                    Err(response) => {
+                        self.world.metrics.requests += 1;
+                        self.world.metrics.turned_away += 1;
+                        let shape = Shape {
+                            is_head: head.method == Method::Head,
+                            is_1_1: head.is_1_1,
+                            keep_alive: false,
+                        };
+                        self.respond(conn, &response, Some(shape), turn);
+                        return End::Finish(Ending::Linger);
+                    }
+                },
                 Step::Continue => turn.out.push(conn, &Frame::from(response::CONTINUE)),
                 Step::Refused(refusal) => {
                     self.world.metrics.refused += 1;
@@ -209,15 +232,17 @@ impl Engine {
                     return End::Finish(Ending::Linger);
                 }
                 Step::Request(request) => {
+                    answered += 1;
                     self.world.metrics.requests += 1;
                     http.expects = Expects::Request;
                     let shape = Shape {
                         is_head: request.method == Method::Head,
                         is_1_1: request.is_1_1,
-                        keep_alive: response::keep_alive(&request) && !self.draining,
+                        keep_alive: response::keep_alive(&request) && !self.is_draining(),
                     };
                     let mut bytes = request.body.len();
-                    match self.reply(conn, http.from, &request, turn) {
+                    let asked_unix_s = http.admitted_unix_s.take();
+                    match self.reply(conn, http.from, &request, asked_unix_s, turn) {
                         Reply::Now(response) => {
                             let close = response.close || !shape.keep_alive;
                             let shape = Shape {
@@ -276,13 +301,39 @@ impl Engine {
         }
     }
 
+    /// Judges a request by its head, before its body is taken: the most bytes that this may have,
+    /// or the answer that turns it away. `reply` checks the same again, and everything else.
+    fn admit(
+        &mut self,
+        conn: ConnId,
+        from: Origin,
+        head: &Request<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<usize, Response> {
+        if self.is_own(head) {
+            return Ok(HTTP_SMALL_BODY_BYTES_MAX);
+        }
+        let dialect = self.dialect_of(head);
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            self.world
+                .with(dialect, conn, from, turn, |dialect, ctx| {
+                    dialect.admit(head, ctx)
+                })
+                // Nobody's, which `reply` says.
+                .unwrap_or(Ok(HTTP_SMALL_BODY_BYTES_MAX))
+        }));
+        judged.unwrap_or_else(|_| Err(self.panicked()))
+    }
+
     /// The one admission of every request: own pages first, then the dialects. A panic in it
-    /// costs this connection and nobody else.
+    /// costs this connection and nobody else. `asked_unix_s` says when the head was admitted, if
+    /// that was before the body came.
     fn reply(
         &mut self,
         conn: ConnId,
         from: Origin,
         request: &Request<'_>,
+        asked_unix_s: Option<u64>,
         turn: &mut Turn<'_>,
     ) -> Reply {
         let dialect = self.dialect_of(request);
@@ -291,26 +342,27 @@ impl Engine {
                 return Some(Reply::Now(response));
             }
             self.world.with(dialect, conn, from, turn, |dialect, ctx| {
+                ctx.asked_unix_s = asked_unix_s.unwrap_or(ctx.asked_unix_s);
                 dialect.request(request, ctx)
             })
         }));
         match answer {
             Ok(Some(reply)) => reply,
             Ok(None) => Reply::Now(Response::json(404, r#"{"error":"not_found"}"#)),
-            // The panic hook has said where and why.
-            Err(_) => Reply::Now(self.failed()),
+            Err(_) => Reply::Now(self.panicked()),
         }
     }
 
-    /// The answer to a request that made us panic.
+    /// The answer to a request that panicked. The panic hook has said where and why.
     #[cold]
-    pub(super) fn failed(&mut self) -> Response {
+    pub(super) fn panicked(&mut self) -> Response {
         self.world.metrics.panics += 1;
         log::error!("a request panicked; its connection is closed");
         let text = r#"{"error":"internal","message":"the server failed at this request"}"#;
-        let mut response = Response::json(500, text);
-        response.close = true;
-        response
+        Response {
+            close: true,
+            ..Response::json(500, text)
+        }
     }
 
     /// Which dialect a request belongs to, by its request line alone. The last one takes what is
@@ -369,17 +421,18 @@ impl Engine {
     }
 
     /// Sets the time until which the peer must have got further.
-    fn watch_progress(&mut self, conn: ConnId, now: Millis) {
-        let config = &self.config;
+    pub(super) fn watch_progress(&mut self, conn: ConnId, now: Millis) {
+        let (config, draining) = (&self.config, self.draining);
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
         let Phase::Http(http) = &mut inbound.phase else {
             return;
         };
+        let phase = http.decoder.phase();
         // A phase is timed as a whole, never from its last byte: otherwise one byte a second would
         // hold a socket for ever.
-        let due = match http.decoder.phase() {
+        let due = match phase {
             http::Phase::Idle if http.expects == Expects::Head => http.since + config.head_ms,
             http::Phase::Idle => now + config.idle_ms,
             http::Phase::Head => http.enter(Expects::Head, now) + config.head_ms,
@@ -389,6 +442,7 @@ impl Engine {
                 (now + config.body_stall_ms).min(since + slowest)
             }
         };
+        let due = draining.map_or(due, |draining| due.min(draining.until(phase)));
         self.wheel.arm(conn, &mut inbound.timer, due);
     }
 
@@ -406,7 +460,11 @@ impl Engine {
             self.arm(conn, later);
             return;
         }
-        let refusal = http.decoder.time_out();
+        let until = self.draining.map(|d| d.until(http.decoder.phase()));
+        let refusal = match until {
+            Some(until) if turn.now.mono >= until => http.decoder.stop(),
+            Some(_) | None => http.decoder.time_out(),
+        };
         inbound.phase = Phase::Done;
         match refusal {
             Some(refusal) => {

@@ -77,7 +77,7 @@ impl Engine {
                 Ok(Some(Some(response))) => self.finish(&waiting, &response, turn),
                 // Without its dialect it has nothing to say.
                 Ok(None) | Err(_) => {
-                    let response = self.failed();
+                    let response = self.panicked();
                     self.finish(&waiting, &response, turn);
                 }
             }
@@ -97,7 +97,7 @@ impl Engine {
             return;
         };
         http.stop_waiting();
-        let close = response.close || !waiting.shape.keep_alive || self.draining;
+        let close = response.close || !waiting.shape.keep_alive || self.is_draining();
         let shape = Shape {
             keep_alive: !close,
             ..waiting.shape

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub requests: u64,
     pub upgrades: u64,
     pub refused: u64,
+    pub turned_away: u64,
     pub panics: u64,
     pub messages_received: u64,
     pub messages_over_rate: u64,
@@ -186,6 +187,12 @@ impl Engine {
             let label = format!("{{reason=\"{reason}\"}}");
             page.row("fanwire_handshakes_rejected_total", &label, count);
         }
+        page.one(
+            "fanwire_http_turned_away_total",
+            counter,
+            "Requests answered at their head, so that their body was not taken.",
+            metrics.turned_away,
+        );
         page.head(
             "fanwire_http_answers_total",
             counter,

@@ -29,8 +29,8 @@ use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
-use crate::transport::http::HttpLimits;
 use crate::transport::http::response::DateCache;
+use crate::transport::http::{HttpLimits, Phase as Progress};
 use crate::transport::websocket::WsLimits;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -203,6 +203,7 @@ impl World {
             from,
             now,
             takes_jobs,
+            asked_unix_s: now.unix_seconds(),
         };
         Some(call(&**chosen, &mut ctx))
     }
@@ -218,6 +219,22 @@ impl World {
     }
 }
 
+/// Until when requests that had begun when the stop did may still come.
+#[derive(Debug, Clone, Copy)]
+struct Draining {
+    heads_until: Millis,
+    bodies_until: Millis,
+}
+
+impl Draining {
+    fn until(self, phase: Progress) -> Millis {
+        match phase {
+            Progress::Idle | Progress::Head => self.heads_until,
+            Progress::Body { .. } => self.bodies_until,
+        }
+    }
+}
+
 /// The state machine of the whole server. See the module's comment.
 pub struct Engine {
     config: EngineConfig,
@@ -229,7 +246,7 @@ pub struct Engine {
     date: DateCache,
     /// The last word to slow consumers, per dialect; registered with the outbox at first use.
     farewells: Vec<Farewell>,
-    draining: bool,
+    draining: Option<Draining>,
     /// WebSockets that are outlets.
     sockets_open: u64,
     /// The heartbeat's text and its frame, made once.
@@ -268,7 +285,7 @@ impl Engine {
             },
             date: DateCache::default(),
             farewells: Vec::new(),
-            draining: false,
+            draining: None,
             sockets_open: 0,
             heartbeat: None,
         }
@@ -299,7 +316,7 @@ impl Engine {
 
     /// Whether it was told to say goodbye.
     pub fn is_draining(&self) -> bool {
-        self.draining
+        self.draining.is_some()
     }
 
     /// Requests that are answered over several turns and are not done yet.
@@ -350,8 +367,16 @@ impl Engine {
 
     /// Says goodbye: WebSockets get a Close in their dialect's words, idle connections end,
     /// requests that are under way are answered first. The listeners have closed before.
-    pub fn drain(&mut self, turn: &mut Turn<'_>) {
-        self.draining = true;
+    ///
+    /// All of it is meant to be over after `within_ms`. So a head that has begun gets
+    /// [`limits::DRAIN_HEAD_MS`], a body half of `within_ms`, and whoever has not sent it by then
+    /// is told 503: the other half is left for the answers.
+    pub fn drain(&mut self, within_ms: u64, turn: &mut Turn<'_>) {
+        let (now, half_ms) = (turn.now.mono, within_ms / 2);
+        self.draining = Some(Draining {
+            heads_until: now + half_ms.min(limits::DRAIN_HEAD_MS),
+            bodies_until: now + half_ms,
+        });
         let conns: Vec<ConnId> = self.inbound.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             let Some(inbound) = self.inbound.get_mut(conn) else {
@@ -374,7 +399,8 @@ impl Engine {
                     let (code, reason) = words.unwrap_or((1001, ""));
                     self.close_socket(conn, code, reason, turn);
                 }
-                Phase::Http(_) | Phase::Closing(_) | Phase::Done => {}
+                Phase::Http(_) => self.watch_progress(conn, now),
+                Phase::Closing(_) | Phase::Done => {}
             }
         }
     }
@@ -440,7 +466,7 @@ impl Handler for Engine {
                 phase,
             },
         );
-        if self.draining {
+        if self.is_draining() {
             turn.out.end(conn, Ending::Drain);
         }
         self.arm(conn, turn.now.mono + self.config.head_ms);

@@ -2,7 +2,8 @@
 
 use super::Engine;
 use crate::handler::{Origin, Turn};
-use crate::transport::http::{Method, Request, Response};
+use crate::limits::HTTP_SMALL_BODY_BYTES_MAX;
+use crate::transport::http::{Method, Refusal, Request, Response};
 use subtle::ConstantTimeEq;
 
 /// Who may read metrics, and later the admin page.
@@ -76,14 +77,24 @@ fn is_local_host(host: Option<&str>) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok()
 }
 
+/// fanwire's own pages.
+#[derive(Debug, Clone, Copy)]
+enum Page<'c> {
+    Live,
+    Ready,
+    Metrics,
+    Playground(&'c DevPage),
+    State(&'c DevPage),
+    Panic,
+}
+
 impl Engine {
-    /// The answer, if the request is for one of fanwire's own pages.
-    pub(super) fn own_page(
-        &self,
-        from: Origin,
-        request: &Request<'_>,
-        turn: &Turn<'_>,
-    ) -> Option<Response> {
+    /// Whether the request is for one of fanwire's own pages; none of them looks at a body.
+    pub(super) fn is_own(&self, request: &Request<'_>) -> bool {
+        self.page(request).is_some()
+    }
+
+    fn page(&self, request: &Request<'_>) -> Option<Page<'_>> {
         // A name that resolves to this machine today may be another page's trick (DNS rebinding):
         // what `dev` adds is there for addresses and `localhost` only.
         let dev = self
@@ -91,31 +102,51 @@ impl Engine {
             .dev
             .as_ref()
             .filter(|_| is_local_host(request.headers.get("host")));
-        let response = match (request.path, dev) {
-            ("/health/live", _) => Response::json(200, r#"{"status":"live"}"#),
-            ("/health/ready", _) if self.draining => {
+        Some(match (request.path, dev) {
+            ("/health/live", _) => Page::Live,
+            ("/health/ready", _) => Page::Ready,
+            ("/metrics", _) => Page::Metrics,
+            ("/", Some(dev)) => Page::Playground(dev),
+            ("/dev/state", Some(dev)) => Page::State(dev),
+            ("/dev/panic", Some(_)) if request.method == Method::Get => Page::Panic,
+            _ => return None,
+        })
+    }
+
+    /// The answer, if the request is for one of fanwire's own pages.
+    pub(super) fn own_page(
+        &self,
+        from: Origin,
+        request: &Request<'_>,
+        turn: &Turn<'_>,
+    ) -> Option<Response> {
+        let page = self.page(request)?;
+        if request.body.len() > HTTP_SMALL_BODY_BYTES_MAX {
+            let limit = HTTP_SMALL_BODY_BYTES_MAX;
+            return Some(Refusal::BodyTooLarge { limit }.response());
+        }
+        let response = match page {
+            Page::Live => Response::json(200, r#"{"status":"live"}"#),
+            Page::Ready if self.is_draining() => {
                 Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
             }
-            ("/health/ready", _) => Response::json(200, r#"{"status":"ready"}"#),
-            ("/metrics", _) if !self.config.admin.admits(from, request) => {
+            Page::Ready => Response::json(200, r#"{"status":"ready"}"#),
+            Page::Metrics if !self.config.admin.admits(from, request) => {
                 Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
                     .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")
             }
-            ("/metrics", _) => {
+            Page::Metrics => {
                 let mut page = Response::text(200, self.metrics_text(turn));
                 page.content_type = "text/plain; version=0.0.4; charset=utf-8";
                 page
             }
-            ("/", Some(dev)) => {
+            Page::Playground(dev) => {
                 let mut page = Response::text(200, dev.html);
                 page.content_type = "text/html; charset=UTF-8";
                 page.with("Cache-Control", "no-store")
             }
-            ("/dev/state", Some(dev)) => self.dev_state(dev, turn),
-            ("/dev/panic", Some(_)) if request.method == Method::Get => {
-                panic!("asked for, to see that a panic costs one peer")
-            }
-            _ => return None,
+            Page::State(dev) => self.dev_state(dev, turn),
+            Page::Panic => panic!("asked for, to see that a panic costs one peer"),
         };
         let allowed = matches!(request.method, Method::Get | Method::Head);
         Some(if allowed {

@@ -234,7 +234,7 @@ pub const OPTIONS: &[Opt] = &[
             TIB,
         ),
         "The body of one request; beyond it 413",
-        "",
+        "Paths that need none, or only an id, take 16KiB at most.",
     ),
     row(
         "limits",
@@ -439,7 +439,8 @@ pub const OPTIONS: &[Opt] = &[
         "drain",
         time(|c| &mut c.timeouts.drain_ms),
         "How long a stop may take; then exit code 3",
-        "",
+        "Who is in the middle of a request has half of it to send the rest, 2s at most for the head; \
+         then 503.",
     ),
     row(
         "admin",

@@ -313,7 +313,9 @@ impl Server {
             return;
         }
         self.reactor.stop_listening();
-        self.reactor.with(|engine, turn| engine.drain(turn));
+        let drain_ms = self.drain_ms;
+        self.reactor
+            .with(|engine, turn| engine.drain(drain_ms, turn));
         self.deadline = Some(self.reactor.now().mono + self.drain_ms);
     }
 

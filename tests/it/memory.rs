@@ -72,6 +72,11 @@ impl<H: Handler> Memory<H> {
         &self.handler
     }
 
+    /// A turn in which only this is called.
+    pub(crate) fn with(&mut self, call: impl FnOnce(&mut H, &mut Turn<'_>)) {
+        self.turn(call);
+    }
+
     /// Closes what is still open, and checks that nothing is left behind.
     pub(crate) fn finish(mut self) {
         for link in 0..self.links.len() {

@@ -24,11 +24,25 @@ pub(crate) fn signed(path: &str, body: &str) -> Vec<u8> {
     signed_with(SECRET, path, body)
 }
 
-/// The same with another secret.
-pub(crate) fn signed_with(secret: &str, path: &str, body: &str) -> Vec<u8> {
+/// A signature made with `secret` so many seconds ago.
+pub(crate) fn signature(secret: &str, age_s: u64) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = since.expect("it is later than 1970").as_secs();
-    let signature = signature::sign(secret, "channelstream", now);
+    signature::sign(secret, "channelstream", now - age_s)
+}
+
+/// A head with `lines` that a web application has signed; the body is to follow.
+pub(crate) fn signed_head(request_line: &str, lines: &str) -> Vec<u8> {
+    let signature = signature(SECRET, 0);
+    format!(
+        "{request_line} HTTP/1.1\r\nHost: x\r\nX-Channelstream-Secret: {signature}\r\n{lines}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The bytes of a request that is signed with some secret.
+pub(crate) fn signed_with(secret: &str, path: &str, body: &str) -> Vec<u8> {
+    let signature = signature(secret, 0);
     let headers = [header("x-channelstream-secret", &signature)];
     http::request("POST", path, "localhost", &headers, Some(body.as_bytes()))
 }

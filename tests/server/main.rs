@@ -17,6 +17,7 @@
 )]
 
 mod client;
+mod heads;
 mod pressure;
 mod process;
 mod reload;

@@ -1,7 +1,8 @@
 //! Stopping: who is under way is served, who is there is told, and the time for it is bounded.
 
 use crate::client::{
-    Peer, connect, connect_narrow, get, header, metric, metrics, publish, subscriber, timed,
+    Peer, assert_refused, connect, connect_narrow, get, header, metric, metrics, publish,
+    signed_head, subscriber, timed,
 };
 use crate::http;
 use crate::process::{Server, until};
@@ -152,6 +153,42 @@ fn a_peer_that_lingers_does_not_hold_up_the_exit_for_long() {
     assert_eq!(code, 0);
     assert!(took < Duration::from_secs(5), "{took:?}");
     drop(rude);
+}
+
+#[test]
+fn who_has_begun_a_request_and_stops_does_not_hold_up_the_exit() {
+    let mut server = Server::run(&["timeouts.drain=4s"]);
+    let address = server.address();
+    let mut half_head = Peer::new(address);
+    half_head.send(b"POST /message HTTP/1.1\r\nHo");
+    let mut half_body = Peer::new(address);
+    half_body.send(&signed_head("POST /message", "Content-Length: 10"));
+    let mut slow = Peer::new(address);
+    let head = signed_head("POST /message", "Expect: 100-continue\r\nContent-Length: 2");
+    slow.send(&head[..20]);
+    // The server has taken what they sent before it stops.
+    assert_eq!(Peer::new(address).ask(&get("/health/live")).status, 200);
+
+    server.signal("TERM");
+    shut(address);
+    // Who goes on in time is served.
+    slow.send(&head[20..]);
+    assert_eq!(slow.exactly(25), b"HTTP/1.1 100 Continue\r\n\r\n");
+    slow.send(b"[]");
+    assert_eq!(slow.answer().status, 200);
+    slow.ends();
+    // Who does not is told why, and that nothing was done.
+    let (code, took) = timed(|| {
+        for peer in [&mut half_head, &mut half_body] {
+            assert_refused(&peer.answer(), 503, "stopping");
+            peer.ends();
+        }
+        drop((slow, half_head, half_body));
+        server.exits()
+    });
+    assert_eq!(code, 0);
+    assert!(took > Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[test]

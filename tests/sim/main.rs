@@ -52,6 +52,7 @@ pub enum Sabotage {
     // In the server:
     PanicInRequest,
     PanicInText,
+    AdmitAnyone,
 }
 
 /// What went wrong, and where.

@@ -6,6 +6,7 @@ use super::peer::masked;
 /// Bytes that a connection which speaks HTTP must be refused for. After them the client is done.
 pub fn http_junk(chance: &mut Chance) -> Vec<u8> {
     let head = "POST /message HTTP/1.1\r\nHost: sim.example\r\n";
+    let anyone = head.replace("/message", "/disconnect");
     let text = match chance.below(14) {
         0 => "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}".to_owned(),
         1 => "GET\r\n\r\n".to_owned(),
@@ -17,7 +18,8 @@ pub fn http_junk(chance: &mut Chance) -> Vec<u8> {
         7 => format!("{head}Long: {}\r\n\r\n", "x".repeat(20_000)),
         8 => format!("{head}Content-Length: 99999999\r\n\r\n"),
         9 => format!("{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        10 => format!("{head}Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+        // Where anybody may send a body, or its head alone would be refused.
+        10 => format!("{anyone}Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
         11 => format!("{head}Content-Length: -1\r\n\r\n"),
         12 => format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(10_000)),
         _ => {

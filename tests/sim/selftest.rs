@@ -46,6 +46,11 @@ fn a_wrong_status_is_noticed() {
 }
 
 #[test]
+fn a_body_that_nobody_wanted_is_noticed() {
+    says(Sabotage::AdmitAnyone, &["may send a body"]);
+}
+
+#[test]
 fn wrong_expectations_are_noticed() {
     says(
         Sabotage::NoCatchUp,

@@ -11,6 +11,9 @@ pub struct Summary {
     pub opened: u64,
     pub closed: u64,
     pub requests: u64,
+    pub admitted: u64,
+    pub turned_away: u64,
+    pub stopped: u64,
     pub sockets: u64,
     pub frames: u64,
     pub caught_up: u64,
@@ -46,6 +49,9 @@ impl Summary {
         self.opened += other.opened;
         self.closed += other.closed;
         self.requests += other.requests;
+        self.admitted += other.admitted;
+        self.turned_away += other.turned_away;
+        self.stopped += other.stopped;
         self.sockets += other.sockets;
         self.frames += other.frames;
         self.caught_up += other.caught_up;
@@ -67,6 +73,9 @@ impl Summary {
     /// A world in which something never happens proves nothing about it.
     pub fn check_that_everything_happened(&self) {
         for (what, count) in [
+            ("bodies behind their head", self.admitted),
+            ("requests turned away", self.turned_away),
+            ("requests cut short by a stop", self.stopped),
             ("frames", self.frames),
             ("catch-up", self.caught_up),
             ("presence", self.presence),

@@ -11,8 +11,8 @@ use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use fanwire::limits::{
-    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES,
-    READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
+    CS_HEARTBEAT_MS, DRAIN_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR,
+    PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
 
@@ -53,7 +53,7 @@ impl World {
                 continue;
             };
             if std::mem::take(&mut row.resume_due) {
-                let before = self.engine.metrics().requests;
+                let before = self.answered();
                 call!(self, resumed, conn);
                 self.digest(conn, before);
             }
@@ -107,17 +107,25 @@ impl World {
             row.delivered += bytes.len() as u64;
             row.last_read_ms = now_ms;
             self.oracle.heard(conn, self.now);
-            let before = self.engine.metrics().requests;
+            let before = self.answered();
             assert!(self.ledger.contains(&conn), "nothing after closed");
             call!(self, received, conn, &mut bytes);
             self.digest(conn, before);
         }
     }
 
-    /// The oracle is told of whatever has come whole.
-    fn digest(&mut self, conn: ConnId, requests_before: u64) {
+    /// How many requests were answered, and how many of them at their head.
+    fn answered(&self) -> (u64, u64) {
+        let metrics = self.engine.metrics();
+        (metrics.requests, metrics.turned_away)
+    }
+
+    /// The oracle is told of whatever has come whole, or was turned away before it had.
+    fn digest(&mut self, conn: ConnId, before: (u64, u64)) {
         assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
-        let mut requests = self.engine.metrics().requests - requests_before;
+        let after = self.answered();
+        let (mut requests, turned_away) = (after.0 - before.0, after.1 - before.1);
+        assert!(turned_away <= 1, "it is the last one of a connection");
         let queue = self.out.state(conn).expect("only burial closes a queue");
         let (ending, paused) = (queue.ending, queue.paused);
         let now = self.now;
@@ -149,17 +157,25 @@ impl World {
                     if requests == 0 {
                         break;
                     }
-                    assert!(is_whole, "a request is not answered before its end");
+                    let at_head = requests == 1 && turned_away == 1;
+                    if at_head {
+                        assert!(unit.head_end <= row.delivered, "its head has come");
+                        assert!(unit.head_end < unit.end, "its body comes later");
+                        assert_eq!(ending, Ending::Linger, "it is the last one");
+                    } else {
+                        assert!(is_whole, "a request is not answered before its end");
+                    }
                     requests -= 1;
+                    row.is_turned_away = at_head;
                 }
                 (Phase::Open(_) | Phase::Closing, _) if !is_whole => break,
                 (Phase::Open(_) | Phase::Closing, _) => {}
             }
-            let may_sign = row.may_sign;
             let unit = row.units.pop_front().expect("seen a moment ago");
             row.digested = unit.end;
-            self.unit(conn, unit, phase, may_sign);
+            self.unit(conn, unit, phase);
         }
+        self.note_head(conn, paused);
         let row = self.conns.get_mut(conn).expect("only burial removes it");
         let waits = row
             .units
@@ -178,9 +194,33 @@ impl World {
         self.oracle.hang_up_all(now);
     }
 
-    /// One thing that a client sent has come whole.
-    fn unit(&mut self, conn: ConnId, unit: Unit, phase: Phase, may_sign: bool) {
+    /// A head whose body has still to come has been admitted, or it would have been turned away.
+    fn note_head(&mut self, conn: ConnId, paused: bool) {
+        let phase = self.oracle.phase(conn);
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        let Some(unit) = row.units.front() else {
+            return;
+        };
+        let What::Request { call, signed, .. } = &unit.what else {
+            return;
+        };
+        let is_here = unit.head_end <= row.delivered && row.delivered < unit.end;
+        if phase != Phase::Http || paused || !is_here || row.admitted_s.is_some() {
+            return;
+        }
+        let now_s = self.now.unix_seconds();
+        row.admitted_s = Some(now_s);
+        let refused = self.oracle.refuses(call, *signed, row.may_sign, now_s);
+        assert!(refused.is_none(), "{conn:?} may send a body: {call:?}");
+        self.summary.admitted += 1;
+    }
+
+    /// One thing that a client sent has come whole, or its head was enough.
+    fn unit(&mut self, conn: ConnId, unit: Unit, phase: Phase) {
         let now = self.now;
+        let row = self.conns.get_mut(conn).expect("only burial removes it");
+        let (may_sign, at_head) = (row.may_sign, row.is_turned_away);
+        let asked_s = row.admitted_s.take().unwrap_or(now.unix_seconds());
         match unit.what {
             What::Request {
                 call,
@@ -191,8 +231,11 @@ impl World {
                     self.note(format!("{conn:?} asks {call:?} {signed:?}"));
                 }
                 self.summary.requests += 1;
+                self.summary.turned_away += u64::from(at_head);
+                let refused = self.oracle.refuses(&call, signed, may_sign, asked_s);
+                assert!(!at_head || refused.is_some(), "{conn:?}: why not {call:?}?");
                 self.oracle
-                    .request(conn, &call, signed, may_sign, asks_close, now);
+                    .request(conn, &call, refused, asks_close || at_head, now);
             }
             What::Handshake(id) => {
                 if self.traced {
@@ -578,7 +621,8 @@ impl World {
     /// The server says goodbye.
     pub fn drain(&mut self) {
         self.note("the server says goodbye".to_owned());
-        call!(self, drain);
+        call!(self, drain, DRAIN_MS);
+        self.drained_ms = self.now.mono.0;
         self.oracle.is_draining = true;
         let conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
         for conn in conns {

@@ -35,6 +35,8 @@ pub struct Progress {
 pub struct Unit {
     pub end: u64,
     pub length: u64,
+    /// Where the head of a request ends, if that was ever sent.
+    pub head_end: u64,
     pub what: What,
 }
 
@@ -74,6 +76,9 @@ pub struct Row {
     pub last_read_ms: u64,
     /// Since when a request is incomplete.
     pub began_ms: Option<u64>,
+    /// When the head was admitted whose body has still to come, by the wall clock in seconds.
+    pub admitted_s: Option<u64>,
+    pub is_turned_away: bool,
     pub is_writable: bool,
     pub held: bool,
     pub resume_due: bool,
@@ -87,10 +92,13 @@ pub struct Row {
 impl Row {
     /// The client sends something.
     pub fn send(&mut self, bytes: Vec<u8>, what: What, at_ms: u64) {
+        let blank = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let head_end = blank.map_or(u64::MAX, |at| self.written + at as u64 + 4);
         self.written += bytes.len() as u64;
         self.units.push_back(Unit {
             end: self.written,
             length: bytes.len() as u64,
+            head_end,
             what,
         });
         self.link.send(bytes, at_ms);
@@ -133,6 +141,7 @@ pub struct World {
     pub gone_log: Rc<Cell<Vec<ConnId>>>,
     pub queue_bytes_max: usize,
     pub silence_ms: u64,
+    pub drained_ms: u64,
     /// During a jump clients react only at its end.
     pub reply_at_ms: u64,
     pub sent: u64,
@@ -156,6 +165,7 @@ struct Watched {
     gone: Rc<Cell<Vec<ConnId>>>,
     requests_left: Cell<u32>,
     texts_left: Cell<u32>,
+    admits_anyone: bool,
 }
 
 fn count_down(left: &Cell<u32>) {
@@ -166,6 +176,12 @@ fn count_down(left: &Cell<u32>) {
 impl Dialect for Watched {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        if self.admits_anyone {
+            return Ok(usize::MAX);
+        }
+        self.inner.admit(head, ctx)
     }
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         count_down(&self.requests_left);
@@ -232,6 +248,7 @@ impl World {
             gone: gone_log.clone(),
             requests_left: planted(Sabotage::PanicInRequest),
             texts_left: planted(Sabotage::PanicInText),
+            admits_anyone: sabotage == Sabotage::AdmitAnyone,
         };
         let queue_bytes_max = *chance.pick(&[2_048, 4_096, 16_384, limits::OUT_QUEUE_BYTES_MAX]);
         // Per run some deeds are off and others frequent.
@@ -285,6 +302,7 @@ impl World {
             gone_log,
             queue_bytes_max,
             silence_ms,
+            drained_ms: 0,
             reply_at_ms: 0,
             sent: 0,
             frames: 0,
@@ -327,6 +345,11 @@ impl World {
             self.progress.step.set(step);
             if drains_at == Some(step as usize) {
                 self.summary.drained += 1;
+                if self.chance.one_in(2) {
+                    // Somebody is in the middle of a request.
+                    self.stop_midway();
+                    self.pass(self.delay_ms, false);
+                }
                 self.drain();
             }
             for _ in 0..=self.chance.below(3) {

@@ -145,6 +145,18 @@ impl Caller {
     }
 }
 
+/// Whether a secret, if there is one, can only be in the body: a form, which nobody has signed in
+/// a header or in the query.
+pub fn may_sign_in_body(request: &Request<'_>) -> bool {
+    let mut in_header = request.headers.all("X-Channelstream-Secret");
+    in_header.next().is_none()
+        && request
+            .query
+            .and_then(|query| last(query, "secret"))
+            .is_none()
+        && is_form(request)
+}
+
 /// The secret of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Secret<'a> {
@@ -176,13 +188,18 @@ fn secret<'a>(request: &Request<'a>) -> Secret<'a> {
 
 /// The body, if it says that it is a form and is text.
 fn form<'a>(request: &Request<'a>) -> Option<&'a str> {
-    let content_type = request.headers.get("Content-Type")?;
-    let kind = content_type.split(';').next()?.trim();
-    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if is_form(request) {
         std::str::from_utf8(request.body).ok()
     } else {
         None
     }
+}
+
+/// Whether the body says that it is a form.
+fn is_form(request: &Request<'_>) -> bool {
+    let content_type = request.headers.get("Content-Type").unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]

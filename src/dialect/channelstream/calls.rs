@@ -449,6 +449,7 @@ mod tests {
                     unix_micros: 0,
                 },
                 takes_jobs: true,
+                asked_unix_s: 0,
             };
             let answer = match call(&self.speaker, &request, &mut ctx) {
                 Ok(response) => response.body.to_vec(),

@@ -1,7 +1,7 @@
 //! The dialect itself: which request is what, who may make it, and what is said in return
 //! (section 3 of the specification).
 
-use super::access::{Caller, Scheme, Seen};
+use super::access::{Caller, Scheme, Seen, may_sign_in_body};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::pages::{self, Cors};
@@ -9,9 +9,11 @@ use super::sign::Signer;
 use super::words;
 use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
-use crate::limits::{CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S};
+use crate::limits::{
+    CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
+};
 use crate::peers::PeerList;
-use crate::transport::http::{Method, Request, Response, query, upgrade};
+use crate::transport::http::{Method, Refusal, Request, Response, query, upgrade};
 use core::net::IpAddr;
 
 /// The app whose channels and users Channelstream's are.
@@ -81,13 +83,8 @@ pub struct Channelstream {
 /// What a path and method come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
-    Options,
-    Connect,
-    Subscribe,
-    Unsubscribe,
-    Message,
-    Info,
-    Disconnect,
+    /// It is here.
+    Built(Built),
     /// Of the specification, signed, not built yet.
     LaterSigned,
     /// Of the specification, for anyone, not built yet.
@@ -95,17 +92,29 @@ enum Endpoint {
     Unknown,
 }
 
+/// The endpoints that are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Built {
+    Options,
+    Connect,
+    Subscribe,
+    Unsubscribe,
+    Message,
+    Info,
+    Disconnect,
+}
+
 impl Endpoint {
     /// A wrong method on a known path is an unknown path.
     fn of(method: Method, path: &str) -> Self {
         match (path, method) {
-            (_, Method::Options) => Self::Options,
-            ("/connect", Method::Post) => Self::Connect,
-            ("/subscribe", Method::Post) => Self::Subscribe,
-            ("/unsubscribe", Method::Post) => Self::Unsubscribe,
-            ("/message", Method::Post) => Self::Message,
-            ("/info", _) => Self::Info,
-            ("/disconnect", _) => Self::Disconnect,
+            (_, Method::Options) => Self::Built(Built::Options),
+            ("/connect", Method::Post) => Self::Built(Built::Connect),
+            ("/subscribe", Method::Post) => Self::Built(Built::Subscribe),
+            ("/unsubscribe", Method::Post) => Self::Built(Built::Unsubscribe),
+            ("/message", Method::Post) => Self::Built(Built::Message),
+            ("/info", _) => Self::Built(Built::Info),
+            ("/disconnect", _) => Self::Built(Built::Disconnect),
             ("/message", Method::Patch | Method::Delete)
             | ("/user_state" | "/channel_config", Method::Post)
             | ("/openapi.json", _) => Self::LaterSigned,
@@ -121,13 +130,31 @@ impl Endpoint {
     /// Whether the caller must have signed.
     fn is_signed(self) -> bool {
         match self {
-            Self::Connect
-            | Self::Subscribe
-            | Self::Unsubscribe
-            | Self::Message
-            | Self::Info
+            Self::Built(
+                Built::Connect
+                | Built::Subscribe
+                | Built::Unsubscribe
+                | Built::Message
+                | Built::Info,
+            )
             | Self::LaterSigned => true,
-            Self::Options | Self::Disconnect | Self::LaterOpen | Self::Unknown => false,
+            Self::Built(Built::Options | Built::Disconnect) | Self::LaterOpen | Self::Unknown => {
+                false
+            }
+        }
+    }
+}
+
+impl Built {
+    /// The most bytes that a body may have here, if the transport allows as much.
+    fn body_bytes_max(self) -> usize {
+        match self {
+            // Lists of messages, of channels, of values.
+            Self::Connect | Self::Subscribe | Self::Unsubscribe | Self::Message | Self::Info => {
+                usize::MAX
+            }
+            // One id, or nothing; and anyone may ask.
+            Self::Options | Self::Disconnect => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -154,12 +181,28 @@ impl Channelstream {
         Seen::new(request, ctx.from.tls, self.config.http_scheme, is_trusted)
     }
 
-    /// Everything but `/ws`, in the order of section 3.
-    fn answer(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+    fn check_scheme(&self, request: &Request<'_>, seen: &Seen<'_>) -> Result<(), Response> {
+        if self.config.enforce_https && !seen.is_https {
+            let accept = request.headers.get("Accept");
+            let words = "SSL is required: come by https.";
+            return Err(pages::generic(406, accept, words));
+        }
+        Ok(())
+    }
+
+    /// Whether only the body can tell who is calling: a form, from where signatures are looked at.
+    fn may_sign_in_body(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> bool {
+        let peer = ctx.from.peer.map(|peer| peer.ip());
+        self.config.allow_posting_from.lists(peer) && may_sign_in_body(request)
+    }
+
+    /// What is checked before the body is read, in the order of section 3, but for `/ws`.
+    fn admission(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Built, Response> {
         let accept = request.headers.get("Accept");
         let seen = self.seen(request, ctx);
-        if self.config.enforce_https && !seen.is_https {
-            return pages::generic(406, accept, "SSL is required: come by https.").into();
+        self.check_scheme(request, &seen)?;
+        if self.may_sign_in_body(request, ctx) {
+            fits(request, HTTP_SMALL_BODY_BYTES_MAX)?;
         }
         let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
         let caller = Caller::check(
@@ -167,32 +210,59 @@ impl Channelstream {
             ctx.from.peer.map(|peer| peer.ip()),
             &self.config.allow_posting_from,
             &self.signer,
-            ctx.now.unix_seconds(),
+            ctx.asked_unix_s,
             max_age_s,
         );
         if caller == Caller::BadSignature {
-            return pages::bad_signature().into();
+            return Err(pages::bad_signature());
         }
         let endpoint = Endpoint::of(request.method, seen.path);
         if endpoint.is_signed() && caller != Caller::Signed {
-            return pages::generic(403, accept, "This path needs a signed request.").into();
+            let words = "This path needs a signed request.";
+            return Err(pages::generic(403, accept, words));
         }
-        let answer = match endpoint {
-            Endpoint::Message => return reply(self.message(request, ctx), accept),
-            Endpoint::Info => return reply(self.info(request, ctx), accept),
-            Endpoint::Options => return pages::options().into(),
-            Endpoint::Connect => self.connect(request, ctx),
-            Endpoint::Subscribe => self.subscribe(request, ctx),
-            Endpoint::Unsubscribe => self.unsubscribe(request, ctx),
-            Endpoint::Disconnect => self.disconnect(request, ctx),
-            Endpoint::LaterSigned | Endpoint::LaterOpen => return not_built().into(),
-            Endpoint::Unknown => {
-                return pages::generic(404, accept, "There is nothing at this path.").into();
+        match endpoint {
+            Endpoint::Built(built) => {
+                fits(request, built.body_bytes_max())?;
+                Ok(built)
             }
+            Endpoint::LaterSigned | Endpoint::LaterOpen => Err(not_built()),
+            Endpoint::Unknown => {
+                let words = "There is nothing at this path.";
+                Err(pages::generic(404, accept, words))
+            }
+        }
+    }
+
+    /// The most bytes that the body of a request may have of which this is the head.
+    fn body_bytes_max(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        if is_socket(head) {
+            return Ok(HTTP_SMALL_BODY_BYTES_MAX);
+        }
+        if self.may_sign_in_body(head, ctx) {
+            // A form is no body that any endpoint reads: there has to be room for a signature only.
+            self.check_scheme(head, &self.seen(head, ctx))?;
+            return Ok(HTTP_SMALL_BODY_BYTES_MAX);
+        }
+        self.admission(head, ctx).map(Built::body_bytes_max)
+    }
+
+    /// Everything but `/ws`.
+    fn answer(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        let endpoint = match self.admission(request, ctx) {
+            Ok(endpoint) => endpoint,
+            Err(refused) => return refused.into(),
         };
-        answer
-            .unwrap_or_else(|fault| pages::body_fault(&fault, accept))
-            .into()
+        let accept = request.headers.get("Accept");
+        match endpoint {
+            Built::Options => pages::options().into(),
+            Built::Connect => reply(self.connect(request, ctx).map(Reply::Now), accept),
+            Built::Subscribe => reply(self.subscribe(request, ctx).map(Reply::Now), accept),
+            Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
+            Built::Message => reply(self.message(request, ctx), accept),
+            Built::Info => reply(self.info(request, ctx), accept),
+            Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
+        }
     }
 
     /// `response` with what every answer to `request` carries.
@@ -225,13 +295,11 @@ impl Channelstream {
     /// `/ws`, which is taken out before everything else. The handshake succeeds for any id; one
     /// that is not known is told so with a Close.
     fn socket(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Reply {
-        if self.config.enforce_https && !self.seen(request, ctx).is_https {
-            let accept = request.headers.get("Accept");
-            return Reply::Now(pages::generic(
-                406,
-                accept,
-                "SSL is required: come by https.",
-            ));
+        let fit = self
+            .check_scheme(request, &self.seen(request, ctx))
+            .and_then(|()| fits(request, HTTP_SMALL_BODY_BYTES_MAX));
+        if let Err(refused) = fit {
+            return Reply::Now(refused);
         }
         let accept = match upgrade::websocket(request) {
             Ok(accept) => accept,
@@ -255,6 +323,20 @@ fn reply(outcome: Result<Reply, BodyFault>, accept: Option<&str>) -> Reply {
     outcome.unwrap_or_else(|fault| pages::body_fault(&fault, accept).into())
 }
 
+/// Whether a request is for a WebSocket, by its path as sent.
+fn is_socket(request: &Request<'_>) -> bool {
+    request.path == "/ws"
+}
+
+/// Refuses a body that is larger than this path's may be.
+fn fits(request: &Request<'_>, limit: usize) -> Result<(), Response> {
+    if request.body.len() > limit {
+        Err(Refusal::BodyTooLarge { limit }.response())
+    } else {
+        Ok(())
+    }
+}
+
 /// The answer on a path of the specification that is not built yet.
 fn not_built() -> Response {
     Response::json(
@@ -268,10 +350,15 @@ impl Dialect for Channelstream {
         "channelstream"
     }
 
+    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        self.body_bytes_max(head, ctx)
+            .map_err(|refused| self.dressed(head, refused))
+    }
+
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        let reply = match request.path {
-            "/ws" => self.socket(request, ctx),
-            _ => self.answer(request, ctx),
+        let reply = match is_socket(request) {
+            true => self.socket(request, ctx),
+            false => self.answer(request, ctx),
         };
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),

@@ -3,9 +3,14 @@
 //! ```text
 //!         first byte          blank line            last byte           next call
 //!   Idle ------------> Head -------------> Body ---------------> Whole -----------> Idle
-//!     \__________________________________________________________/
+//!     \                      Step::Head                          /
+//!      \________________________________________________________/
 //!              a request that lies whole in the input: borrowed, nothing kept
 //! ```
+//!
+//! A body is not taken from everybody: once the head is whole and the body is not, the head is
+//! shown, and whoever asks may name a smaller limit or turn the request away before a byte of its
+//! body is kept.
 //!
 //! A connection between requests owns no heap. Once a request is incomplete, everything of it that
 //! has come is kept in one vector: the head as it was sent, behind it the body put together. Bytes
@@ -120,9 +125,18 @@ impl<'a> Scratch<'a> {
 pub enum Step<'a> {
     /// Nothing whole yet; everything given was taken.
     More,
-    /// The peer waits for `100 Continue` before it sends its body. Queue
-    /// [`CONTINUE`](super::response::CONTINUE), or refuse; then call again. Comes at most once per
-    /// request, and only when nothing of the body is here yet.
+    /// The head of a request whose body has still to come; its body is empty here. Comes once per
+    /// request, before anything of the body is kept, and not at all if the body is empty or lies
+    /// whole in the input with the end of the head (with a length; a chunked body always has this
+    /// step, as only reading it tells where it ends).
+    ///
+    /// To take the body, call again, perhaps after [`Decoder::limit_body`]. To turn the request
+    /// away, answer it, end the connection and drop the decoder: where the body would end nobody
+    /// knows without reading it.
+    Head(Request<'a>),
+    /// The peer waits for `100 Continue` before it sends its body: queue
+    /// [`CONTINUE`](super::response::CONTINUE), then call again. Comes at most once per request,
+    /// after [`Step::Head`], and only when nothing of the body is here yet.
     Continue,
     /// A whole request. Bytes behind it are still in the input.
     Request(Request<'a>),
@@ -172,6 +186,10 @@ struct Busy {
     stage: Stage,
     /// Bytes of the body taken so far, chunk lines included.
     body_received: u64,
+    /// What the caller allows this body, if that is less than the limits do.
+    body_bytes_max: usize,
+    /// The peer waits for `100 Continue`, and has not been told.
+    awaits_continue: bool,
 }
 
 #[derive(Debug)]
@@ -188,6 +206,7 @@ enum Stage {
 /// How far a busy request has come.
 enum Progress {
     More,
+    Head,
     Continue,
     Whole,
 }
@@ -223,7 +242,7 @@ impl Decoder {
     /// loop {
     ///     match decoder.next(&mut input, &limits, &mut Scratch::new()) {
     ///         Step::Request(request) => paths.push(request.path.to_owned()),
-    ///         Step::Continue => {}
+    ///         Step::Head(_) | Step::Continue => {}
     ///         Step::More | Step::Refused(_) => break,
     ///     }
     /// }
@@ -269,11 +288,9 @@ impl Decoder {
                         }
                         *input = rest;
                         let mut busy = Busy::new(head_part, search);
-                        busy.begin_body(head.framing, limits);
+                        busy.begin_body(head.framing, head.expects_continue, limits);
                         self.state = State::Busy(busy);
-                        if head.expects_continue && rest.is_empty() {
-                            return Step::Continue;
-                        }
+                        return Step::Head(scratch.request(&head, &[]));
                     }
                     Err(refusal) => return self.refuse(input, refusal),
                 }
@@ -287,10 +304,18 @@ impl Decoder {
         match self.advance(input, limits) {
             Ok(Progress::More) => return Step::More,
             Ok(Progress::Continue) => return Step::Continue,
-            Ok(Progress::Whole) => {}
+            Ok(Progress::Head | Progress::Whole) => {}
             Err(refusal) => return self.refuse(input, refusal),
         }
         self.lend(scratch)
+    }
+
+    /// After [`Step::Head`]: the body of this request may have so many bytes, and no more than the
+    /// limits say. If its length was given and is more, the next call refuses it.
+    pub fn limit_body(&mut self, bytes: usize) {
+        if let State::Busy(busy) = &mut self.state {
+            busy.body_bytes_max = bytes;
+        }
     }
 
     /// What the peer is in the middle of.
@@ -317,6 +342,12 @@ impl Decoder {
     /// is freed either way.
     pub fn time_out(&mut self) -> Option<Refusal> {
         self.give_up(Refusal::TooSlow)
+    }
+
+    /// The server stops and waits no longer. If that is inside a request there is something to say;
+    /// what was kept is freed either way.
+    pub fn stop(&mut self) -> Option<Refusal> {
+        self.give_up(Refusal::Stopping)
     }
 
     /// Frees what the last request was read from. The next call of [`Decoder::next`] does it as
@@ -356,9 +387,9 @@ impl Decoder {
         }
     }
 
-    /// Lends the request that has become whole. Its head is parsed a second time here: what the
-    /// first pass found could only be kept beside the bytes it points into as offsets, and a
-    /// request in pieces is rare.
+    /// Lends the request that has become whole, or its head while the body is not here. The head
+    /// is parsed once more for that: what the first pass found could only be kept beside the bytes
+    /// it points into as offsets, and a request in pieces is rare.
     fn lend<'s>(&'s self, scratch: &'s mut Scratch<'s>) -> Step<'s> {
         let State::Busy(busy) = &self.state else {
             return Step::More;
@@ -372,7 +403,10 @@ impl Decoder {
         let head = head::request_line(busy.search.request_line(head_part), &NO_LIMITS)
             .and_then(|line| head::parse(head_part, line, &mut raw, &NO_LIMITS));
         match head {
-            Ok(head) => Step::Request(scratch.request(&head, body)),
+            Ok(head) if matches!(busy.stage, Stage::Whole) => {
+                Step::Request(scratch.request(&head, body))
+            }
+            Ok(head) => Step::Head(scratch.request(&head, &[])),
             // Not reached: the same bytes were taken before.
             Err(refusal) => Step::Refused(refusal),
         }
@@ -433,10 +467,13 @@ impl Busy {
             search,
             stage: Stage::Head,
             body_received: 0,
+            body_bytes_max: usize::MAX,
+            awaits_continue: false,
         })
     }
 
-    fn begin_body(&mut self, framing: Framing, limits: &HttpLimits) {
+    fn begin_body(&mut self, framing: Framing, awaits_continue: bool, limits: &HttpLimits) {
+        self.awaits_continue = awaits_continue && framing != Framing::Sized(0);
         let head_bytes = self.search.searched();
         self.stage = match framing {
             Framing::Sized(0) => Stage::Whole,
@@ -450,10 +487,23 @@ impl Busy {
     fn advance(&mut self, input: &mut &[u8], limits: &HttpLimits) -> Result<Progress, Refusal> {
         if matches!(self.stage, Stage::Head) {
             match self.advance_head(input, limits)? {
-                Progress::More => return Ok(Progress::More),
-                Progress::Continue => return Ok(Progress::Continue),
                 Progress::Whole => {}
+                progress @ (Progress::More | Progress::Head | Progress::Continue) => {
+                    return Ok(progress);
+                }
             }
+        }
+        let head_bytes = self.search.searched();
+        if let Stage::Sized { total } = self.stage
+            && total.saturating_sub(head_bytes) > self.body_bytes_max
+        {
+            return Err(Refusal::BodyTooLarge {
+                limit: self.body_bytes_max,
+            });
+        }
+        // Who waits is answered once, and who has not waited for it needs no answer.
+        if std::mem::take(&mut self.awaits_continue) && input.is_empty() {
+            return Ok(Progress::Continue);
         }
         match &mut self.stage {
             Stage::Head => return Ok(Progress::More),
@@ -468,8 +518,11 @@ impl Busy {
                 }
             }
             Stage::Chunked(chunks) => {
-                let body_start = self.search.searched();
-                let fed = chunks.feed(input, &mut self.kept, body_start, limits)?;
+                let limits = HttpLimits {
+                    body_bytes: limits.body_bytes.min(self.body_bytes_max),
+                    ..*limits
+                };
+                let fed = chunks.feed(input, &mut self.kept, head_bytes, &limits)?;
                 self.body_received += fed.taken as u64;
                 *input = input.get(fed.taken..).unwrap_or_default();
                 if !fed.is_whole {
@@ -482,7 +535,8 @@ impl Busy {
         Ok(Progress::Whole)
     }
 
-    /// Goes on with an incomplete head; `Whole` means that the head is.
+    /// Goes on with an incomplete head. `Whole` means that the head is, and that its body is empty
+    /// or here as well; `Head` that the body has still to come.
     fn advance_head(
         &mut self,
         input: &mut &[u8],
@@ -508,12 +562,10 @@ impl Busy {
                     let mut raw = head::raw_headers();
                     let head = head::parse(&self.kept, line, &mut raw, limits)?;
                     let (framing, expects_continue) = (head.framing, head.expects_continue);
-                    self.begin_body(framing, limits);
-                    let has_body = !matches!(self.stage, Stage::Whole);
-                    return Ok(if expects_continue && has_body && input.is_empty() {
-                        Progress::Continue
-                    } else {
-                        Progress::Whole
+                    self.begin_body(framing, expects_continue, limits);
+                    return Ok(match framing {
+                        Framing::Sized(length) if length <= input.len() => Progress::Whole,
+                        Framing::Sized(_) | Framing::Chunked => Progress::Head,
                     });
                 }
             }

@@ -60,6 +60,8 @@ pub enum Refusal {
     UnexpectedEnd,
     /// The request did not come in time.
     TooSlow,
+    /// The server stops, and the request did not come in the time that was left for it.
+    Stopping,
 }
 
 impl Refusal {
@@ -82,6 +84,7 @@ impl Refusal {
             Self::BadExpectation => 417,
             Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
             Self::UnknownMethod | Self::UnknownEncoding => 501,
+            Self::Stopping => 503,
             Self::UnsupportedVersion => 505,
         }
     }
@@ -107,6 +110,7 @@ impl Refusal {
             Self::BadExpectation => "bad_expectation",
             Self::UnexpectedEnd => "unexpected_end",
             Self::TooSlow => "timeout",
+            Self::Stopping => "stopping",
         }
     }
 
@@ -145,6 +149,9 @@ impl Refusal {
             Self::BadExpectation => "the one expectation understood is: 100-continue",
             Self::UnexpectedEnd => "the connection's sending side was shut inside a request",
             Self::TooSlow => "the request did not come in time",
+            Self::Stopping => {
+                "the server stops, and nothing of this request was done; send it again"
+            }
         }
     }
 
@@ -169,7 +176,8 @@ impl Refusal {
             | Self::BadChunk
             | Self::BadExpectation
             | Self::UnexpectedEnd
-            | Self::TooSlow => None,
+            | Self::TooSlow
+            | Self::Stopping => None,
         }
     }
 

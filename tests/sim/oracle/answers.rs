@@ -10,21 +10,19 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
-    /// A request has come whole. `may_sign`: it came from an address that may.
-    pub fn request(
-        &mut self,
-        conn: ConnId,
+    /// The answer to a request that is not even let send its body: by its head alone.
+    /// `may_sign`: it came from an address that may. `asked_s`: when its head had come.
+    pub fn refuses(
+        &self,
         call: &Call,
         signed: Signed,
         may_sign: bool,
-        asks_close: bool,
-        now: Now,
-    ) {
-        let close = asks_close || self.is_draining;
+        asked_s: u64,
+    ) -> Option<(u16, Option<Value>)> {
         let is_wrong = match (signed, self.rules.signature_age_s) {
             (Signed::No, _) | (Signed::At(_), None) => false,
             (Signed::Wrongly, _) => true,
-            (Signed::At(at), Some(age)) => now.unix_seconds().saturating_sub(at) > age,
+            (Signed::At(at), Some(age)) => asked_s.saturating_sub(at) > age,
         };
         let must_sign = match call {
             Call::Disconnect { .. } => false,
@@ -35,13 +33,32 @@ impl Oracle {
             | Call::Publish(_)
             | Call::Info { .. } => true,
         };
-        let (status, body) = if may_sign && is_wrong {
-            (401, Some(json!({"request": "Bad Signature"})))
-        } else if must_sign && (!may_sign || signed == Signed::No) {
-            (403, None)
-        } else {
-            self.answer(call, now)
-        };
+        if may_sign && is_wrong {
+            return Some((401, Some(json!({"request": "Bad Signature"}))));
+        }
+        if must_sign && (!may_sign || signed == Signed::No) {
+            return Some((403, None));
+        }
+        match call {
+            Call::Odd {
+                status: status @ (404 | 501),
+                ..
+            } => Some((*status, None)),
+            _ => None,
+        }
+    }
+
+    /// A request has come whole, or is refused at its head.
+    pub fn request(
+        &mut self,
+        conn: ConnId,
+        call: &Call,
+        refused: Option<(u16, Option<Value>)>,
+        asks_close: bool,
+        now: Now,
+    ) {
+        let close = asks_close || self.is_draining;
+        let (status, body) = refused.unwrap_or_else(|| self.answer(call, now));
         let status = match self.sabotage {
             Sabotage::WrongStatus if status == 422 => 400,
             _ => status,

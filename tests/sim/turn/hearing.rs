@@ -5,6 +5,7 @@ use crate::oracle::{Expect, Phase};
 use crate::peer::{self, Item};
 use crate::world::{What, World};
 use fanwire::handler::ConnId;
+use fanwire::limits::{DRAIN_HEAD_MS, DRAIN_MS};
 use fanwire::outbox::Ending;
 
 impl World {
@@ -87,6 +88,19 @@ impl World {
                 assert!(line.expect.is_empty(), "answers come in order");
                 line.phase = Phase::Done;
                 self.summary.timeouts += 1;
+                return;
+            }
+            Item::Answer { status: 503, .. } => {
+                assert!(self.oracle.is_draining, "nothing else is a reason");
+                assert!(row.began_ms.is_some(), "it has begun");
+                let waited_ms = now_ms - self.drained_ms;
+                assert!(waited_ms >= DRAIN_HEAD_MS, "it was given time");
+                let is_body = row.admitted_s.is_some();
+                assert!(!is_body || waited_ms >= DRAIN_MS / 2, "it was given more");
+                let line = self.oracle.line(conn);
+                assert!(line.expect.is_empty(), "answers come in order");
+                line.phase = Phase::Done;
+                self.summary.stopped += 1;
                 return;
             }
             Item::Close(..) => {

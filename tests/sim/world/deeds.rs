@@ -191,6 +191,8 @@ impl World {
             opened_ms: self.now.mono.0,
             last_read_ms: self.now.mono.0,
             began_ms: None,
+            admitted_s: None,
+            is_turned_away: false,
             is_writable: true,
             held: false,
             resume_due: false,
@@ -556,11 +558,15 @@ impl World {
     }
 
     /// A request whose end never comes.
-    fn stop_midway(&mut self) {
+    pub(super) fn stop_midway(&mut self) {
         let mut row = self.row(false);
-        let call = Call::Odd {
-            status: 404,
-            is_signed: false,
+        // Somewhere anybody may send a body, or somewhere nobody may.
+        let (target, call) = if self.chance.one_in(2) {
+            let id = self.fresh_id();
+            ("/disconnect", Call::Disconnect { id })
+        } else {
+            let (status, is_signed) = (404, false);
+            ("/nothing", Call::Odd { status, is_signed })
         };
         let what = What::Request {
             call,
@@ -568,7 +574,7 @@ impl World {
             asks_close: false,
         };
         let body = b"a body of some length";
-        let mut bytes = peer::request("POST", "/nothing", &[], body, &mut self.chance);
+        let mut bytes = peer::request("POST", target, &[], body, &mut self.chance);
         let at = self.send_at();
         let length = 1 + self.chance.below(bytes.len() - 1);
         let rest = bytes.split_off(length);
