@@ -432,6 +432,10 @@ impl Handler for Engine {
         self.arm(conn, turn.now.mono + self.config.head_ms);
     }
 
+    fn refused(&mut self, limit: usize, turn: &mut Turn<'_>) -> Option<Frame> {
+        Some(self.too_many_connections(limit, turn))
+    }
+
     fn received(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;

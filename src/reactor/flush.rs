@@ -203,9 +203,10 @@ impl<H: Handler> Core<H> {
                 continue;
             };
             let opened = link.flags.any(Flags::OPENED);
+            let refused = link.flags.any(Flags::REFUSED);
             // Closing the descriptor is all: the kernel forgets its registration with it.
             drop(link);
-            self.stats.closed += 1;
+            self.stats.closed += u64::from(!refused);
             self.lingered.remove(&conn);
             self.outbox.remove(conn);
             if let Some(address) = self.addresses.remove(conn)
@@ -236,7 +237,11 @@ impl<H: Handler> Core<H> {
 
     /// When the reactor itself next has something to do.
     pub(super) fn own_deadline(&self) -> Option<Millis> {
-        let fronts = [self.handshakes.front(), self.lingers.front()];
+        let fronts = [
+            self.handshakes.front(),
+            self.lingers.front(),
+            self.refused.front(),
+        ];
         let watch = (!self.watched.is_empty()).then_some(self.watch_at);
         let accept = match self.accepting {
             Accepting::Starved { until } if self.someone_knocks() => Some(until),
@@ -282,6 +287,13 @@ impl<H: Handler> Core<H> {
                 break;
             }
             self.lingers.pop_front();
+            self.kill(conn, CloseReason::Asked);
+        }
+        while let Some(&(until, conn)) = self.refused.front() {
+            if until > now && self.links.contains(conn) {
+                break;
+            }
+            self.refused.pop_front();
             self.kill(conn, CloseReason::Asked);
         }
         if !self.watched.is_empty() && self.watch_at <= now {

@@ -55,7 +55,7 @@ impl Socket {
     }
 
     #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
@@ -147,6 +147,8 @@ impl Flags {
 
     /// Has had its share of this turn.
     pub(super) const SERVED: u16 = 1 << 13;
+    /// Was refused at the door and never was a connection.
+    pub(super) const REFUSED: u16 = 1 << 14;
 
     /// A fresh socket takes bytes; whether it holds any the kernel will say.
     pub(super) fn fresh() -> Self {

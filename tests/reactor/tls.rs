@@ -1,6 +1,6 @@
 //! TLS links: what rides behind the handshake, records in every cut, stalls, garbage, reload.
 
-use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, until};
+use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, rest_of, until};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
 use fanwire::limits::MIB;
@@ -323,6 +323,33 @@ fn much_data_both_ways_in_order_and_a_close_notify_at_the_end() {
         .collect();
     assert!(got == expected);
     assert_eq!(reactor.handler().closed[0].1, CloseReason::Asked);
+}
+
+#[test]
+fn over_tls_one_too_many_is_closed_without_a_word() {
+    let probe = Probe {
+        refusal: Some(Frame::from(&b"one is enough"[..])),
+        ..Probe::echo()
+    };
+    let options = ReactorOptions {
+        connections_per_address: 1,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address, trust) = listening_tls(probe, options);
+    let kept = connect_tls(address, &trust);
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    let refused = connect(address);
+    until(&mut reactor, |reactor| {
+        reactor.stats().refused_per_address == 1
+    });
+    assert_eq!(rest_of(refused), b"");
+    assert!(reactor.handler().refused.is_empty(), "it was not asked for");
+    assert_eq!(reactor.connections(), 1);
+    let got = alongside(&mut reactor, move || {
+        let mut kept = kept;
+        ask(&mut kept, b"still here")
+    });
+    assert_eq!(got, b"still here");
 }
 
 #[test]
