@@ -38,6 +38,16 @@ pub struct Heartbeat {
     pub every_ms: u64,
 }
 
+/// What became of the frames that were queued for a socket when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketEnd {
+    /// They have left, or leave as far as the peer takes them: nothing was kept from it.
+    Whole,
+    /// We threw them away, as its peer did not read or as we failed. Whoever went on from here
+    /// would miss them without knowing.
+    Cut,
+}
+
 /// A protocol's vocabulary.
 pub trait Dialect {
     /// For logs and metrics; one lower-case word.
@@ -59,8 +69,9 @@ pub trait Dialect {
     /// Appends `event` as the text of one frame.
     fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>);
 
-    /// The connection of `who` has ended, or is about to.
-    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
+    /// The connection of `who` has ended, or is about to: it must be its outlet no longer. After
+    /// [`SocketEnd::Cut`] the subscriber must learn that it missed something.
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>);
 
     /// Close code and reason when the hub ends a connection.
     fn hang_up(&self, why: HangUp) -> (u16, &'static str);

@@ -133,8 +133,7 @@ impl Engine {
                 }
                 if has_ended {
                     // Nothing more can come, and a socket without a Close ends with its bytes.
-                    self.leave_socket(conn, None, turn);
-                    turn.out.end(conn, Ending::Drain);
+                    self.leave_socket(conn, Ending::Drain, turn);
                 }
             }
             End::Refused(code, reason) => {

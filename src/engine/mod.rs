@@ -467,8 +467,7 @@ impl Handler for Engine {
         match &mut inbound.phase {
             Phase::Http(_) => self.requests_ended(conn, turn),
             Phase::Open(_) | Phase::Closing(_) => {
-                self.leave_socket(conn, None, turn);
-                turn.out.end(conn, Ending::Drain);
+                self.leave_socket(conn, Ending::Drain, turn);
             }
             Phase::Done => turn.out.end(conn, Ending::Drain),
         }
@@ -476,9 +475,11 @@ impl Handler for Engine {
     }
 
     fn closed(&mut self, conn: ConnId, why: CloseReason, turn: &mut Turn<'_>) {
-        self.leave_socket(conn, None, turn);
-        self.inbound.remove(conn);
+        let row = self.inbound.remove(conn);
         self.world.metrics.count_closed(why);
+        if let Some(Phase::Open(open)) = row.map(|row| row.phase) {
+            self.socket_closed(conn, &open, why, turn);
+        }
         self.hang_up_all(turn);
     }
 

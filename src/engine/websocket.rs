@@ -1,8 +1,9 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
 use super::{Engine, Phase};
+use crate::dialect::SocketEnd;
 use crate::frame::{Frame, Opcode};
-use crate::handler::{ConnId, Origin, Turn};
+use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::SubscriberId;
 use crate::outbox::Ending;
 use crate::time::Millis;
@@ -190,7 +191,7 @@ impl Engine {
                     turn.out.push(conn, &frame);
                     self.world.metrics.count_close_code(code);
                     // What a peer sends behind its Close must not reset our answer away.
-                    self.leave_socket(conn, Some(Ending::Linger), turn);
+                    self.leave_socket(conn, Ending::Linger, turn);
                     return;
                 }
                 Ok(Some(item @ (Item::Text(_) | Item::Binary(_)))) => {
@@ -250,7 +251,7 @@ impl Engine {
         let close = self.world.writer.close(code, why);
         turn.out.push(conn, &close);
         self.world.metrics.count_close_code(code);
-        self.leave_socket(conn, Some(Ending::Linger), turn);
+        self.leave_socket(conn, Ending::Linger, turn);
     }
 
     /// Sends a Close of ours and waits a while for theirs.
@@ -286,34 +287,52 @@ impl Engine {
         let due = turn.now.mono + self.config.ws_close_ms;
         self.arm(conn, due);
         if let Some((who, dialect)) = open {
-            self.say_gone(conn, who, dialect, turn);
+            self.say_gone(conn, who, dialect, SocketEnd::Whole, turn);
         }
     }
 
-    /// The socket is no outlet any more; `ending` says how the connection goes on to end.
-    pub(super) fn leave_socket(
-        &mut self,
-        conn: ConnId,
-        ending: Option<Ending>,
-        turn: &mut Turn<'_>,
-    ) {
+    /// The socket is no outlet any more; what is queued leaves, and `ending` says how the
+    /// connection goes on to end.
+    pub(super) fn leave_socket(&mut self, conn: ConnId, ending: Ending, turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
         let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
         if let Phase::Open(open) = phase {
-            self.say_gone(conn, open.who, usize::from(open.dialect), turn);
+            self.say_gone(conn, open.who, open.dialect(), SocketEnd::Whole, turn);
         }
-        if let Some(ending) = ending {
-            turn.out.end(conn, ending);
-        }
+        turn.out.end(conn, ending);
     }
 
-    fn say_gone(&mut self, conn: ConnId, who: SubscriberId, dialect: usize, turn: &mut Turn<'_>) {
+    /// The socket with all that was known of it has gone.
+    pub(super) fn socket_closed(
+        &mut self,
+        conn: ConnId,
+        open: &Open,
+        why: CloseReason,
+        turn: &mut Turn<'_>,
+    ) {
+        let end = match why {
+            CloseReason::SlowConsumer | CloseReason::Panic => SocketEnd::Cut,
+            CloseReason::Peer | CloseReason::Asked | CloseReason::Tls | CloseReason::Stopped => {
+                SocketEnd::Whole
+            }
+        };
+        self.say_gone(conn, open.who, open.dialect(), end, turn);
+    }
+
+    fn say_gone(
+        &mut self,
+        conn: ConnId,
+        who: SubscriberId,
+        dialect: usize,
+        end: SocketEnd,
+        turn: &mut Turn<'_>,
+    ) {
         self.sockets_open -= 1;
         self.world
             .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
-                dialect.gone(who, ctx)
+                dialect.gone(who, end, ctx)
             });
     }
 }

@@ -202,6 +202,13 @@ impl<H: Handler> Core<H> {
             let Some(link) = self.links.remove(conn) else {
                 continue;
             };
+            // That the peer went, too, does not change that its queue was thrown away before.
+            let is_slow = self.outbox.ending(conn) == Some(Ending::Slow);
+            let why = if is_slow && why == CloseReason::Peer {
+                CloseReason::SlowConsumer
+            } else {
+                why
+            };
             let opened = link.flags.any(Flags::OPENED);
             let refused = link.flags.any(Flags::REFUSED);
             // Closing the descriptor is all: the kernel forgets its registration with it.

@@ -658,6 +658,34 @@ fn who_is_far_over_the_limit_is_told_and_closed() {
 }
 
 #[test]
+fn a_slow_consumer_that_resets_is_a_slow_consumer_all_the_same() {
+    let options = ReactorOptions {
+        out_queue_bytes: 1024,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address) = listening(Probe::echo(), options);
+    let stream = connect(address);
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    let conn = reactor.handler().opened[0].0;
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .expect("an option");
+    drop(stream);
+    reactor.with(|_, turn| {
+        for _ in 0..3 {
+            turn.out.push(conn, &Frame::from(&*pattern(5_000)));
+        }
+        assert_eq!(turn.out.ending(conn), Some(Ending::Slow));
+    });
+    until(&mut reactor, |reactor| reactor.connections() == 0);
+    // Its queue was thrown away before anybody knew of the reset.
+    assert_eq!(
+        reactor.handler().closed,
+        [(conn, CloseReason::SlowConsumer)]
+    );
+}
+
+#[test]
 fn who_makes_no_progress_is_closed_and_who_reads_slowly_is_not() {
     let probe = Probe::acting(|_, conn, _, turn| {
         turn.out.push(conn, &Frame::from(&*pattern(16 * MIB)));

@@ -90,9 +90,14 @@ fn who_never_reads_is_closed_and_nobody_else_misses_anything() {
 
 #[test]
 fn who_makes_no_progress_in_reading_is_closed() {
-    let server = Server::run(&["timeouts.write_stall=300ms", "limits.out_queue_bytes=64MiB"]);
+    let server = Server::run(&[
+        "timeouts.write_stall=300ms",
+        "limits.out_queue_bytes=64MiB",
+        "timeouts.channelstream_return=60s",
+    ]);
     let address = server.address();
-    let slow = slow_subscriber(address, "slow", "news");
+    let id = conn_id(&mut Peer::new(address), "slow", &["news"]);
+    let slow = Socket::open(connect_narrow(address), &id);
     let mut healthy = subscriber(address, "reader", "news");
     let mut app = Peer::new(address);
     let text = "x".repeat(60_000);
@@ -104,6 +109,10 @@ fn who_makes_no_progress_in_reading_is_closed() {
     is_gone(slow);
     assert_eq!(app.ask(&publish("news", "after it")).status, 200);
     assert_eq!(healthy.message(), "after it");
+    // What was thrown away is missing for good: it may not come back as if nothing had been, though
+    // others whose socket ended might.
+    let mut again = Socket::open(connect(address), &id);
+    assert_eq!(again.is_closed(), 1000);
 }
 
 #[test]
