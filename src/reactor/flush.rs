@@ -53,7 +53,8 @@ impl<H: Handler> Core<H> {
         if queue.bytes > 0 || link.socket.has_pending() {
             if !link.flags.any(Flags::WRITABLE) {
                 // The kernel has said no and will say when it changes its mind.
-                if queue.ending == Ending::Slow || self.outbox.judge(conn) {
+                let held = link.socket.held_bytes();
+                if queue.ending == Ending::Slow || self.outbox.judge(conn, held) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -94,13 +95,13 @@ impl<H: Handler> Core<H> {
             self.cut_short.push(conn);
             return;
         }
-        // The kernel has taken what it takes. Whoever is over the limit now does not read.
-        if self.outbox.judge(conn) {
-            return self.kill(conn, CloseReason::SlowConsumer);
-        }
         let Some(link) = self.links.get_mut(conn) else {
             return;
         };
+        // The kernel has taken what it takes. Whoever is over the limit now does not read.
+        if self.outbox.judge(conn, link.socket.held_bytes()) {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
         link.flags.clear(Flags::WRITABLE);
         if !link.flags.any(Flags::WATCHED) {
             link.flags.set(Flags::WATCHED);

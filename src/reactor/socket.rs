@@ -94,6 +94,17 @@ impl Socket {
         }
     }
 
+    /// Bytes that have left the queue but not the process, as far as they are charged to the
+    /// peer's limit.
+    #[inline]
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => 0,
+            #[cfg(feature = "tls")]
+            Self::Tls(link) => link.held_bytes(),
+        }
+    }
+
     /// Whether a handshake stands between the socket and its first byte.
     #[inline]
     pub(super) fn handshaking(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, rest_of, until};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
-use fanwire::limits::MIB;
+use fanwire::limits::{MIB, PIECE_OVERHEAD_BYTES};
 use fanwire::outbox::Ending;
 use fanwire::reactor::{Listen, Reactor, ReactorOptions, tls_config};
 use rustls::crypto::ring;
@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::spawn;
+use std::time::Duration;
 
 /// A fresh self-signed certificate: what the server needs, and a client that trusts only it.
 fn certificate() -> (Arc<rustls::ServerConfig>, Arc<ClientConfig>) {
@@ -350,6 +351,44 @@ fn over_tls_one_too_many_is_closed_without_a_word() {
         ask(&mut kept, b"still here")
     });
     assert_eq!(got, b"still here");
+}
+
+#[test]
+fn what_is_sealed_and_not_taken_counts_as_queued() {
+    // Each letter queues what fills one record.
+    const FRAMES: usize = 16;
+    let full = FRAMES * (1024 + PIECE_OVERHEAD_BYTES);
+    let options = ReactorOptions {
+        out_queue_bytes: 2 * full + full / 2,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address, trust) = listening_tls(Probe::echo(), options);
+    let stream = alongside(&mut reactor, move || {
+        let mut stream = connect_tls(address, &trust);
+        assert_eq!(ask(&mut stream, b"?"), b"?");
+        stream
+    });
+    let conn = reactor.handler().opened[0].0;
+    let mut queued_max = 0;
+    let mut rounds = 0;
+    while reactor.handler().closed.is_empty() {
+        rounds += 1;
+        assert!(rounds < 10_000, "the kernel takes only so much");
+        reactor.with(|_, turn| {
+            for _ in 0..FRAMES {
+                turn.out.push(conn, &Frame::from(&*pattern(1024)));
+            }
+        });
+        reactor.turn(Some(Duration::ZERO)).expect("a turn");
+        queued_max = queued_max.max(reactor.outbox().queued(conn));
+    }
+    assert_eq!(
+        reactor.handler().closed,
+        [(conn, CloseReason::SlowConsumer)]
+    );
+    // The queue alone would have had room for two letters; the sealed record takes one's place.
+    assert_eq!(queued_max, FRAMES * 1024);
+    drop(stream);
 }
 
 #[test]

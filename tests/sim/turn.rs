@@ -344,7 +344,7 @@ impl World {
         }
         if queue.bytes > 0 {
             if !row.is_writable {
-                if queue.ending == Ending::Slow || self.out.judge(conn) {
+                if queue.ending == Ending::Slow || self.out.judge(conn, 0) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -387,7 +387,7 @@ impl World {
         if queue.ending == Ending::Slow {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
-        if self.out.judge(conn) {
+        if self.out.judge(conn, 0) {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
         let row = self.conns.get_mut(conn).expect("only burial removes it");
