@@ -14,6 +14,7 @@ use crate::random::Random;
 use crate::time::Now;
 use crate::transport::http::upgrade::Accept;
 use crate::transport::http::{Request, Response};
+use std::collections::VecDeque;
 
 /// Formats each dialect may have; a format's number is the dialect's place times this, plus its own.
 pub const FORMATS_PER_DIALECT: u8 = 8;
@@ -117,7 +118,7 @@ pub struct Io<'a> {
     pub(crate) dialects: &'a [Box<dyn Dialect>],
     pub(crate) random: &'a mut Random,
     pub(crate) writer: &'a mut FrameWriter,
-    pub(crate) hang_ups: &'a mut Vec<(ConnId, Format, HangUp)>,
+    pub(crate) hang_ups: &'a mut VecDeque<(ConnId, Format, HangUp)>,
 }
 
 impl std::fmt::Debug for Io<'_> {
@@ -152,6 +153,6 @@ impl Effects for Io<'_> {
     }
 
     fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp) {
-        self.hang_ups.push((conn, format, why));
+        self.hang_ups.push_back((conn, format, why));
     }
 }

@@ -153,7 +153,7 @@ struct World {
     dialects: Vec<Box<dyn Dialect>>,
     random: Random,
     writer: FrameWriter,
-    hang_ups: Vec<(ConnId, Format, HangUp)>,
+    hang_ups: VecDeque<(ConnId, Format, HangUp)>,
     metrics: Metrics,
 }
 
@@ -254,7 +254,7 @@ impl Engine {
                 dialects,
                 random,
                 writer: FrameWriter::new(),
-                hang_ups: Vec::new(),
+                hang_ups: VecDeque::new(),
                 metrics: Metrics::default(),
             },
             date: DateCache::default(),
@@ -367,15 +367,14 @@ impl Engine {
 
     /// Words and ends whatever the hub wants ended.
     fn hang_up_all(&mut self, turn: &mut Turn<'_>) {
-        while !self.world.hang_ups.is_empty() {
-            for (conn, format, why) in std::mem::take(&mut self.world.hang_ups) {
-                let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
-                let Some(dialect) = self.world.dialects.get(dialect) else {
-                    continue;
-                };
-                let (code, reason) = dialect.hang_up(why);
-                self.close_socket(conn, code, reason, turn);
-            }
+        // One by one, so that a panic costs one of them and the others have their turn later.
+        while let Some((conn, format, why)) = self.world.hang_ups.pop_front() {
+            let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
+            let Some(dialect) = self.world.dialects.get(dialect) else {
+                continue;
+            };
+            let (code, reason) = dialect.hang_up(why);
+            self.close_socket(conn, code, reason, turn);
         }
     }
 
@@ -475,6 +474,7 @@ impl Handler for Engine {
     }
 
     fn closed(&mut self, conn: ConnId, why: CloseReason, turn: &mut Turn<'_>) {
+        // First of all, so that nothing that goes wrong from here on leaves the row behind.
         let row = self.inbound.remove(conn);
         self.world.metrics.count_closed(why);
         if let Some(Phase::Open(open)) = row.map(|row| row.phase) {

@@ -420,7 +420,7 @@ mod tests {
                     dialects: &self.dialects,
                     random: &mut self.random,
                     writer: &mut self.writer,
-                    hang_ups: &mut Vec::new(),
+                    hang_ups: &mut std::collections::VecDeque::new(),
                 },
                 conn: ConnId::NONE,
                 from: Origin {
