@@ -1,7 +1,7 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
 use super::{Engine, Phase};
-use crate::dialect::SocketEnd;
+use crate::dialect::{Heartbeat, SocketEnd};
 use crate::frame::{Frame, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::SubscriberId;
@@ -20,6 +20,8 @@ pub(super) struct Open {
     heard: Millis,
     /// Only for those who talk.
     rates: Option<Box<Rates>>,
+    /// The beat of its last heartbeat, see [`beat_of`]; of its opening before the first.
+    beat: u32,
     dialect: u8,
     /// A ping was sent since `heard`.
     is_pinged: bool,
@@ -41,6 +43,7 @@ impl Open {
             who,
             heard: now,
             rates: None,
+            beat: 0,
             dialect: dialect as u8,
             is_pinged: false,
         }
@@ -61,6 +64,16 @@ const NOWHERE: Origin = Origin {
     tls: false,
 };
 
+/// Beats are numbered from the start and come every `every_ms`, shifted by the connection's place
+/// so that many do not beat in one turn. The number of the last one up to `now`, and when the next
+/// one is due. Numbers may come round again after 2^32 of them.
+fn beat_of(conn: ConnId, every_ms: u64, now: Millis) -> (u32, Millis) {
+    let every_ms = every_ms.max(1);
+    let offset = (conn.index() as u64).wrapping_mul(7919) % every_ms;
+    let count = (now.0 + every_ms - offset) / every_ms;
+    (count as u32, Millis(count * every_ms + offset))
+}
+
 impl Engine {
     /// The 101 is queued: the dialect makes the connection an outlet, heartbeats begin.
     pub(super) fn begin_socket(
@@ -78,31 +91,30 @@ impl Engine {
         self.world.with(dialect, conn, from, turn, |dialect, ctx| {
             dialect.upgraded(who, ctx)
         });
-        let due = self.next_beat(conn, dialect, turn.now.mono, turn.now.mono);
+        let now = turn.now.mono;
+        let beat = self
+            .heartbeat_of(dialect)
+            .map(|heartbeat| beat_of(conn, heartbeat.every_ms, now));
+        let next_beat = beat.map_or(Millis::NEVER, |(beat, next)| {
+            self.note_beat(conn, beat);
+            next
+        });
+        let due = self.silent_at(now, now).min(next_beat);
         self.arm(conn, due);
     }
 
-    /// When an open socket next wants the time: its heartbeat, or silence that is too long.
-    fn next_beat(&self, conn: ConnId, dialect: usize, heard: Millis, now: Millis) -> Millis {
-        let silence = heard + self.config.ws_ping_after_ms;
-        let silence = if silence > now {
-            silence
+    fn heartbeat_of(&self, dialect: usize) -> Option<Heartbeat> {
+        self.world.dialects.get(dialect)?.heartbeat()
+    }
+
+    /// When a peer that was last heard at `heard` has been silent for too long: to be pinged
+    /// first, then to be let go.
+    fn silent_at(&self, heard: Millis, now: Millis) -> Millis {
+        let pinged = heard + self.config.ws_ping_after_ms;
+        if pinged > now {
+            pinged
         } else {
-            heard + self.config.ws_ping_after_ms + self.config.ws_pong_ms
-        };
-        match self
-            .world
-            .dialects
-            .get(dialect)
-            .and_then(|dialect| dialect.heartbeat())
-        {
-            None => silence,
-            Some(heartbeat) => {
-                // Spread over the interval by place, so that many do not beat in one turn.
-                let offset = (conn.index() as u64 * 7919) % heartbeat.every_ms.max(1);
-                let since = (now.0 + heartbeat.every_ms - offset) % heartbeat.every_ms.max(1);
-                (now + (heartbeat.every_ms - since)).min(silence)
-            }
+            pinged + self.config.ws_pong_ms
         }
     }
 
@@ -122,29 +134,44 @@ impl Engine {
             open.heard = now;
             open.is_pinged = false;
         }
-        let (heard, dialect) = (open.heard, open.dialect());
+        let (heard, dialect, last_beat) = (open.heard, open.dialect(), open.beat);
         let silence_ms = now.since(heard);
         if silence_ms >= config.0 + config.1 {
             self.refuse_socket(conn, 1008, "no answer to a ping", turn);
             return;
         }
+        // Heartbeats do not make this needless: they ask nothing, and the kernel goes on for a
+        // quarter of an hour before it gives up on a peer that has vanished.
         let ping = silence_ms >= config.0
             && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
         if ping {
             let frame = self.world.writer.websocket(Opcode::Ping, &[]);
             turn.out.push(conn, &frame);
         }
-        let beats = self
-            .world
-            .dialects
-            .get(dialect)
-            .and_then(|dialect| dialect.heartbeat());
-        if let Some(heartbeat) = beats {
-            let frame = self.beat(heartbeat.text);
-            turn.out.push(conn, &frame);
-        }
-        let due = self.next_beat(conn, dialect, heard, now);
+        let next_beat = match self.heartbeat_of(dialect) {
+            None => Millis::NEVER,
+            Some(heartbeat) => {
+                // The time may have come for the ping alone.
+                let (beat, next) = beat_of(conn, heartbeat.every_ms, now);
+                if beat != last_beat {
+                    let frame = self.beat(heartbeat.text);
+                    turn.out.push(conn, &frame);
+                    self.note_beat(conn, beat);
+                }
+                next
+            }
+        };
+        let due = self.silent_at(heard, now).min(next_beat);
         self.arm(conn, due);
+    }
+
+    /// `conn` has had this beat.
+    fn note_beat(&mut self, conn: ConnId, beat: u32) {
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Open(open) = &mut inbound.phase
+        {
+            open.beat = beat;
+        }
     }
 
     /// The heartbeat's frame; the same one for everybody.
@@ -352,7 +379,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::dialect::channelstream::{APP, Channelstream, Config, FORMAT};
-    use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
+    use crate::dialect::{Ctx, Dialect, Reply};
     use crate::engine::EngineConfig;
     use crate::handler::{Conn, Handler};
     use crate::hub::{Event, Format, HangUp, Id, Settings};

@@ -3,6 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `channelstream`, `better` | the tests: every recorded transcript, and what we do better |
+//! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
 //! | `http`, `websocket`, `signature`, `json` | the client's side of the wire, over bytes |
@@ -25,6 +26,7 @@ mod websocket;
 mod double;
 
 mod engine;
+mod heartbeat;
 
 #[cfg(feature = "server")]
 mod server;
