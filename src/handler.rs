@@ -3,6 +3,7 @@
 //! This is the seam between the reactor, which knows sockets, and everything above it, which knows
 //! none. A test world drives the same trait with bytes it made up.
 
+use crate::frame::Frame;
 use crate::outbox::Outbox;
 use crate::table::Key;
 use crate::time::{Millis, Now};
@@ -61,6 +62,13 @@ pub trait Handler {
 
     /// A connection was accepted.
     fn opened(&mut self, conn: ConnId, from: Origin, turn: &mut Turn<'_>);
+
+    /// A plain socket is refused because its address has `limit` connections already: what it is
+    /// told before it is closed, in one write and as far as it takes that; none: nothing. It is
+    /// no connection, and no other call speaks of it.
+    fn refused(&mut self, _limit: usize, _turn: &mut Turn<'_>) -> Option<Frame> {
+        None
+    }
 
     /// Bytes came. They may be changed in place (WebSocket payloads are unmasked where they lie)
     /// and are gone when this returns.

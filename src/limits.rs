@@ -45,6 +45,10 @@ pub const WRITE_STALL_MS: u64 = 15_000;
 pub const LINGER_MS: u64 = 2_000;
 /// After a refusal: how many bytes are read and thrown away.
 pub const LINGER_BYTES_MAX: usize = 256 * KIB;
+/// Peers refused at the door that are lingered with at a time; beyond it the oldest one goes.
+pub const REFUSED_LINGERING_MAX: usize = 64;
+/// Of the connections there may be, one in so many may be a refused one that is lingered with.
+pub const REFUSED_LINGERING_SHARE: usize = 16;
 /// Letters are taken for this long in a turn; the rest waits for the next one.
 pub const MAIL_MS_PER_TURN: u64 = 5;
 /// Peers are read from for this long in a turn; the rest waits for the next one, before others.
@@ -122,6 +126,8 @@ pub const HTTP_BODY_GRACE_MS: u64 = 10_000;
 pub const HTTP_BODY_BYTES_PER_S_MIN: u64 = 1024;
 /// A connection may idle for this long between requests.
 pub const HTTP_IDLE_MS: u64 = 75_000;
+/// What `Retry-After` says to a peer whose address has as many connections as it may.
+pub const HTTP_RETRY_AFTER_S: u64 = 5;
 
 // ---- WebSocket -----------------------------------------------------------------------------
 

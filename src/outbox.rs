@@ -362,13 +362,15 @@ impl Outbox {
         }
     }
 
-    /// `count` bytes have left, from the front on.
+    /// `count` bytes have left, from the front on. Returns how many of them were charged to the
+    /// limit: bytes that somebody keeps anyway count as the last to leave.
     #[inline]
-    pub fn advance(&mut self, conn: ConnId, count: usize) {
+    pub fn advance(&mut self, conn: ConnId, count: usize) -> usize {
         let Some(queue) = self.queues.get_mut(conn) else {
-            return;
+            return 0;
         };
         let count = count.min(queue.bytes as usize);
+        let charged = count.min((queue.bytes - queue.kept) as usize);
         self.totals.bytes_sent += count as u64;
         self.queued -= count;
         queue.bytes -= count as u32;
@@ -378,7 +380,7 @@ impl Outbox {
             if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
                 Self::keep_spare(&mut self.spare, many);
             }
-            return;
+            return charged;
         }
         let mut left = count + queue.sent_of_front as usize;
         if let Pieces::Many(many) = &mut queue.pieces {
@@ -391,16 +393,20 @@ impl Outbox {
             }
         }
         queue.sent_of_front = left as u32;
+        charged
     }
 
     /// The socket of `conn` has taken what it takes for now. If more than the limit stays behind,
     /// the peer is a slow consumer: says so, and treats it as one. A single frame, of any size, is
     /// never too much.
-    pub fn judge(&mut self, conn: ConnId) -> bool {
+    ///
+    /// `held` bytes have left the queue but not the process, as [`Outbox::advance`] counted them;
+    /// the peer has not taken them either.
+    pub fn judge(&mut self, conn: ConnId, held: usize) -> bool {
         let is_over = self.queues.get(conn).is_some_and(|queue| {
             queue.ending == Ending::Open
                 && queue.pieces.len() > 1
-                && Self::charged(queue, PIECE_OVERHEAD_BYTES) > self.queue_bytes_max
+                && Self::charged(queue, PIECE_OVERHEAD_BYTES) + held > self.queue_bytes_max
         });
         if is_over {
             self.overflow(conn);

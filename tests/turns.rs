@@ -2,7 +2,7 @@
 //! between, and nothing of it is lost, repeated or out of order.
 
 use fanwire::dialect::channelstream::{Channelstream, Config};
-use fanwire::dialect::{Ctx, Dialect, Job, Reply};
+use fanwire::dialect::{Ctx, Dialect, Job, Reply, SocketEnd};
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
 use fanwire::hub::{Event, Format, HangUp, SubscriberId};
@@ -564,7 +564,7 @@ impl Dialect for Clumsy {
     fn upgraded(&self, _who: SubscriberId, _ctx: &mut Ctx<'_>) {}
     fn text(&self, _text: &str, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
     fn encode(&self, _format: Format, _event: &Event<'_>, _catch_up: bool, _out: &mut Vec<u8>) {}
-    fn gone(&self, _who: SubscriberId, _ctx: &mut Ctx<'_>) {}
+    fn gone(&self, _who: SubscriberId, _end: SocketEnd, _ctx: &mut Ctx<'_>) {}
     fn hang_up(&self, _why: HangUp) -> (u16, &'static str) {
         (1000, "")
     }

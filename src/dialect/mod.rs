@@ -17,6 +17,7 @@ use crate::random::Random;
 use crate::time::Now;
 use crate::transport::http::upgrade::Accept;
 use crate::transport::http::{Request, Response};
+use std::collections::VecDeque;
 
 /// Formats each dialect may have; a format's number is the dialect's place times this, plus its own.
 pub const FORMATS_PER_DIALECT: u8 = 8;
@@ -59,6 +60,16 @@ pub struct Heartbeat {
     pub every_ms: u64,
 }
 
+/// What became of the frames that were queued for a socket when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketEnd {
+    /// They have left, or leave as far as the peer takes them: nothing was kept from it.
+    Whole,
+    /// We threw them away, as its peer did not read or as we failed. Whoever went on from here
+    /// would miss them without knowing.
+    Cut,
+}
+
 /// A protocol's vocabulary.
 pub trait Dialect {
     /// For logs and metrics; one lower-case word.
@@ -93,8 +104,9 @@ pub trait Dialect {
     /// Appends `event` as the text of one frame.
     fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>);
 
-    /// The connection of `who` has ended, or is about to.
-    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
+    /// The connection of `who` has ended, or is about to: it must be its outlet no longer. After
+    /// [`SocketEnd::Cut`] the subscriber must learn that it missed something.
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>);
 
     /// Close code and reason when the hub ends a connection.
     fn hang_up(&self, why: HangUp) -> (u16, &'static str);
@@ -147,7 +159,7 @@ pub struct Io<'a> {
     pub(crate) dialects: &'a [Box<dyn Dialect>],
     pub(crate) random: &'a mut Random,
     pub(crate) writer: &'a mut FrameWriter,
-    pub(crate) hang_ups: &'a mut Vec<(ConnId, Format, HangUp)>,
+    pub(crate) hang_ups: &'a mut VecDeque<(ConnId, Format, HangUp)>,
     pub(crate) meter: &'a mut Meter,
 }
 
@@ -183,7 +195,7 @@ impl Effects for Io<'_> {
     }
 
     fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp) {
-        self.hang_ups.push((conn, format, why));
+        self.hang_ups.push_back((conn, format, why));
     }
 
     fn has_done_enough(&self) -> bool {

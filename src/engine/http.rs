@@ -6,8 +6,8 @@ use crate::dialect::Reply;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{
-    BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, HTTP_SMALL_BODY_BYTES_MAX,
-    READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
+    BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, HTTP_RETRY_AFTER_S,
+    HTTP_SMALL_BODY_BYTES_MAX, READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
 };
 use crate::outbox::Ending;
 use crate::time::Millis;
@@ -158,8 +158,7 @@ impl Engine {
                 }
                 if has_ended {
                     // Nothing more can come, and a socket without a Close ends with its bytes.
-                    self.leave_socket(conn, None, turn);
-                    turn.out.end(conn, Ending::Drain);
+                    self.leave_socket(conn, Ending::Drain, turn);
                 }
             }
             End::Refused(code, reason) => {
@@ -387,6 +386,12 @@ impl Engine {
         shape: Option<Shape>,
         turn: &mut Turn<'_>,
     ) {
+        let frame = self.answer(response, shape, turn);
+        turn.out.push(conn, &frame);
+    }
+
+    /// An answer as bytes, counted as given.
+    fn answer(&mut self, response: &Response, shape: Option<Shape>, turn: &Turn<'_>) -> Frame {
         self.world.metrics.count_status(response.status);
         let answering = Answering {
             head_only: shape.is_some_and(|shape| shape.is_head),
@@ -396,8 +401,16 @@ impl Engine {
         };
         let out = self.world.writer.begin();
         response::write(response, answering, out);
-        let frame = self.world.writer.finish_raw();
-        turn.out.push(conn, &frame);
+        self.world.writer.finish_raw()
+    }
+
+    /// What a peer is told whose address has as many connections as it may. Its request is not
+    /// waited for: the answer would be the same for every one.
+    pub(super) fn too_many_connections(&mut self, limit: usize, turn: &Turn<'_>) -> Frame {
+        let message = "this address has as many connections open as it may; close some";
+        let response = response::refusal(429, "too_many_connections", message, Some(limit as u64))
+            .with("Retry-After", HTTP_RETRY_AFTER_S.to_string());
+        self.answer(&response, None, turn)
     }
 
     /// The peer will send no more. What it is owed leaves, then the connection ends.

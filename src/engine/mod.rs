@@ -154,7 +154,7 @@ struct World {
     dialects: Vec<Box<dyn Dialect>>,
     random: Random,
     writer: FrameWriter,
-    hang_ups: Vec<(ConnId, Format, HangUp)>,
+    hang_ups: VecDeque<(ConnId, Format, HangUp)>,
     meter: Meter,
     jobs: jobs::Jobs,
     metrics: Metrics,
@@ -278,7 +278,7 @@ impl Engine {
                 dialects,
                 random,
                 writer: FrameWriter::new(),
-                hang_ups: Vec::new(),
+                hang_ups: VecDeque::new(),
                 meter: Meter::default(),
                 jobs: jobs::Jobs::default(),
                 metrics: Metrics::default(),
@@ -407,15 +407,14 @@ impl Engine {
 
     /// Words and ends whatever the hub wants ended.
     fn hang_up_all(&mut self, turn: &mut Turn<'_>) {
-        while !self.world.hang_ups.is_empty() {
-            for (conn, format, why) in std::mem::take(&mut self.world.hang_ups) {
-                let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
-                let Some(dialect) = self.world.dialects.get(dialect) else {
-                    continue;
-                };
-                let (code, reason) = dialect.hang_up(why);
-                self.close_socket(conn, code, reason, turn);
-            }
+        // One by one, so that a panic costs one of them and the others have their turn later.
+        while let Some((conn, format, why)) = self.world.hang_ups.pop_front() {
+            let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
+            let Some(dialect) = self.world.dialects.get(dialect) else {
+                continue;
+            };
+            let (code, reason) = dialect.hang_up(why);
+            self.close_socket(conn, code, reason, turn);
         }
     }
 
@@ -472,6 +471,10 @@ impl Handler for Engine {
         self.arm(conn, turn.now.mono + self.config.head_ms);
     }
 
+    fn refused(&mut self, limit: usize, turn: &mut Turn<'_>) -> Option<Frame> {
+        Some(self.too_many_connections(limit, turn))
+    }
+
     fn received(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
@@ -506,8 +509,7 @@ impl Handler for Engine {
         match &mut inbound.phase {
             Phase::Http(_) => self.requests_ended(conn, turn),
             Phase::Open(_) | Phase::Closing(_) => {
-                self.leave_socket(conn, None, turn);
-                turn.out.end(conn, Ending::Drain);
+                self.leave_socket(conn, Ending::Drain, turn);
             }
             Phase::Done => turn.out.end(conn, Ending::Drain),
         }
@@ -515,9 +517,12 @@ impl Handler for Engine {
     }
 
     fn closed(&mut self, conn: ConnId, why: CloseReason, turn: &mut Turn<'_>) {
-        self.leave_socket(conn, None, turn);
-        self.inbound.remove(conn);
+        // First of all, so that nothing that goes wrong from here on leaves the row behind.
+        let row = self.inbound.remove(conn);
         self.world.metrics.count_closed(why);
+        if let Some(Phase::Open(open)) = row.map(|row| row.phase) {
+            self.socket_closed(conn, &open, why, turn);
+        }
         self.hang_up_all(turn);
     }
 

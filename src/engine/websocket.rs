@@ -1,13 +1,15 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
 use super::{Engine, Phase};
+use crate::dialect::{Heartbeat, SocketEnd};
 use crate::frame::{Frame, Opcode};
-use crate::handler::{ConnId, Origin, Turn};
+use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::SubscriberId;
 use crate::outbox::Ending;
 use crate::time::Millis;
 use crate::transport::rate::Bucket;
 use crate::transport::websocket::{self, Decoder, Item};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is kept of an open socket: narrow, and nothing on the heap while it is quiet.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Open {
     heard: Millis,
     /// Only for those who talk.
     rates: Option<Box<Rates>>,
+    /// The beat of its last heartbeat, see [`beat_of`]; of its opening before the first.
+    beat: u32,
     dialect: u8,
     /// A ping was sent since `heard`.
     is_pinged: bool,
@@ -39,6 +43,7 @@ impl Open {
             who,
             heard: now,
             rates: None,
+            beat: 0,
             dialect: dialect as u8,
             is_pinged: false,
         }
@@ -59,6 +64,16 @@ const NOWHERE: Origin = Origin {
     tls: false,
 };
 
+/// Beats are numbered from the start and come every `every_ms`, shifted by the connection's place
+/// so that many do not beat in one turn. The number of the last one up to `now`, and when the next
+/// one is due. Numbers may come round again after 2^32 of them.
+fn beat_of(conn: ConnId, every_ms: u64, now: Millis) -> (u32, Millis) {
+    let every_ms = every_ms.max(1);
+    let offset = (conn.index() as u64).wrapping_mul(7919) % every_ms;
+    let count = (now.0 + every_ms - offset) / every_ms;
+    (count as u32, Millis(count * every_ms + offset))
+}
+
 impl Engine {
     /// The 101 is queued: the dialect makes the connection an outlet, heartbeats begin.
     pub(super) fn begin_socket(
@@ -76,31 +91,30 @@ impl Engine {
         self.world.with(dialect, conn, from, turn, |dialect, ctx| {
             dialect.upgraded(who, ctx)
         });
-        let due = self.next_beat(conn, dialect, turn.now.mono, turn.now.mono);
+        let now = turn.now.mono;
+        let beat = self
+            .heartbeat_of(dialect)
+            .map(|heartbeat| beat_of(conn, heartbeat.every_ms, now));
+        let next_beat = beat.map_or(Millis::NEVER, |(beat, next)| {
+            self.note_beat(conn, beat);
+            next
+        });
+        let due = self.silent_at(now, now).min(next_beat);
         self.arm(conn, due);
     }
 
-    /// When an open socket next wants the time: its heartbeat, or silence that is too long.
-    fn next_beat(&self, conn: ConnId, dialect: usize, heard: Millis, now: Millis) -> Millis {
-        let silence = heard + self.config.ws_ping_after_ms;
-        let silence = if silence > now {
-            silence
+    fn heartbeat_of(&self, dialect: usize) -> Option<Heartbeat> {
+        self.world.dialects.get(dialect)?.heartbeat()
+    }
+
+    /// When a peer that was last heard at `heard` has been silent for too long: to be pinged
+    /// first, then to be let go.
+    fn silent_at(&self, heard: Millis, now: Millis) -> Millis {
+        let pinged = heard + self.config.ws_ping_after_ms;
+        if pinged > now {
+            pinged
         } else {
-            heard + self.config.ws_ping_after_ms + self.config.ws_pong_ms
-        };
-        match self
-            .world
-            .dialects
-            .get(dialect)
-            .and_then(|dialect| dialect.heartbeat())
-        {
-            None => silence,
-            Some(heartbeat) => {
-                // Spread over the interval by place, so that many do not beat in one turn.
-                let offset = (conn.index() as u64 * 7919) % heartbeat.every_ms.max(1);
-                let since = (now.0 + heartbeat.every_ms - offset) % heartbeat.every_ms.max(1);
-                (now + (heartbeat.every_ms - since)).min(silence)
-            }
+            pinged + self.config.ws_pong_ms
         }
     }
 
@@ -120,29 +134,44 @@ impl Engine {
             open.heard = now;
             open.is_pinged = false;
         }
-        let (heard, dialect) = (open.heard, open.dialect());
+        let (heard, dialect, last_beat) = (open.heard, open.dialect(), open.beat);
         let silence_ms = now.since(heard);
         if silence_ms >= config.0 + config.1 {
             self.refuse_socket(conn, 1008, "no answer to a ping", turn);
             return;
         }
+        // Heartbeats do not make this needless: they ask nothing, and the kernel goes on for a
+        // quarter of an hour before it gives up on a peer that has vanished.
         let ping = silence_ms >= config.0
             && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
         if ping {
             let frame = self.world.writer.websocket(Opcode::Ping, &[]);
             turn.out.push(conn, &frame);
         }
-        let beats = self
-            .world
-            .dialects
-            .get(dialect)
-            .and_then(|dialect| dialect.heartbeat());
-        if let Some(heartbeat) = beats {
-            let frame = self.beat(heartbeat.text);
-            turn.out.push(conn, &frame);
-        }
-        let due = self.next_beat(conn, dialect, heard, now);
+        let next_beat = match self.heartbeat_of(dialect) {
+            None => Millis::NEVER,
+            Some(heartbeat) => {
+                // The time may have come for the ping alone.
+                let (beat, next) = beat_of(conn, heartbeat.every_ms, now);
+                if beat != last_beat {
+                    let frame = self.beat(heartbeat.text);
+                    turn.out.push(conn, &frame);
+                    self.note_beat(conn, beat);
+                }
+                next
+            }
+        };
+        let due = self.silent_at(heard, now).min(next_beat);
         self.arm(conn, due);
+    }
+
+    /// `conn` has had this beat.
+    fn note_beat(&mut self, conn: ConnId, beat: u32) {
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Open(open) = &mut inbound.phase
+        {
+            open.beat = beat;
+        }
     }
 
     /// The heartbeat's frame; the same one for everybody.
@@ -190,7 +219,7 @@ impl Engine {
                     turn.out.push(conn, &frame);
                     self.world.metrics.count_close_code(code);
                     // What a peer sends behind its Close must not reset our answer away.
-                    self.leave_socket(conn, Some(Ending::Linger), turn);
+                    self.leave_socket(conn, Ending::Linger, turn);
                     return;
                 }
                 Ok(Some(item @ (Item::Text(_) | Item::Binary(_)))) => {
@@ -250,7 +279,7 @@ impl Engine {
         let close = self.world.writer.close(code, why);
         turn.out.push(conn, &close);
         self.world.metrics.count_close_code(code);
-        self.leave_socket(conn, Some(Ending::Linger), turn);
+        self.leave_socket(conn, Ending::Linger, turn);
     }
 
     /// Sends a Close of ours and waits a while for theirs.
@@ -286,34 +315,255 @@ impl Engine {
         let due = turn.now.mono + self.config.ws_close_ms;
         self.arm(conn, due);
         if let Some((who, dialect)) = open {
-            self.say_gone(conn, who, dialect, turn);
+            self.say_gone(conn, who, dialect, SocketEnd::Whole, turn);
         }
     }
 
-    /// The socket is no outlet any more; `ending` says how the connection goes on to end.
-    pub(super) fn leave_socket(
-        &mut self,
-        conn: ConnId,
-        ending: Option<Ending>,
-        turn: &mut Turn<'_>,
-    ) {
+    /// The socket is no outlet any more; what is queued leaves, and `ending` says how the
+    /// connection goes on to end.
+    pub(super) fn leave_socket(&mut self, conn: ConnId, ending: Ending, turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
         let phase = std::mem::replace(&mut inbound.phase, Phase::Done);
         if let Phase::Open(open) = phase {
-            self.say_gone(conn, open.who, usize::from(open.dialect), turn);
+            self.say_gone(conn, open.who, open.dialect(), SocketEnd::Whole, turn);
         }
-        if let Some(ending) = ending {
-            turn.out.end(conn, ending);
+        turn.out.end(conn, ending);
+    }
+
+    /// The socket with all that was known of it has gone.
+    pub(super) fn socket_closed(
+        &mut self,
+        conn: ConnId,
+        open: &Open,
+        why: CloseReason,
+        turn: &mut Turn<'_>,
+    ) {
+        let end = match why {
+            CloseReason::SlowConsumer | CloseReason::Panic => SocketEnd::Cut,
+            CloseReason::Peer | CloseReason::Asked | CloseReason::Tls | CloseReason::Stopped => {
+                SocketEnd::Whole
+            }
+        };
+        self.say_gone(conn, open.who, open.dialect(), end, turn);
+    }
+
+    fn say_gone(
+        &mut self,
+        conn: ConnId,
+        who: SubscriberId,
+        dialect: usize,
+        end: SocketEnd,
+        turn: &mut Turn<'_>,
+    ) {
+        self.sockets_open -= 1;
+        // A panic here costs what it interrupts: the connection is on its way out in any case.
+        let world = &mut self.world;
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            world.with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                dialect.gone(who, end, ctx)
+            });
+        }));
+        if told.is_err() {
+            self.world.metrics.panics += 1;
+            log::error!("a dialect panicked when a socket ended");
+        }
+        // Whatever the dialect made of it, a socket that is over is nobody's outlet: a subscriber
+        // that was left with it would wait for nothing, and for ever.
+        self.world.hub.detach(who, conn, turn.now.mono);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::channelstream::{APP, Channelstream, Config, FORMAT};
+    use crate::dialect::{Ctx, Dialect, Reply};
+    use crate::engine::EngineConfig;
+    use crate::handler::{Conn, Handler};
+    use crate::hub::{Event, Format, HangUp, Id, Settings};
+    use crate::outbox::Outbox;
+    use crate::random::Random;
+    use crate::table::Table;
+    use crate::time::Now;
+    use crate::transport::http::{Request, Response};
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// Where the dialect is to stumble, the next time it comes by.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Stone {
+        Nowhere,
+        Gone,
+        Encode,
+    }
+
+    /// Channelstream that stumbles.
+    struct Stumbling {
+        inner: Channelstream,
+        stone: Rc<Cell<Stone>>,
+    }
+
+    impl Stumbling {
+        fn over(&self, stone: Stone) {
+            if self.stone.get() == stone {
+                self.stone.set(Stone::Nowhere);
+                panic!("stumbled, as a test wants it");
+            }
         }
     }
 
-    fn say_gone(&mut self, conn: ConnId, who: SubscriberId, dialect: usize, turn: &mut Turn<'_>) {
-        self.sockets_open -= 1;
-        self.world
-            .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
-                dialect.gone(who, ctx)
+    impl Dialect for Stumbling {
+        fn name(&self) -> &'static str {
+            "stumbling"
+        }
+        fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+            self.inner.request(request, ctx)
+        }
+        fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+            self.inner.upgraded(who, ctx);
+        }
+        fn text(&self, _: &str, _: SubscriberId, _: &mut Ctx<'_>) {}
+        fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
+            self.over(Stone::Encode);
+            self.inner.encode(format, event, catch_up, out);
+        }
+        fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+            self.over(Stone::Gone);
+            self.inner.gone(who, end, ctx);
+        }
+        fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
+            self.inner.hang_up(why)
+        }
+        fn heartbeat(&self) -> Option<Heartbeat> {
+            None
+        }
+        fn dress(&self, _: &Request<'_>, _: &mut Response) {}
+    }
+
+    /// An engine, and sockets of subscribers that hear each other come and go in two channels.
+    struct World {
+        engine: Engine,
+        out: Outbox,
+        now: Now,
+        conns: Table<Conn, ()>,
+        stone: Rc<Cell<Stone>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let stone = Rc::new(Cell::new(Stone::Nowhere));
+            let dialect = Stumbling {
+                inner: Channelstream::new(Config::default()),
+                stone: stone.clone(),
+            };
+            let config = EngineConfig::default();
+            Self {
+                engine: Engine::new(config, vec![Box::new(dialect)], Random::seeded(1)),
+                out: Outbox::default(),
+                now: Now {
+                    mono: Millis(1000),
+                    unix_micros: 1_795_359_723_000_000,
+                },
+                conns: Table::new(),
+                stone,
+            }
+        }
+
+        fn turn<R>(&mut self, call: impl FnOnce(&mut Engine, &mut Turn<'_>) -> R) -> R {
+            let mut turn = Turn {
+                out: &mut self.out,
+                now: self.now,
+            };
+            call(&mut self.engine, &mut turn)
+        }
+
+        fn socket(&mut self, id: u8) -> ConnId {
+            let conn = self.conns.insert(());
+            self.out.open(conn);
+            let now = self.now;
+            let mut bytes = format!(
+                "GET /ws?conn_id=00000000-0000-0000-0000-0000000000{id:02x} HTTP/1.1\r\n\
+                 Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            .into_bytes();
+            self.turn(|engine, turn| {
+                engine.world.hub_with(turn, |hub, io| {
+                    let (user, _) = hub.ensure_user(APP, &format!("user {id}"), io);
+                    let who = hub.connect(user, Id(id.into()), FORMAT, now.mono + 1);
+                    let who = who.expect("a fresh id");
+                    let settings = Settings {
+                        notify_presence: true,
+                        ..Settings::default()
+                    };
+                    for name in ["room", "yard"] {
+                        let channel = hub.ensure_channel(APP, name, settings, now, io);
+                        hub.subscribe(who, channel, now, io).expect("joined");
+                    }
+                });
+                engine.opened(conn, NOWHERE, turn);
+                engine.received(conn, &mut bytes, turn);
             });
+            assert!(matches!(
+                self.engine.inbound.get(conn).map(|row| &row.phase),
+                Some(Phase::Open(_))
+            ));
+            conn
+        }
+
+        /// What the loop does when a connection has gone; a panic stops there, as in the loop.
+        fn close(&mut self, conn: ConnId, why: CloseReason) {
+            self.out.remove(conn);
+            let closed = catch_unwind(AssertUnwindSafe(|| {
+                self.turn(|engine, turn| engine.closed(conn, why, turn));
+            }));
+            assert!(closed.is_ok(), "the engine deals with it by itself");
+        }
+
+        fn later(&mut self, ms: u64) {
+            self.now.mono = self.now.mono + ms;
+            self.turn(|engine, turn| engine.tick(turn));
+            self.engine.hub().check();
+        }
+    }
+
+    #[test]
+    fn a_dialect_that_panics_when_a_socket_ends_leaves_nothing_behind() {
+        for why in [CloseReason::Peer, CloseReason::SlowConsumer] {
+            for stone in [Stone::Gone, Stone::Encode] {
+                let mut world = World::new();
+                let (first, second) = (world.socket(1), world.socket(2));
+                assert_eq!(
+                    (world.engine.connections(), world.engine.sockets_open),
+                    (2, 2)
+                );
+                world.stone.set(stone);
+                world.close(first, why);
+                // With nobody cut off at once, there is nothing to be encoded yet.
+                let stumbles = stone == Stone::Gone || why == CloseReason::SlowConsumer;
+                let panics = u64::from(stumbles);
+                assert_eq!(world.engine.metrics().panics, panics, "{why:?} {stone:?}");
+                world.stone.set(Stone::Nowhere);
+                assert_eq!(
+                    (world.engine.connections(), world.engine.sockets_open),
+                    (1, 1)
+                );
+                world.engine.hub().check();
+                world.later(2_000);
+                assert_eq!(
+                    world.engine.hub().subscriber_count(APP),
+                    1,
+                    "{why:?} {stone:?}"
+                );
+                world.close(second, CloseReason::Peer);
+                for _ in 0..3 {
+                    world.later(4 * 24 * 60 * 60 * 1000);
+                }
+                assert!(world.engine.is_empty(), "{why:?} {stone:?}");
+                assert_eq!(world.engine.sockets_open, 0);
+            }
+        }
     }
 }

@@ -107,6 +107,20 @@ impl Hub {
         true
     }
 
+    /// The connection `outlet` has gone, and with it frames that were queued for it. If it is still
+    /// the outlet of `who`, the subscriber departs: it cannot be told later what it missed. False:
+    /// it was not.
+    pub fn cut_off(
+        &mut self,
+        who: SubscriberId,
+        outlet: ConnId,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> bool {
+        // Away for the moment of departing: nothing is left that could be hung up.
+        self.detach(who, outlet, now.mono) && self.depart(who, now, fx)
+    }
+
     /// Writes the outlet of `who` wherever the fan-out reads it.
     fn point(&mut self, who: SubscriberId, outlet: ConnId) {
         let Self {

@@ -274,6 +274,36 @@ fn who_comes_back_hears_only_what_was_missed() {
 }
 
 #[test]
+fn who_was_cut_off_is_unknown_at_once_unless_another_socket_took_over() {
+    let mut world = World::new();
+    let presence = Settings {
+        notify_presence: true,
+        ..Settings::default()
+    };
+    let (ann, bob) = (world.connect("ann"), world.connect("bob"));
+    for who in [ann, bob] {
+        world.subscribe(who, "room", presence);
+        world.subscribe(who, "yard", presence);
+    }
+    let (first, theirs) = (world.open(ann), world.open(bob));
+    let second = world.open(ann);
+    world.fx.hung_up.clear();
+    world.take(theirs);
+
+    // The former socket had frames of its own thrown away; the subscriber has another one now.
+    assert!(!world.hub.cut_off(ann, first, world.now, &mut world.fx));
+    assert_eq!(world.publish("room", "1"), 2);
+    world.take(theirs);
+
+    assert!(world.hub.cut_off(ann, second, world.now, &mut world.fx));
+    world.hub.check();
+    assert!(world.hub.subscriber(ann).is_none());
+    assert_eq!(world.take(theirs), ["room:-ann[]", "yard:-ann[]"]);
+    assert_eq!(world.fx.hung_up, [], "its socket has gone already");
+    assert!(!world.hub.cut_off(ann, second, world.now, &mut world.fx));
+}
+
+#[test]
 fn a_socket_that_takes_over_is_not_told_again_what_the_former_one_was() {
     let mut world = World::new();
     let ada = world.connect("ada");

@@ -185,7 +185,7 @@ pub const OPTIONS: &[Opt] = &[
             0,
             MANY,
         ),
-        "Open connections per peer address; beyond it a new one is closed at once",
+        "Open connections per peer address; beyond it 429, or over TLS a close without a word",
         "0: not counted. 1000 is a good start where no proxy stands in front.",
     ),
     row(

@@ -54,9 +54,9 @@ fn the_limit_holds_at_below_and_above() {
         out.push(conn, &frame(&[b'a'; 10]));
         out.push(conn, &frame(&vec![b'b'; second]));
         assert_eq!(out.ending(conn), Some(Ending::Open), "the turn is not over");
-        assert_eq!(out.judge(conn), slow, "{second}");
+        assert_eq!(out.judge(conn, 0), slow, "{second}");
         assert_eq!(out.ending(conn) == Some(Ending::Slow), slow, "{second}");
-        assert!(!out.judge(conn), "once is enough");
+        assert!(!out.judge(conn, 0), "once is enough");
         if slow {
             assert_eq!(waiting(&out, conn), b"bye");
             out.push(conn, &frame(b"late"));
@@ -80,8 +80,36 @@ fn a_batch_beyond_the_limit_is_judged_by_what_the_socket_leaves() {
     );
     // Eight pieces stay: 750 bytes and 8 places.
     out.advance(conn, 2250);
-    assert!(!out.judge(conn));
+    assert!(!out.judge(conn, 0));
     assert_eq!(out.queued(conn), 750);
+}
+
+#[test]
+fn what_left_the_queue_but_not_the_process_counts_unless_it_is_kept_anyway() {
+    let mut conns: Table<Conn, ()> = Table::new();
+    let over = |held: usize, out: &mut Outbox, conn: ConnId| {
+        let charged = out.queued(conn) + 2 * PIECE_OVERHEAD_BYTES;
+        assert_eq!((out.queued(conn), charged), (600, 632));
+        out.judge(conn, held)
+    };
+    for (held, slow) in [(0, false), (368, false), (369, true)] {
+        let conn = conns.insert(());
+        let mut out = Outbox::new(1000);
+        out.open(conn);
+        for _ in 0..3 {
+            out.push(conn, &frame(&[0; 300]));
+        }
+        assert_eq!(out.advance(conn, 300), 300);
+        assert_eq!(over(held, &mut out, conn), slow, "{held} held");
+    }
+    let conn = conns.insert(());
+    let mut out = Outbox::new(1000);
+    out.open(conn);
+    out.push_kept(conn, &frame(&[0; 5000]));
+    out.push(conn, &frame(&[0; 300]));
+    assert_eq!(out.advance(conn, 5000), 300, "what is charged leaves first");
+    assert_eq!(out.advance(conn, 1000), 0);
+    assert_eq!(out.queued(conn), 0);
 }
 
 #[test]
@@ -115,7 +143,7 @@ fn catch_up_that_is_not_read_is_dropped_with_the_rest() {
             out.advance(conn, 100);
         }
         out.push(conn, &frame(&[b'l'; 80]));
-        assert!(out.judge(conn));
+        assert!(out.judge(conn, 0));
         let rest = if half_written { 400 } else { 0 };
         assert_eq!(out.queued(conn), rest + 3);
         assert_eq!(out.queued_bytes(), rest + 3);

@@ -3,7 +3,7 @@
 
 use super::Core;
 use super::socket::{Flags, Link, Socket};
-use crate::handler::{Handler, Origin};
+use crate::handler::{CloseReason, Handler, Origin};
 use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN};
 use crate::time::Millis;
 use mio::{Registry, Token};
@@ -115,6 +115,9 @@ impl<H: Handler> Core<H> {
             && self.per_address.get(&address).copied().unwrap_or(0) >= self.connections_per_address
         {
             self.stats.refused_per_address += 1;
+            if !tls {
+                self.refuse(socket, registry);
+            }
             return Ok(());
         }
         let socket = if tls {
@@ -156,6 +159,51 @@ impl<H: Handler> Core<H> {
             handler.opened(conn, origin, turn);
         });
         Ok(())
+    }
+
+    /// Tells a socket that it may not stay. It gets one write, which a fresh socket takes whole.
+    ///
+    /// Its request may be on its way, or lie unread already: closing at once would have the kernel
+    /// reset the answer away. So the last few that were refused are lingered with, and one that
+    /// comes in ends the oldest. Whoever keeps knocking thus takes a bounded number of sockets.
+    #[cold]
+    fn refuse(&mut self, mut socket: Socket, registry: &Registry) {
+        let limit = self.connections_per_address;
+        let mut words = None;
+        self.call(None, "refused", |handler, turn| {
+            words = handler.refused(limit, turn);
+        });
+        let Some(words) = words else {
+            return;
+        };
+        if socket.write(&words).is_err() {
+            return;
+        }
+        socket.shut_sending();
+        if self.refused_max == 0 {
+            // No room to linger. What has come by now is taken, so that it causes no reset.
+            let _ = socket.read(&mut self.buffer);
+            return;
+        }
+        let mut flags = Flags::fresh();
+        flags.set(Flags::LINGERING | Flags::REFUSED);
+        let conn = self.links.insert(Link { socket, flags });
+        let watched = self.links.get_mut(conn).is_some_and(|link| {
+            let token = Token(conn.to_bits() as usize);
+            link.socket.register(registry, token).is_ok()
+        });
+        if !watched {
+            self.links.remove(conn);
+            return;
+        }
+        self.lingered.insert(conn, 0);
+        if self.refused.len() >= self.refused_max
+            && let Some((_, oldest)) = self.refused.pop_front()
+        {
+            self.kill(oldest, CloseReason::Asked);
+        }
+        self.refused
+            .push_back((self.now.mono + self.linger_ms, conn));
     }
 
     #[cfg(feature = "tls")]

@@ -90,7 +90,8 @@ impl<H: Handler> Core<H> {
         if queue.bytes > 0 || link.socket.has_pending() {
             if !link.flags.any(Flags::WRITABLE) {
                 // The kernel has said no and will say when it changes its mind.
-                if queue.ending == Ending::Slow || self.outbox.judge(conn) {
+                let held = link.socket.held_bytes();
+                if queue.ending == Ending::Slow || self.outbox.judge(conn, held) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -131,13 +132,13 @@ impl<H: Handler> Core<H> {
             self.cut_short.push(conn);
             return;
         }
-        // The kernel has taken what it takes. Whoever is over the limit now does not read.
-        if self.outbox.judge(conn) {
-            return self.kill(conn, CloseReason::SlowConsumer);
-        }
         let Some(link) = self.links.get_mut(conn) else {
             return;
         };
+        // The kernel has taken what it takes. Whoever is over the limit now does not read.
+        if self.outbox.judge(conn, link.socket.held_bytes()) {
+            return self.kill(conn, CloseReason::SlowConsumer);
+        }
         link.flags.clear(Flags::WRITABLE);
         if !link.flags.any(Flags::WATCHED) {
             link.flags.set(Flags::WATCHED);
@@ -257,10 +258,18 @@ impl<H: Handler> Core<H> {
         let Some(link) = self.links.remove(conn) else {
             return;
         };
+        // That the peer went, too, does not change that its queue was thrown away before.
+        let is_slow = self.outbox.ending(conn) == Some(Ending::Slow);
+        let why = if is_slow && why == CloseReason::Peer {
+            CloseReason::SlowConsumer
+        } else {
+            why
+        };
         let opened = link.flags.any(Flags::OPENED);
+        let refused = link.flags.any(Flags::REFUSED);
         // Closing the descriptor is all: the kernel forgets its registration with it.
         drop(link);
-        self.stats.closed += 1;
+        self.stats.closed += u64::from(!refused);
         self.lingered.remove(&conn);
         self.outbox.remove(conn);
         if let Some(address) = self.addresses.remove(conn)
@@ -286,7 +295,11 @@ impl<H: Handler> Core<H> {
 
     /// When the reactor itself next has something to do.
     pub(super) fn own_deadline(&self) -> Option<Millis> {
-        let fronts = [self.handshakes.front(), self.lingers.front()];
+        let fronts = [
+            self.handshakes.front(),
+            self.lingers.front(),
+            self.refused.front(),
+        ];
         let watch = (!self.watched.is_empty()).then_some(self.watch_at);
         let accept = match self.accepting {
             Accepting::Starved { until } if self.someone_knocks() => Some(until),
@@ -331,6 +344,13 @@ impl<H: Handler> Core<H> {
                 break;
             }
             self.lingers.pop_front();
+            self.kill(conn, CloseReason::Asked);
+        }
+        while let Some(&(until, conn)) = self.refused.front() {
+            if until > now && self.links.contains(conn) {
+                break;
+            }
+            self.refused.pop_front();
             self.kill(conn, CloseReason::Asked);
         }
         if !self.watched.is_empty() && self.watch_at <= now {

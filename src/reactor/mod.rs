@@ -31,8 +31,9 @@ pub use tls::{TlsConfigError, tls_config};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use crate::limits::{
     DESCRIPTORS_RESERVED, EVENTS_PER_TURN, LINGER_MS, MAIL_MS_PER_TURN, MAIL_PER_TURN,
-    OUT_QUEUE_BYTES_MAX, READ_BUFFER_BYTES, READ_MS_PER_TURN, TLS_HANDSHAKE_MS,
-    TLS_HANDSHAKES_PER_TURN, TURN_WARN_MS, WRITE_STALL_MS,
+    OUT_QUEUE_BYTES_MAX, READ_BUFFER_BYTES, READ_MS_PER_TURN, REFUSED_LINGERING_MAX,
+    REFUSED_LINGERING_SHARE, TLS_HANDSHAKE_MS, TLS_HANDSHAKES_PER_TURN, TURN_WARN_MS,
+    WRITE_STALL_MS,
 };
 use crate::loop_stats::LoopStats;
 use crate::outbox::Outbox;
@@ -60,7 +61,9 @@ pub struct ReactorOptions {
     /// Connections at a time; beyond it the backlog waits. None: as many as the open-files limit
     /// allows, less a reserve.
     pub connections_max: Option<usize>,
-    /// Connections at a time from one address; beyond it they are closed at once. 0: no limit.
+    /// Connections at a time from one address; 0: no limit. Beyond it a plain socket is told what
+    /// [`Handler::refused`] says and closed; one with TLS is closed without a word, as a handshake
+    /// would have to come first.
     pub connections_per_address: usize,
     /// Without progress in writing for this long, a peer is a slow consumer.
     pub write_stall_ms: u64,
@@ -139,6 +142,10 @@ struct Core<H: Handler> {
     /// Bytes thrown away per lingering peer.
     lingered: hashbrown::HashMap<ConnId, u32>,
     linger_ms: u64,
+    /// The last few peers that were refused at the door, oldest first; most have gone. Beside
+    /// `lingers`, which has no bound of its own.
+    refused: VecDeque<(Millis, ConnId)>,
+    refused_max: usize,
 
     /// Oldest first; entries of those who are done are skipped.
     handshakes: VecDeque<(Millis, ConnId)>,
@@ -206,6 +213,8 @@ impl<H: Handler> Reactor<H> {
             lingers: VecDeque::new(),
             lingered: hashbrown::HashMap::new(),
             linger_ms: options.linger_ms,
+            refused: VecDeque::new(),
+            refused_max: REFUSED_LINGERING_MAX.min(connections_max / REFUSED_LINGERING_SHARE),
             handshakes: VecDeque::new(),
             handshakes_left: 0,
             tls_handshake_ms: options.tls_handshake_ms,
@@ -412,12 +421,14 @@ impl<H: Handler> Reactor<H> {
         core.watched.shrink_to_fit();
         core.lingers.shrink_to_fit();
         core.lingered.shrink_to_fit();
+        core.refused.shrink_to_fit();
         core.handshakes.shrink_to_fit();
         #[cfg(feature = "tls")]
         core.plain.shrink_to(0);
     }
 
-    /// Sockets that are open, those in a TLS handshake counted.
+    /// Sockets that are open, those in a TLS handshake and the few counted that were refused and
+    /// are being lingered with.
     pub fn connections(&self) -> usize {
         self.core.links.len()
     }

@@ -103,13 +103,15 @@ impl<H: Handler> Core<H> {
     fn read_with(&mut self, conn: ConnId, buffer: &mut [u8]) {
         let mut share = READ_BYTES_PER_TURN;
         loop {
-            let (Some(queue), Some(link)) = (self.outbox.state(conn), self.links.get_mut(conn))
-            else {
+            let Some(link) = self.links.get_mut(conn) else {
                 return;
             };
             if link.flags.any(Flags::LINGERING) {
                 return self.discard(conn, buffer);
             }
+            let Some(queue) = self.outbox.state(conn) else {
+                return;
+            };
             if link.flags.any(Flags::DEAD) || !link.flags.any(Flags::READABLE) {
                 return;
             }

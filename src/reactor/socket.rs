@@ -55,7 +55,7 @@ impl Socket {
     }
 
     #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
@@ -91,6 +91,17 @@ impl Socket {
             Self::Tcp(_) | Self::Unix(_) => false,
             #[cfg(feature = "tls")]
             Self::Tls(link) => link.has_pending(),
+        }
+    }
+
+    /// Bytes that have left the queue but not the process, as far as they are charged to the
+    /// peer's limit.
+    #[inline]
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => 0,
+            #[cfg(feature = "tls")]
+            Self::Tls(link) => link.held_bytes(),
         }
     }
 
@@ -147,6 +158,8 @@ impl Flags {
 
     /// Has had its share of this turn.
     pub(super) const SERVED: u16 = 1 << 13;
+    /// Was refused at the door and never was a connection.
+    pub(super) const REFUSED: u16 = 1 << 14;
 
     /// A fresh socket takes bytes; whether it holds any the kernel will say.
     pub(super) fn fresh() -> Self {

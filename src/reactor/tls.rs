@@ -127,6 +127,8 @@ pub(super) struct TlsLink {
     peer: Option<SocketAddr>,
     /// Whether the socket refused ciphertext when it was last offered some.
     stuck: bool,
+    /// Plaintext of the record that was sealed last, as far as it is charged to the peer's limit.
+    sealed: usize,
     farewell_said: bool,
 }
 
@@ -143,12 +145,23 @@ impl TlsLink {
             session,
             peer,
             stuck: false,
+            sealed: 0,
             farewell_said: false,
         })
     }
 
     pub(super) fn has_pending(&self) -> bool {
         self.session.pending()
+    }
+
+    /// What was sealed and has not left: one record at most, as the next one is sealed when the
+    /// socket has taken all of the last. While any of it waits all of it counts.
+    pub(super) fn held_bytes(&self) -> usize {
+        if self.session.pending() {
+            self.sealed
+        } else {
+            0
+        }
     }
 
     pub(super) fn handshaking(&self) -> bool {
@@ -204,7 +217,7 @@ impl TlsLink {
                     _ => gather.part(pieces, sent, TLS_RECORD_BYTES),
                 };
                 let count = self.session.seal(plain);
-                out.advance(conn, count);
+                self.sealed = out.advance(conn, count);
                 queued -= count.min(queued);
                 if count == 0 && !self.session.pending() {
                     // Neither taken nor waiting: a session that is over.

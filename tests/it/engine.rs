@@ -15,7 +15,7 @@ use fanwire::random::Random;
 const CUTS_MAX: usize = 200;
 
 /// An engine that serves Channelstream with these settings.
-fn new_engine(setup: &Setup) -> Engine {
+pub(crate) fn new_engine(setup: &Setup) -> Engine {
     let mut posting_from = PeerList::default();
     for entry in setup.allow_posting_from {
         posting_from.add_text(entry).expect("an address");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `channelstream`, `better` | the tests: every recorded transcript, and what we do better |
 //! | `heads` | the tests of what is judged by a request's head, before its body is taken |
+//! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
 //! | `http`, `websocket`, `signature`, `json` | the client's side of the wire, over bytes |
@@ -27,6 +28,7 @@ mod double;
 
 mod engine;
 mod heads;
+mod heartbeat;
 
 #[cfg(feature = "server")]
 mod server;

@@ -31,6 +31,10 @@ pub(crate) struct Probe {
     /// Told to everybody else when one has gone.
     pub(crate) obituary: Option<Frame>,
     pub(crate) panic_on_mail: Option<u32>,
+    /// What is said to those who are refused at the door.
+    pub(crate) refusal: Option<Frame>,
+    /// With which limits that was asked for.
+    pub(crate) refused: Vec<usize>,
 }
 
 impl Probe {
@@ -58,6 +62,11 @@ impl Handler for Probe {
 
     fn opened(&mut self, conn: ConnId, from: Origin, _turn: &mut Turn<'_>) {
         self.opened.push((conn, from));
+    }
+
+    fn refused(&mut self, limit: usize, _turn: &mut Turn<'_>) -> Option<Frame> {
+        self.refused.push(limit);
+        self.refusal.clone()
     }
 
     fn received(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {

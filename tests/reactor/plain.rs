@@ -5,13 +5,15 @@ use crate::harness::{
 };
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
-use fanwire::limits::{ACCEPTS_PER_TURN, LINGER_BYTES_MAX, MIB, READ_BYTES_PER_TURN};
+use fanwire::limits::{
+    ACCEPTS_PER_TURN, LINGER_BYTES_MAX, MIB, READ_BYTES_PER_TURN, REFUSED_LINGERING_MAX,
+};
 use fanwire::outbox::Ending;
-use fanwire::reactor::{Bound, Listen, ReactorOptions};
+use fanwire::reactor::{Bound, Listen, Reactor, ReactorOptions};
 use fanwire::time::Millis;
 use socket2::SockRef;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread::spawn;
 use std::time::Duration;
@@ -351,6 +353,89 @@ fn an_address_may_have_so_many_and_no_more() {
     assert_eq!(got, b"again");
 }
 
+/// A reactor that lets one connection per address stay and says a word to the others.
+fn one_each(connections_max: Option<usize>) -> (Reactor<Probe>, SocketAddr, TcpStream) {
+    let options = ReactorOptions {
+        connections_max,
+        connections_per_address: 1,
+        ..ReactorOptions::default()
+    };
+    let probe = Probe {
+        refusal: Some(Frame::from(&b"one is enough"[..])),
+        ..Probe::echo()
+    };
+    let (mut reactor, address) = listening(probe, options);
+    let kept = connect(address);
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    (reactor, address, kept)
+}
+
+#[test]
+fn who_is_refused_reads_why_although_he_has_not_been_read() {
+    let (mut reactor, address, mut kept) = one_each(None);
+    let mut early = connect(address);
+    early.write_all(&pattern(10_000)).expect("sent");
+    let mut late = connect(address);
+    until(&mut reactor, |reactor| {
+        reactor.stats().refused_per_address == 2
+    });
+    // This comes after the answer, and must not reset it away either.
+    late.write_all(&pattern(10_000)).expect("sent");
+    let before = reactor.stats().bytes_read;
+    until(&mut reactor, |reactor| {
+        reactor.stats().bytes_read >= before + 10_000
+    });
+    assert_eq!(rest_of(&early), b"one is enough");
+    assert_eq!(rest_of(&late), b"one is enough");
+    assert_eq!(reactor.handler().refused, [1, 1]);
+    drop((early, late));
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+
+    // Nobody but the one who stays was ever a connection.
+    let probe = reactor.handler();
+    assert_eq!((probe.opened.len(), probe.closed.len()), (1, 0));
+    assert_eq!(reactor.outbox().len(), 1);
+    let stats = reactor.stats();
+    assert_eq!((stats.accepted, stats.closed), (1, 0));
+    let got = alongside(&mut reactor, move || ask(&mut kept, b"still here"));
+    assert_eq!(got, b"still here");
+    until(&mut reactor, |reactor| reactor.connections() == 0);
+}
+
+#[test]
+fn a_crowd_of_refused_ones_holds_few_sockets_and_not_for_long() {
+    let (mut reactor, address, mut kept) = one_each(None);
+    // They do not end by themselves, and there are more of them than are lingered with.
+    let crowd: Vec<TcpStream> = (0..3 * REFUSED_LINGERING_MAX)
+        .map(|_| connect(address))
+        .collect();
+    until(&mut reactor, |reactor| {
+        reactor.stats().refused_per_address == crowd.len() as u64
+    });
+    assert_eq!(reactor.connections(), 1 + REFUSED_LINGERING_MAX);
+    for stream in &crowd {
+        assert_eq!(rest_of(stream), b"one is enough");
+    }
+    let (got, kept) = alongside(&mut reactor, move || (ask(&mut kept, b"still here"), kept));
+    assert_eq!(got, b"still here");
+    // The last of them are let go when their time is over, though they have not ended.
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    assert_eq!(reactor.next_wait(), None, "nothing is left to wait for");
+    drop(kept);
+}
+
+#[test]
+fn where_there_is_no_room_to_linger_a_refused_one_is_told_all_the_same() {
+    let (mut reactor, address, _kept) = one_each(Some(4));
+    let mut refused = connect(address);
+    refused.write_all(b"x").expect("sent");
+    until(&mut reactor, |reactor| {
+        reactor.stats().refused_per_address == 1
+    });
+    assert_eq!(reactor.connections(), 1, "it takes nobody's place");
+    assert_eq!(rest_of(refused), b"one is enough");
+}
+
 #[test]
 fn a_paused_peer_is_read_again_when_its_answer_has_left() {
     let probe = Probe::acting(|probe, conn, _, turn| {
@@ -570,6 +655,34 @@ fn who_is_far_over_the_limit_is_told_and_closed() {
         [(conn, CloseReason::SlowConsumer)]
     );
     assert_eq!(rest_of(stream), b"slow consumer");
+}
+
+#[test]
+fn a_slow_consumer_that_resets_is_a_slow_consumer_all_the_same() {
+    let options = ReactorOptions {
+        out_queue_bytes: 1024,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address) = listening(Probe::echo(), options);
+    let stream = connect(address);
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    let conn = reactor.handler().opened[0].0;
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .expect("an option");
+    drop(stream);
+    reactor.with(|_, turn| {
+        for _ in 0..3 {
+            turn.out.push(conn, &Frame::from(&*pattern(5_000)));
+        }
+        assert_eq!(turn.out.ending(conn), Some(Ending::Slow));
+    });
+    until(&mut reactor, |reactor| reactor.connections() == 0);
+    // Its queue was thrown away before anybody knew of the reset.
+    assert_eq!(
+        reactor.handler().closed,
+        [(conn, CloseReason::SlowConsumer)]
+    );
 }
 
 #[test]

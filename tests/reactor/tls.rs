@@ -1,9 +1,9 @@
 //! TLS links: what rides behind the handshake, records in every cut, stalls, garbage, reload.
 
-use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, until};
+use crate::harness::{Probe, alongside, anywhere, ask, connect, pattern, rest_of, until};
 use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
-use fanwire::limits::MIB;
+use fanwire::limits::{MIB, PIECE_OVERHEAD_BYTES};
 use fanwire::outbox::Ending;
 use fanwire::reactor::{Listen, Reactor, ReactorOptions, tls_config};
 use rustls::crypto::ring;
@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::spawn;
+use std::time::Duration;
 
 /// A fresh self-signed certificate: what the server needs, and a client that trusts only it.
 fn certificate() -> (Arc<rustls::ServerConfig>, Arc<ClientConfig>) {
@@ -323,6 +324,71 @@ fn much_data_both_ways_in_order_and_a_close_notify_at_the_end() {
         .collect();
     assert!(got == expected);
     assert_eq!(reactor.handler().closed[0].1, CloseReason::Asked);
+}
+
+#[test]
+fn over_tls_one_too_many_is_closed_without_a_word() {
+    let probe = Probe {
+        refusal: Some(Frame::from(&b"one is enough"[..])),
+        ..Probe::echo()
+    };
+    let options = ReactorOptions {
+        connections_per_address: 1,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address, trust) = listening_tls(probe, options);
+    let kept = connect_tls(address, &trust);
+    until(&mut reactor, |reactor| reactor.connections() == 1);
+    let refused = connect(address);
+    until(&mut reactor, |reactor| {
+        reactor.stats().refused_per_address == 1
+    });
+    assert_eq!(rest_of(refused), b"");
+    assert!(reactor.handler().refused.is_empty(), "it was not asked for");
+    assert_eq!(reactor.connections(), 1);
+    let got = alongside(&mut reactor, move || {
+        let mut kept = kept;
+        ask(&mut kept, b"still here")
+    });
+    assert_eq!(got, b"still here");
+}
+
+#[test]
+fn what_is_sealed_and_not_taken_counts_as_queued() {
+    // Each letter queues what fills one record.
+    const FRAMES: usize = 16;
+    let full = FRAMES * (1024 + PIECE_OVERHEAD_BYTES);
+    let options = ReactorOptions {
+        out_queue_bytes: 2 * full + full / 2,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address, trust) = listening_tls(Probe::echo(), options);
+    let stream = alongside(&mut reactor, move || {
+        let mut stream = connect_tls(address, &trust);
+        assert_eq!(ask(&mut stream, b"?"), b"?");
+        stream
+    });
+    let conn = reactor.handler().opened[0].0;
+    let mut queued_max = 0;
+    let mut rounds = 0;
+    while reactor.handler().closed.is_empty() {
+        rounds += 1;
+        assert!(rounds < 10_000, "the kernel takes only so much");
+        reactor.with(|_, turn| {
+            for _ in 0..FRAMES {
+                turn.out.push(conn, &Frame::from(&*pattern(1024)));
+            }
+        });
+        reactor.turn(Some(Duration::ZERO)).expect("a turn");
+        queued_max = queued_max.max(reactor.outbox().queued(conn));
+    }
+    assert_eq!(
+        reactor.handler().closed,
+        [(conn, CloseReason::SlowConsumer)]
+    );
+    // The queue alone would have had room for two letters; the sealed record takes one's place.
+    assert_eq!(queued_max, FRAMES * 1024);
+    drop(stream);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Those who do not read, who send rubbish, who are too many; and what is left of them.
 
 use crate::client::{
-    Peer, Socket, conn_id, connect, connect_narrow, get, header, metric, metrics, publish, signed,
-    subscriber, upgrade,
+    Peer, Socket, assert_refused, conn_id, connect, connect_narrow, get, header, metric, metrics,
+    publish, signed, subscriber, upgrade,
 };
 use crate::http;
 use crate::process::{Folder, SECRET, Server, fanwire_within, until};
@@ -90,9 +90,14 @@ fn who_never_reads_is_closed_and_nobody_else_misses_anything() {
 
 #[test]
 fn who_makes_no_progress_in_reading_is_closed() {
-    let server = Server::run(&["timeouts.write_stall=300ms", "limits.out_queue_bytes=64MiB"]);
+    let server = Server::run(&[
+        "timeouts.write_stall=300ms",
+        "limits.out_queue_bytes=64MiB",
+        "timeouts.channelstream_return=60s",
+    ]);
     let address = server.address();
-    let slow = slow_subscriber(address, "slow", "news");
+    let id = conn_id(&mut Peer::new(address), "slow", &["news"]);
+    let slow = Socket::open(connect_narrow(address), &id);
     let mut healthy = subscriber(address, "reader", "news");
     let mut app = Peer::new(address);
     let text = "x".repeat(60_000);
@@ -104,6 +109,10 @@ fn who_makes_no_progress_in_reading_is_closed() {
     is_gone(slow);
     assert_eq!(app.ask(&publish("news", "after it")).status, 200);
     assert_eq!(healthy.message(), "after it");
+    // What was thrown away is missing for good: it may not come back as if nothing had been, though
+    // others whose socket ended might.
+    let mut again = Socket::open(connect(address), &id);
+    assert_eq!(again.is_closed(), 1000);
 }
 
 #[test]
@@ -297,14 +306,61 @@ fn at_the_most_connections_the_reserve_keeps_the_server_manageable() {
     assert_eq!(server.exits(), 0);
 }
 
+/// What a peer is told that is one too many.
+#[track_caller]
+fn is_one_too_many(peer: &mut Peer, limit: u64) {
+    let answer = peer.answer();
+    assert_refused(&answer, 429, "too_many_connections");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert!(answer.header("date").is_some(), "{answer:?}");
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(body["limit"], limit);
+    peer.ends();
+}
+
 #[test]
-fn beyond_the_connections_of_one_address_new_ones_are_closed_at_once() {
+fn many_too_many_are_all_told_and_cost_nobody_else_anything() {
+    let server = Server::run(&["limits.connections_per_address=2"]);
+    let address = server.address();
+    let mut app = Peer::new(address);
+    let id = conn_id(&mut app, "reader", &["news"]);
+    let mut reader = Socket::open(connect(address), &id);
+    // The web application that has gone over its limit goes on trying, with whole requests.
+    for number in 0..300 {
+        let mut peer = Peer::new(address);
+        peer.send(&publish("news", "never published"));
+        is_one_too_many(&mut peer, 2);
+        if number % 100 == 0 {
+            let text = format!("number {number}");
+            assert_eq!(app.ask(&publish("news", &text)).status, 200);
+            assert_eq!(reader.message(), text);
+        }
+    }
+    // So does a crowd that neither sends nor ends.
+    let mut crowd: Vec<Peer> = (0..200).map(|_| Peer::new(address)).collect();
+    for peer in &mut crowd {
+        is_one_too_many(peer, 2);
+    }
+    let login = [header("Authorization", "Basic YWRtaW46YWRtaW5fc2VjcmV0")];
+    let request = http::request("GET", "/metrics", "localhost", &login, None);
+    let page = String::from_utf8(app.ask(&request).body).expect("text");
+    for (name, value) in [
+        ("fanwire_connections", 2.0),
+        ("fanwire_connections_opened_total", 2.0),
+        ("fanwire_http_answers_total{code=\"429\"}", 500.0),
+    ] {
+        assert_eq!(metric(&page, name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn beyond_the_connections_of_one_address_new_ones_are_refused() {
     let server = Server::run(&["limits.connections_per_address=3"]);
     let address = server.address();
     let mut kept: Vec<Peer> = (0..2).map(|_| Peer::new(address)).collect();
     let third = Peer::new(address);
     let mut fourth = Peer::new(address);
-    fourth.ends();
+    is_one_too_many(&mut fourth, 3);
     for peer in &mut kept {
         assert_eq!(peer.ask(&get("/health/live")).status, 200);
     }

@@ -317,9 +317,22 @@ impl Oracle {
         self.line(conn).expect.push_back(what);
     }
 
-    /// The connection has gone. Whether something was still to be heard on it.
-    pub fn closed(&mut self, conn: ConnId, now: Now) -> Line {
+    /// The connection has gone. Whether something was still to be heard on it. A slow consumer's
+    /// subscriber goes with it, as it could not tell what was thrown away.
+    pub fn closed(&mut self, conn: ConnId, is_slow: bool, now: Now) -> Line {
+        let former = match self.phase(conn) {
+            Phase::Open(key) if is_slow => Some(key),
+            _ => None,
+        };
         self.gone(conn, now);
+        if let Some(key) = former
+            && self
+                .subs
+                .iter()
+                .any(|sub| sub.key == key && sub.outlet.is_none())
+        {
+            self.depart(key, now);
+        }
         self.lines.remove(&conn).expect("closed once")
     }
 

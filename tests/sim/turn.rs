@@ -396,7 +396,7 @@ impl World {
         }
         if queue.bytes > 0 {
             if !row.is_writable {
-                if queue.ending == Ending::Slow || self.out.judge(conn) {
+                if queue.ending == Ending::Slow || self.out.judge(conn, 0) {
                     self.kill(conn, CloseReason::SlowConsumer);
                 }
                 return;
@@ -439,7 +439,7 @@ impl World {
         if queue.ending == Ending::Slow {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
-        if self.out.judge(conn) {
+        if self.out.judge(conn, 0) {
             return self.kill(conn, CloseReason::SlowConsumer);
         }
         let row = self.conns.get_mut(conn).expect("only burial removes it");
@@ -486,20 +486,25 @@ impl World {
         }
         for conn in std::mem::take(&mut self.dead) {
             let row = self.conns.remove(conn).expect("it dies once");
-            let why = row.dead.expect("it is dead for a reason");
             let queue = self.out.state(conn).expect("its queue is still there");
+            let why = match row.dead.expect("it is dead for a reason") {
+                CloseReason::Peer if queue.ending == Ending::Slow => CloseReason::SlowConsumer,
+                why => why,
+            };
             self.out.remove(conn);
             self.summary.close(why);
             self.summary.hash(format!("{conn:?} {why:?}").as_bytes());
             if self.sabotage == Sabotage::ForgetClosed && self.summary.closed == 5 {
-                self.oracle.closed(conn, self.now);
+                let is_slow = why == CloseReason::SlowConsumer;
+                self.oracle.closed(conn, is_slow, self.now);
                 continue;
             }
             self.close(conn, why);
             if self.sabotage == Sabotage::CloseTwice {
                 self.close(conn, why);
             }
-            let line = self.oracle.closed(conn, self.now);
+            let is_slow = why == CloseReason::SlowConsumer;
+            let line = self.oracle.closed(conn, is_slow, self.now);
             self.oracle.hang_up_all(self.now);
             if self.traced {
                 self.note(format!("{conn:?} closed: {why:?}"));

@@ -10,7 +10,7 @@ use super::peer::{Inbox, Item};
 use super::summary::Summary;
 use super::turn::Conns;
 use fanwire::dialect::channelstream::{Channelstream, Config};
-use fanwire::dialect::{Ctx, Dialect, Heartbeat, Reply};
+use fanwire::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
 use fanwire::engine::{Engine, EngineConfig, Publication};
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin};
 use fanwire::hub::{Event, Format, HangUp, SubscriberId};
@@ -197,11 +197,11 @@ impl Dialect for Watched {
     fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
         self.inner.encode(format, event, catch_up, out);
     }
-    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
         let mut gone = self.gone.take();
         gone.push(ctx.conn);
         self.gone.set(gone);
-        self.inner.gone(who, ctx);
+        self.inner.gone(who, end, ctx);
     }
     fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
         self.inner.hang_up(why)

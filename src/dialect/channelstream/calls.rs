@@ -436,7 +436,7 @@ mod tests {
                     dialects: &self.dialects,
                     random: &mut self.random,
                     writer: &mut self.writer,
-                    hang_ups: &mut Vec::new(),
+                    hang_ups: &mut std::collections::VecDeque::new(),
                     meter: &mut Meter::default(),
                 },
                 conn: ConnId::NONE,

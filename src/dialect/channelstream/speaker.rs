@@ -7,7 +7,7 @@ use super::fields::parse_uuid;
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
-use crate::dialect::{Ctx, Dialect, Heartbeat, Reply};
+use crate::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{
     CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
@@ -382,9 +382,19 @@ impl Dialect for Channelstream {
         super::encode::push_event(out, event, catch_up);
     }
 
-    fn gone(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
-        ctx.hub
-            .detach(who, ctx.conn, ctx.now.mono + self.config.return_ms);
+    /// Catching up covers what is told while a subscriber is away, not what was queued for it and
+    /// thrown away: private messages and most channels keep some of that, others nothing. So who
+    /// was cut off is unknown at once, and the client, which has to connect anew, knows why.
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        match end {
+            SocketEnd::Whole => {
+                let expires = ctx.now.mono + self.config.return_ms;
+                ctx.hub.detach(who, ctx.conn, expires);
+            }
+            SocketEnd::Cut => {
+                ctx.hub.cut_off(who, ctx.conn, ctx.now, &mut ctx.io);
+            }
+        }
     }
 
     fn hang_up(&self, why: HangUp) -> (u16, &'static str) {

@@ -20,7 +20,11 @@ const ACCEPT_CHARS: usize = 28;
 pub enum Version {
     /// RFC 6455.
     V13,
-    /// The draft before it; some old Channelstream clients send it.
+    /// A draft before it (draft-ietf-hybi-thewebsocketprotocol-08 to -12). RFC 6455 section 4.4
+    /// asks for nothing but 13; this one is taken as well because the server that Channelstream
+    /// comes with accepts both, and old clients of it would otherwise find the door shut. Frames
+    /// and handshake are the same, but for the header that says where the page came from
+    /// (`Sec-WebSocket-Origin`), which is not looked at here. Who offers anything else is told 13.
     V8,
 }
 
