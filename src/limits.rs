@@ -166,6 +166,10 @@ pub const CATCH_UP_EVENTS_MAX: usize = 100;
 pub const CATCH_UP_BYTES_MAX: usize = 4 * MIB;
 /// Private events a user keeps for catch-up.
 pub const CATCH_UP_PRIVATE_MAX: usize = 50;
+/// Events that a subscriber is caught up with at a time; who missed more is told to begin anew.
+pub const CATCH_UP_REPLAYED_MAX: usize = 16_384;
+/// The same in bytes, beyond the first event.
+pub const CATCH_UP_REPLAYED_BYTES_MAX: usize = 8 * MIB;
 /// Members listed per channel; counting goes on.
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
 /// A channel without members, history and settings of its own goes after this long.

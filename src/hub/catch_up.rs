@@ -1,22 +1,30 @@
 //! Telling a subscriber what it missed while it was away.
 
 use super::channel::KeptEvent;
-use super::{Effects, Event, Hub, SubscriberId};
+use super::{ChannelId, Effects, Event, Hub, SubscriberId};
+use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 
 impl Hub {
     /// Sends `who`, on its outlet, what was told since it was last there: for each of its
     /// channels, in order of name, the kept events that it may hear; then its user's private
     /// messages. Frames are made once per event and format and kept with the event.
-    pub fn catch_up(&mut self, who: SubscriberId, fx: &mut impl Effects) {
+    ///
+    /// False: it missed more than is replayed ([`CATCH_UP_REPLAYED_MAX`],
+    /// [`CATCH_UP_REPLAYED_BYTES_MAX`]), and nothing was sent.
+    #[must_use]
+    pub fn catch_up(&mut self, who: SubscriberId, fx: &mut impl Effects) -> bool {
         let channels = self.channels_of(who);
+        if self.is_too_far_behind(who, channels.iter().map(|&(_, id)| id)) {
+            return false;
+        }
         let Some(subscriber) = self.subscribers.get_mut(who) else {
-            return;
+            return true;
         };
         let (outlet, format, seen) = (subscriber.outlet, subscriber.format, subscriber.seen);
         subscriber.seen = self.sequence;
         let user_key = subscriber.user;
         let Some(name) = self.users.get(user_key).map(|user| user.name.clone()) else {
-            return;
+            return true;
         };
         for (_, id) in channels {
             let Some(channel) = self.channels.get_mut(id) else {
@@ -47,5 +55,31 @@ impl Hub {
             });
             fx.send_kept(outlet, &frame);
         }
+        true
+    }
+
+    /// Whether a subscriber missed more than is replayed; looks no further than it takes to know.
+    fn is_too_far_behind(
+        &self,
+        who: SubscriberId,
+        channels: impl Iterator<Item = ChannelId>,
+    ) -> bool {
+        let Some(subscriber) = self.subscribers.get(who) else {
+            return false;
+        };
+        let seen = subscriber.seen;
+        let private = self.users.get(subscriber.user);
+        let private = private
+            .and_then(|user| user.private.as_ref())
+            .map(|private| private.size_after(seen));
+        let missed = channels
+            .filter_map(|id| self.channels.get(id))
+            .map(|channel| channel.recent.size_after(seen));
+        let (mut count, mut bytes) = (0, 0);
+        missed.chain(private).any(|missed| {
+            count += missed.0;
+            bytes += missed.1;
+            count > CATCH_UP_REPLAYED_MAX || (bytes > CATCH_UP_REPLAYED_BYTES_MAX && count > 1)
+        })
     }
 }

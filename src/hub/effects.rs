@@ -23,6 +23,8 @@ pub enum HangUp {
     Replaced,
     /// The subscriber was removed: it asked to go, or its time was over.
     Removed,
+    /// The subscriber was removed because it missed more than it could be caught up with.
+    TooFarBehind,
 }
 
 /// What the hub wants done. Implementations only append: they never fail, never block, and never

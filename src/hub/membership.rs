@@ -390,6 +390,17 @@ impl Hub {
     /// A subscriber is no more: it leaves all its channels, and its connection is hung up.
     /// False: it had gone already.
     pub fn depart(&mut self, who: SubscriberId, now: Now, fx: &mut impl Effects) -> bool {
+        self.remove(who, HangUp::Removed, now, fx)
+    }
+
+    /// The same for a reason of its own.
+    pub fn remove(
+        &mut self,
+        who: SubscriberId,
+        why: HangUp,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> bool {
         let Some(subscriber) = self.subscribers.get(who) else {
             return false;
         };
@@ -413,7 +424,7 @@ impl Hub {
             self.leave_user(&subscriber, now);
         }
         if !outlet.is_none() {
-            fx.hang_up(outlet, format, HangUp::Removed);
+            fx.hang_up(outlet, format, why);
         }
         true
     }

@@ -84,6 +84,15 @@ impl<E> Recent<E> {
         self.entries.range_mut(start..)
     }
 
+    /// How many entries after `sequence` there are, and their bytes.
+    pub(crate) fn size_after(&self, sequence: u64) -> (usize, usize) {
+        let start = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
+        let entries = self.entries.range(start..);
+        (entries.len(), entries.map(|entry| entry.bytes).sum())
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

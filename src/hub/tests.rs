@@ -3,6 +3,7 @@
 use super::*;
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
+use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
 
 const APP: AppId = AppId(0);
@@ -87,7 +88,7 @@ impl World {
     fn open(&mut self, who: SubscriberId) -> ConnId {
         let conn = self.conns.insert(());
         assert!(self.hub.attach(who, conn, &mut self.fx));
-        self.hub.catch_up(who, &mut self.fx);
+        assert!(self.hub.catch_up(who, &mut self.fx));
         conn
     }
 
@@ -582,5 +583,40 @@ fn relations_hold_under_random_coming_and_going() {
             world.hub.counts()
         );
         assert_eq!(world.hub.totals().subscriptions, 0);
+    }
+}
+
+#[test]
+fn who_missed_more_than_is_replayed_is_told_nothing_of_it() {
+    let text = format!("\"{}\"", "x".repeat(CATCH_UP_REPLAYED_BYTES_MAX / 30));
+    // Channels, messages in each, their text, and whether that can be caught up with.
+    for (channels, each, text, fits) in [
+        (CATCH_UP_REPLAYED_MAX / 64, 64, "1", true),
+        (CATCH_UP_REPLAYED_MAX / 64 + 1, 64, "1", false),
+        (3, 9, &*text, true),
+        (3, 10, &*text, false),
+    ] {
+        let mut world = World::new();
+        let who = world.connect("ann");
+        let conn = world.open(who);
+        let names: Vec<String> = (0..channels).map(|n| format!("c{n}")).collect();
+        for name in &names {
+            world.subscribe(who, name, Settings::default());
+        }
+        world.hub.detach(who, conn, world.now.mono + 1_000);
+        for name in &names {
+            for _ in 0..each {
+                let message = world.message(Some(name), text);
+                let now = world.now;
+                world.hub.publish(APP, &message, now, &mut world.fx);
+            }
+        }
+        let back = world.conns.insert(());
+        assert!(world.hub.attach(who, back, &mut world.fx));
+        world.fx.sent.clear();
+        assert_eq!(world.hub.catch_up(who, &mut world.fx), fits);
+        let count = if fits { channels * each } else { 0 };
+        assert_eq!(world.fx.sent.len(), count);
+        world.hub.check();
     }
 }

@@ -369,8 +369,10 @@ impl Dialect for Channelstream {
     }
 
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
-        if ctx.hub.attach(who, ctx.conn, &mut ctx.io) {
-            ctx.hub.catch_up(who, &mut ctx.io);
+        // Its client begins anew, and knows that it missed something.
+        if ctx.hub.attach(who, ctx.conn, &mut ctx.io) && !ctx.hub.catch_up(who, &mut ctx.io) {
+            let why = HangUp::TooFarBehind;
+            ctx.hub.remove(who, why, ctx.now, &mut ctx.io);
         }
     }
 
@@ -401,6 +403,7 @@ impl Dialect for Channelstream {
         match why {
             HangUp::Replaced => (1000, "another socket took over"),
             HangUp::Removed => (1000, "the connection was removed"),
+            HangUp::TooFarBehind => (1000, "too much was missed, connect anew"),
         }
     }
 
