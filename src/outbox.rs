@@ -63,6 +63,8 @@ struct OutQueue {
     farewell: u8,
     dirty: bool,
     paused: bool,
+    /// Frames go to the handler's own list instead, see [`Outbox::hold`].
+    held: bool,
 }
 
 /// What a queue looks like to the driver.
@@ -74,6 +76,9 @@ pub struct QueueState {
     pub ending: Ending,
     /// Whether the handler asked not to be given more bytes.
     pub paused: bool,
+    /// Whether the handler holds back what is pushed. A queue that is empty then is no sign that
+    /// the peer has been answered: a pause lasts until the handler lets go.
+    pub held: bool,
 }
 
 /// What has passed through an [`Outbox`]; plain counters, one thread.
@@ -99,6 +104,8 @@ pub struct Outbox {
     queues: Column<Conn, OutQueue>,
     dirty: Vec<ConnId>,
     farewells: Vec<Frame>,
+    /// Frames that were pushed to connections on hold, in order.
+    held: Vec<(ConnId, Frame)>,
     /// Emptied boxes, ready for the next queue that grows beyond one piece.
     spare: Vec<Box<VecDeque<Frame>>>,
     queue_bytes_max: usize,
@@ -131,6 +138,7 @@ impl Outbox {
             queues: Column::new(),
             dirty: Vec::new(),
             farewells: Vec::new(),
+            held: Vec::new(),
             spare: Vec::new(),
             queue_bytes_max: queue_bytes_max.min(u32::MAX as usize / 2),
             turn_bytes_max: queue_bytes_max.saturating_mul(OUT_QUEUE_TURN_FACTOR),
@@ -148,7 +156,10 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || frame.is_empty() {
+        if queue.ending != Ending::Open || queue.held || frame.is_empty() {
+            if queue.held {
+                self.put_aside(conn, frame);
+            }
             return;
         }
         // The common case in a fan-out: an empty queue takes its one frame inline.
@@ -208,7 +219,10 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || frame.is_empty() {
+        if queue.ending != Ending::Open || queue.held || frame.is_empty() {
+            if queue.held {
+                self.put_aside(conn, frame);
+            }
             return;
         }
         if !Self::push_behind(queue, frame, &mut self.spare) {
@@ -217,6 +231,39 @@ impl Outbox {
         }
         queue.kept += frame.len() as u32;
         self.count_pushed(conn, frame.len());
+    }
+
+    #[cold]
+    fn put_aside(&mut self, conn: ConnId, frame: &Frame) {
+        if !frame.is_empty() {
+            self.held.push((conn, frame.clone()));
+        }
+    }
+
+    /// From now on frames that are pushed to `conn` are not queued: the handler takes them with
+    /// [`Outbox::take_held`] and makes an answer of them in its own time.
+    pub fn hold(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.held = true;
+        }
+    }
+
+    /// Undoes [`Outbox::hold`], and a pause from meanwhile is over when the queue is empty.
+    pub fn let_go(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.held = false;
+            self.mark(conn);
+        }
+    }
+
+    /// Whether anything was pushed to connections on hold.
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What was pushed to connections on hold, in order. Some of them may have gone since.
+    pub fn take_held(&mut self) -> Vec<(ConnId, Frame)> {
+        mem::take(&mut self.held)
     }
 
     /// Books a push that succeeded.
@@ -290,6 +337,7 @@ impl Outbox {
             farewell: NO_FAREWELL,
             dirty: false,
             paused: false,
+            held: false,
         };
         self.queues.insert(conn, queue);
     }
@@ -330,6 +378,7 @@ impl Outbox {
             bytes: queue.bytes as usize,
             ending: queue.ending,
             paused: queue.paused,
+            held: queue.held,
         })
     }
 
@@ -340,6 +389,7 @@ impl Outbox {
             bytes: queue.bytes as usize,
             ending: queue.ending,
             paused: queue.paused,
+            held: queue.held,
         })
     }
 

@@ -6,8 +6,10 @@
 
 pub mod channelstream;
 mod job;
+mod park;
 
 pub use job::{Job, Meter};
+pub use park::{Pace, Park};
 
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{ConnId, Origin};
@@ -28,6 +30,8 @@ pub enum Reply {
     Now(Response),
     /// With an answer that takes more than this turn.
     Later(Box<dyn Job>),
+    /// With news, once there are some: the connection waits for them as the subscriber's outlet.
+    Park(Box<Park>),
     /// The connection becomes a WebSocket and the outlet of this subscriber.
     Upgrade(Accept, SubscriberId),
     /// The connection becomes a WebSocket, only to be told with a Close why it may not stay.
@@ -45,6 +49,7 @@ impl std::fmt::Debug for Reply {
         match self {
             Self::Now(response) => write!(f, "Now({})", response.status),
             Self::Later(job) => write!(f, "Later({} bytes)", job.bytes()),
+            Self::Park(park) => write!(f, "Park({:?})", park.who),
             Self::Upgrade(_, who) => write!(f, "Upgrade({who:?})"),
             Self::UpgradeAndClose(_, code, why) => write!(f, "UpgradeAndClose({code}, {why})"),
         }
@@ -94,6 +99,16 @@ pub trait Dialect {
     /// The 101 is queued: make the connection the subscriber's outlet. What is sent from here
     /// comes after it (first frame, catch-up).
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
+
+    /// Appends the body of the answer that ends a wait: what `frames` say, in order, whose payloads
+    /// these are. They were made by [`Dialect::encode`].
+    fn join(&self, _payloads: &mut dyn Iterator<Item = &[u8]>, _out: &mut Vec<u8>) {}
+
+    /// The wait of `who` on `ctx.conn` is over. If it was answered all has been handed on, else
+    /// nothing beyond `seen`, a place in the hub's order.
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let _ = (who, seen, ctx);
+    }
 
     /// A text message came.
     fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>);

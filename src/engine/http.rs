@@ -2,7 +2,7 @@
 
 use super::jobs::Waiting;
 use super::{Engine, Phase};
-use crate::dialect::Reply;
+use crate::dialect::{Park, Reply};
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{
@@ -64,6 +64,21 @@ impl Http {
         !self.waits && self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
     }
 
+    /// Where the connection came from.
+    pub(super) fn from(&self) -> Origin {
+        self.from
+    }
+
+    /// Keeps bytes of further requests for later.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Whether there is more to look at than what is still to come.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_ended || !self.kept.is_empty()
+    }
+
     /// Whether a job goes on that answers its last request.
     pub(super) fn waits(&self) -> bool {
         self.waits
@@ -91,6 +106,8 @@ enum End {
     Pause(usize),
     /// The same, until a job is done.
     Wait(usize),
+    /// The same, until there are news.
+    Park(Box<Park>, Shape, usize, usize),
     /// The last answer was given.
     Finish(Ending),
     /// A WebSocket from here on; so many bytes at the end of the input are frames.
@@ -142,6 +159,20 @@ impl Engine {
                 // Looked at again and again until the job is done.
                 let later = turn.now.mono + self.config.idle_ms;
                 self.arm(conn, later);
+            }
+            End::Park(park, shape, dialect, rest) => {
+                let start = bytes.len().saturating_sub(rest);
+                http.kept = bytes.get(start..).unwrap_or_default().to_vec();
+                if rest > 0 {
+                    turn.out.pause(conn);
+                }
+                if http.has_ended {
+                    // Nobody is there to wait.
+                    self.tell(conn, &park, Vec::new(), shape, dialect, turn);
+                    turn.out.end(conn, Ending::Drain);
+                    return;
+                }
+                self.begin_poll(conn, http, park, shape, dialect, turn);
             }
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
@@ -268,6 +299,11 @@ impl Engine {
                             });
                             return End::Wait(input.len());
                         }
+                        Reply::Park(park) => {
+                            let dialect = self.dialect_of(&request);
+                            http.decoder.release();
+                            return End::Park(park, shape, dialect, input.len());
+                        }
                         Reply::Upgrade(accept, who) => {
                             self.switch(conn, accept, turn);
                             let dialect = self.dialect_of(&request);
@@ -391,7 +427,12 @@ impl Engine {
     }
 
     /// An answer as bytes, counted as given.
-    fn answer(&mut self, response: &Response, shape: Option<Shape>, turn: &Turn<'_>) -> Frame {
+    pub(super) fn answer(
+        &mut self,
+        response: &Response,
+        shape: Option<Shape>,
+        turn: &Turn<'_>,
+    ) -> Frame {
         self.world.metrics.count_status(response.status);
         let answering = Answering {
             head_only: shape.is_some_and(|shape| shape.is_head),
@@ -491,7 +532,7 @@ impl Engine {
 }
 
 /// What an answer needs to know of its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) is_head: bool,
     pub(super) is_1_1: bool,

@@ -309,7 +309,9 @@ impl Engine {
         };
         let (decoder, open) = match std::mem::replace(&mut inbound.phase, Phase::Done) {
             Phase::Open(open) => (open.decoder, Some((open.who, usize::from(open.dialect)))),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Done => (Decoder::new(), None),
+            Phase::Http(_) | Phase::Parked(_) | Phase::Closing(_) | Phase::Done => {
+                (Decoder::new(), None)
+            }
         };
         inbound.phase = Phase::Closing(decoder);
         let due = turn.now.mono + self.config.ws_close_ms;

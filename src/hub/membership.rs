@@ -93,15 +93,26 @@ impl Hub {
     /// The connection `outlet` has gone. If it is still the outlet of `who`, the subscriber is
     /// away from now on and goes at `expires`. False: it was not.
     pub fn detach(&mut self, who: SubscriberId, outlet: ConnId, expires: Millis) -> bool {
-        let sequence = self.sequence;
+        // All that was told so far has been queued for it; what is told from now on has not.
+        self.detach_at(who, outlet, self.sequence, expires)
+    }
+
+    /// The same where not all of it has been handed on: only what was told up to `seen`, a place
+    /// in the hub's order.
+    pub fn detach_at(
+        &mut self,
+        who: SubscriberId,
+        outlet: ConnId,
+        seen: u64,
+        expires: Millis,
+    ) -> bool {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return false;
         };
         if subscriber.outlet != outlet || outlet.is_none() {
             return false;
         }
-        // All that was told so far has been queued for it; what is told from now on has not.
-        subscriber.seen = sequence;
+        subscriber.seen = seen;
         self.point(who, ConnId::NONE);
         self.expire_at(who, expires);
         true

@@ -57,6 +57,11 @@ impl Subscriber {
         self.outlet
     }
 
+    /// The place in the hub's order up to which everything has been handed to it.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// The channels it is in, in no particular order.
     pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
         self.subscriptions

@@ -466,8 +466,9 @@ impl Request {
         let path = self.route();
         match path {
             "/message" => matches!(self.method.as_str(), "PATCH" | "DELETE"),
-            "/user_state" | "/channel_config" | "/listen" | "/openapi.json" | "/api-explorer"
-            | "/admin" => self.method != "OPTIONS",
+            "/user_state" | "/channel_config" | "/openapi.json" | "/api-explorer" | "/admin" => {
+                self.method != "OPTIONS"
+            }
             _ => path.starts_with("/admin/") || path.starts_with("/static/"),
         }
     }
@@ -613,7 +614,7 @@ mod tests {
             ("POST", "/user_state"),
             ("PATCH", "/message"),
             ("DELETE", "/message?x=1"),
-            ("GET", "/listen?conn_id=1"),
+            ("GET", "/admin?conn_id=1"),
             ("GET", "/admin/admin.json"),
             ("GET", "/static/x.js"),
         ] {
@@ -622,12 +623,13 @@ mod tests {
                 assert!(!ask(method, path, "{}", before), "{method} {path} {before}");
             }
         }
-        assert!(ask("GET", "/listen", "{}", r#"{"status": 401}"#));
+        assert!(ask("GET", "/admin", "{}", r#"{"status": 401}"#));
         assert!(ask("GET", "/p/admin", r#"{"X-Script-Name": "/p"}"#, ok));
         for (method, path) in [
             ("POST", "/message"),
             ("OPTIONS", "/user_state"),
             ("POST", "/connect"),
+            ("GET", "/listen"),
             ("GET", "/p/admin"),
             ("GET", "/administrator"),
         ] {

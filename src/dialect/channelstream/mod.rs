@@ -22,6 +22,7 @@ pub mod fields;
 pub mod fuzz;
 mod info;
 pub mod json;
+mod listen;
 pub mod pages;
 pub mod sign;
 mod speaker;

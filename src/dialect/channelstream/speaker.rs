@@ -4,13 +4,15 @@
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
+use super::listen::push_joined;
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
-use crate::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
+use crate::dialect::{Ctx, Dialect, Heartbeat, Pace, Reply, SocketEnd};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{
-    CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
+    CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_POLL_FRAMES_MAX, CS_POLL_GATHER_MS, CS_POLL_LONGEST_MS,
+    CS_POLL_WAKE_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
 };
 use crate::peers::PeerList;
 use crate::transport::http::{Method, Refusal, Request, Response, query, upgrade};
@@ -44,6 +46,8 @@ pub struct Config {
     pub expire_ms: u64,
     /// A connection whose socket closed may come back within this time.
     pub return_ms: u64,
+    /// How long a poll waits.
+    pub poll: Pace,
 }
 
 impl Default for Config {
@@ -62,6 +66,12 @@ impl Default for Config {
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
+            poll: Pace {
+                wake_ms: CS_POLL_WAKE_MS,
+                gather_ms: CS_POLL_GATHER_MS,
+                longest_ms: CS_POLL_LONGEST_MS,
+                frames: CS_POLL_FRAMES_MAX,
+            },
         }
     }
 }
@@ -102,6 +112,7 @@ enum Built {
     Message,
     Info,
     Disconnect,
+    Listen,
 }
 
 impl Endpoint {
@@ -120,8 +131,8 @@ impl Endpoint {
             | ("/openapi.json", _) => Self::LaterSigned,
             ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
-            ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
-            | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
+            ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
+            ("/admin/admin.json", Method::Get | Method::Head | Method::Post) => Self::LaterOpen,
             (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
             _ => Self::Unknown,
         }
@@ -138,9 +149,9 @@ impl Endpoint {
                 | Built::Info,
             )
             | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect) | Self::LaterOpen | Self::Unknown => {
-                false
-            }
+            Self::Built(Built::Options | Built::Disconnect | Built::Listen)
+            | Self::LaterOpen
+            | Self::Unknown => false,
         }
     }
 }
@@ -154,7 +165,7 @@ impl Built {
                 usize::MAX
             }
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect => HTTP_SMALL_BODY_BYTES_MAX,
+            Self::Options | Self::Disconnect | Self::Listen => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -261,6 +272,7 @@ impl Channelstream {
             Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
             Built::Message => reply(self.message(request, ctx), accept),
             Built::Info => reply(self.info(request, ctx), accept),
+            Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
         }
     }
@@ -363,7 +375,7 @@ impl Dialect for Channelstream {
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
             // Dressed when it was begun.
-            later @ Reply::Later(_) => later,
+            later @ (Reply::Later(_) | Reply::Park(_)) => later,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
@@ -374,6 +386,18 @@ impl Dialect for Channelstream {
             let why = HangUp::TooFarBehind;
             ctx.hub.remove(who, why, ctx.now, &mut ctx.io);
         }
+    }
+
+    fn join(&self, payloads: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
+        push_joined(payloads, out);
+    }
+
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let expires = ctx.now.mono + self.config.expire_ms;
+        match seen {
+            None => ctx.hub.detach(who, ctx.conn, expires),
+            Some(seen) => ctx.hub.detach_at(who, ctx.conn, seen, expires),
+        };
     }
 
     /// Whatever a browser sends is ignored; that it was sent at all is a sign of life, which the
