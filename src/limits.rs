@@ -207,6 +207,10 @@ pub const CS_POLL_GATHER_MS: u64 = 250;
 pub const CS_POLL_LONGEST_MS: u64 = 1_000;
 /// Channelstream: or with so many of them.
 pub const CS_POLL_FRAMES_MAX: usize = 100;
+/// Channelstream: a connection whose event stream ended may come back within this time.
+pub const CS_STREAM_GRACE_MS: u64 = 60_000;
+/// Channelstream: how long a browser waits before it opens a lost event stream again.
+pub const CS_STREAM_RETRY_MS: u64 = 2_000;
 /// Channelstream: age of a signature.
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
 /// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.

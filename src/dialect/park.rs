@@ -19,6 +19,17 @@ pub struct Park {
     pub pace: Pace,
 }
 
+/// A request that is answered with news from now on.
+#[derive(Debug)]
+pub struct Stream {
+    /// Whose news.
+    pub who: SubscriberId,
+    /// Status and headers; the body has no end.
+    pub head: Response,
+    /// The last event that the client says it has, as a place in the hub's order.
+    pub last: Option<u64>,
+}
+
 /// How long a waiting request waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {

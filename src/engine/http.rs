@@ -2,7 +2,7 @@
 
 use super::jobs::Waiting;
 use super::{Engine, Phase};
-use crate::dialect::{Park, Reply};
+use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{
@@ -108,6 +108,8 @@ enum End {
     Wait(usize),
     /// The same, until there are news.
     Park(Box<Park>, Shape, usize, usize),
+    /// Nothing but news from here on.
+    Stream(Box<Stream>, Shape, usize),
     /// The last answer was given.
     Finish(Ending),
     /// A WebSocket from here on; so many bytes at the end of the input are frames.
@@ -173,6 +175,14 @@ impl Engine {
                     return;
                 }
                 self.begin_poll(conn, http, park, shape, dialect, turn);
+            }
+            End::Stream(stream, shape, dialect) => {
+                let (from, has_ended) = (http.from, http.has_ended);
+                drop(http);
+                self.begin_stream(conn, &stream, shape, dialect, from, turn);
+                if has_ended {
+                    self.end_stream(conn, turn);
+                }
             }
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
@@ -250,6 +260,7 @@ impl Engine {
                             is_head: head.method == Method::Head,
                             is_1_1: head.is_1_1,
                             keep_alive: false,
+                            is_endless: false,
                         };
                         self.respond(conn, &response, Some(shape), turn);
                         return End::Finish(Ending::Linger);
@@ -269,6 +280,7 @@ impl Engine {
                         is_head: request.method == Method::Head,
                         is_1_1: request.is_1_1,
                         keep_alive: response::keep_alive(&request) && !self.is_draining(),
+                        is_endless: false,
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
@@ -303,6 +315,10 @@ impl Engine {
                             let dialect = self.dialect_of(&request);
                             http.decoder.release();
                             return End::Park(park, shape, dialect, input.len());
+                        }
+                        Reply::Stream(stream) => {
+                            let dialect = self.dialect_of(&request);
+                            return End::Stream(stream, shape, dialect);
                         }
                         Reply::Upgrade(accept, who) => {
                             self.switch(conn, accept, turn);
@@ -438,6 +454,7 @@ impl Engine {
             head_only: shape.is_some_and(|shape| shape.is_head),
             is_1_1: shape.is_none_or(|shape| shape.is_1_1),
             keep_alive: shape.is_some_and(|shape| shape.keep_alive),
+            is_endless: shape.is_some_and(|shape| shape.is_endless),
             date: self.date.at(turn.now.unix_seconds()),
         };
         let out = self.world.writer.begin();
@@ -537,6 +554,7 @@ pub(super) struct Shape {
     pub(super) is_head: bool,
     pub(super) is_1_1: bool,
     pub(super) keep_alive: bool,
+    pub(super) is_endless: bool,
 }
 
 #[cfg(test)]

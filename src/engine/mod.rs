@@ -16,6 +16,7 @@ mod jobs;
 mod metrics;
 mod own;
 mod poll;
+mod stream;
 mod websocket;
 
 pub use metrics::{Metrics, ProcessStats};
@@ -136,6 +137,8 @@ enum Phase {
     Open(websocket::Open),
     /// A request that waits for news.
     Parked(Box<poll::Parked>),
+    /// News without end.
+    Streaming(stream::Streaming),
     /// We have sent a Close: frames that are ignored, but for theirs.
     Closing(crate::transport::websocket::Decoder),
     /// Nothing more is read; the queue drains.
@@ -254,6 +257,7 @@ pub struct Engine {
     sockets_open: u64,
     /// Requests that wait for news, and those among them whose wait ends with this turn.
     polls_open: u64,
+    streams_open: u64,
     polls_due: Vec<ConnId>,
     /// While they are told.
     told: Option<poll::Told>,
@@ -296,6 +300,7 @@ impl Engine {
             draining: None,
             sockets_open: 0,
             polls_open: 0,
+            streams_open: 0,
             polls_due: Vec::new(),
             told: None,
             heartbeat: None,
@@ -412,6 +417,7 @@ impl Engine {
                 }
                 Phase::Http(_) => self.watch_progress(conn, now),
                 Phase::Parked(_) => self.poll_is_due(conn),
+                Phase::Streaming(_) => self.end_stream(conn, turn),
                 Phase::Closing(_) | Phase::Done => {}
             }
         }
@@ -429,6 +435,7 @@ impl Engine {
             self.close_socket(conn, code, reason, turn);
             // If it waits, it has waited long enough.
             self.answer_poll(conn, turn);
+            self.end_stream(conn, turn);
         }
     }
 
@@ -440,6 +447,7 @@ impl Engine {
             Phase::Http(_) => self.http_timer(conn, turn),
             Phase::Open(_) => self.socket_timer(conn, turn),
             Phase::Parked(_) => self.poll_is_due(conn),
+            Phase::Streaming(_) => self.stream_timer(conn, turn),
             Phase::Closing(_) => {
                 inbound.phase = Phase::Done;
                 turn.out.end(conn, Ending::Abort);
@@ -502,7 +510,7 @@ impl Handler for Engine {
                 turn.out.pause(conn);
             }
             Phase::Closing(_) => self.last_frames(conn, bytes, turn),
-            Phase::Done => {}
+            Phase::Streaming(_) | Phase::Done => {}
         }
         self.hang_up_all(turn);
     }
@@ -528,6 +536,7 @@ impl Handler for Engine {
         match &mut inbound.phase {
             Phase::Http(_) => self.requests_ended(conn, turn),
             Phase::Parked(_) => self.poll_ended(conn, turn),
+            Phase::Streaming(_) => self.end_stream(conn, turn),
             Phase::Open(_) | Phase::Closing(_) => {
                 self.leave_socket(conn, Ending::Drain, turn);
             }
@@ -545,6 +554,9 @@ impl Handler for Engine {
             Some(Phase::Parked(parked)) => {
                 self.polls_open -= 1;
                 self.poll_lost(conn, &parked, turn);
+            }
+            Some(Phase::Streaming(streaming)) => {
+                self.stream_closed(conn, &streaming, why, turn);
             }
             Some(Phase::Http(_) | Phase::Closing(_) | Phase::Done) | None => {}
         }

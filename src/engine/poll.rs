@@ -263,7 +263,11 @@ impl Engine {
                 self.polls_open -= 1;
                 Some(parked)
             }
-            other @ (Phase::Http(_) | Phase::Open(_) | Phase::Closing(_) | Phase::Done) => {
+            other @ (Phase::Http(_)
+            | Phase::Open(_)
+            | Phase::Streaming(_)
+            | Phase::Closing(_)
+            | Phase::Done) => {
                 inbound.phase = other;
                 None
             }

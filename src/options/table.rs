@@ -445,6 +445,13 @@ pub const OPTIONS: &[Opt] = &[
     ),
     row(
         "timeouts",
+        "channelstream_stream_grace",
+        time(|c| &mut c.timeouts.channelstream_stream_grace_ms),
+        "Channelstream: how long a connection whose event stream ended may take to come back",
+        "",
+    ),
+    row(
+        "timeouts",
         "user_forget",
         number(
             Slot::U64(|c| &mut c.timeouts.user_forget_ms),

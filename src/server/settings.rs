@@ -69,6 +69,7 @@ pub fn channelstream_config(config: &Config) -> channelstream::Config {
             longest_ms: config.timeouts.channelstream_poll_longest_ms,
             frames: CS_POLL_FRAMES_MAX,
         },
+        stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
     }
 }
 

@@ -346,7 +346,7 @@ impl Dialect for Clumsy {
     }
     fn upgraded(&self, _who: SubscriberId, _ctx: &mut Ctx<'_>) {}
     fn text(&self, _text: &str, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
-    fn encode(&self, _format: Format, _event: &Event<'_>, _catch_up: bool, _out: &mut Vec<u8>) {}
+    fn encode(&self, _: Format, _: &Event<'_>, _catch_up: bool, _told: u64, _: &mut Vec<u8>) {}
     fn gone(&self, _who: SubscriberId, _end: SocketEnd, _ctx: &mut Ctx<'_>) {}
     fn hang_up(&self, _why: HangUp) -> (u16, &'static str) {
         (1000, "")

@@ -3,4 +3,5 @@
 
 mod batches;
 mod polls;
+mod streams;
 mod world;

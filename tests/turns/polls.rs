@@ -14,7 +14,7 @@ const SLOT: u64 = WHEEL_SLOT_MS;
 
 impl World {
     /// Connects a user to channels and returns its id.
-    fn identity(&mut self, backend: ConnId, user: &str, body: &str) -> String {
+    pub(crate) fn identity(&mut self, backend: ConnId, user: &str, body: &str) -> String {
         let body = format!(r#"{{"username":"{user}",{body}}}"#);
         let request = self.signed("/connect", &body);
         self.send(backend, &request);
@@ -29,7 +29,7 @@ impl World {
         self.rest();
     }
 
-    fn publish(&mut self, backend: ConnId, channel: &str, number: usize) {
+    pub(crate) fn publish(&mut self, backend: ConnId, channel: &str, number: usize) {
         let body =
             format!(r#"[{{"user":"bob","channel":"{channel}","message":{{"n":{number}}}}}]"#);
         let request = self.signed("/message", &body);

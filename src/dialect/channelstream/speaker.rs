@@ -4,15 +4,16 @@
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
-use super::listen::push_joined;
+use super::listen::{self, push_joined};
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
-use crate::dialect::{Ctx, Dialect, Heartbeat, Pace, Reply, SocketEnd};
-use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
+use crate::dialect::{Ctx, Dialect, Framing, Heartbeat, Pace, Reply, SocketEnd, Stream};
+use crate::hub::{AppId, Event, Format, HangUp, Id, Order, SubscriberId};
 use crate::limits::{
     CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_POLL_FRAMES_MAX, CS_POLL_GATHER_MS, CS_POLL_LONGEST_MS,
-    CS_POLL_WAKE_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
+    CS_POLL_WAKE_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, CS_STREAM_GRACE_MS,
+    HTTP_SMALL_BODY_BYTES_MAX,
 };
 use crate::peers::PeerList;
 use crate::transport::http::{Method, Refusal, Request, Response, query, upgrade};
@@ -22,6 +23,9 @@ use core::net::IpAddr;
 pub const APP: AppId = AppId::FIRST;
 /// The format of frames on a socket.
 pub const FORMAT: Format = Format(0);
+
+/// The format of events on a stream.
+pub(super) const STREAM_FORMAT: Format = Format(1);
 
 /// The settings of this dialect.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub struct Config {
     pub return_ms: u64,
     /// How long a poll waits.
     pub poll: Pace,
+    /// A connection whose event stream ended may come back within this time.
+    pub stream_grace_ms: u64,
 }
 
 impl Default for Config {
@@ -72,6 +78,7 @@ impl Default for Config {
                 longest_ms: CS_POLL_LONGEST_MS,
                 frames: CS_POLL_FRAMES_MAX,
             },
+            stream_grace_ms: CS_STREAM_GRACE_MS,
         }
     }
 }
@@ -375,16 +382,33 @@ impl Dialect for Channelstream {
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
             // Dressed when it was begun.
-            later @ (Reply::Later(_) | Reply::Park(_)) => later,
+            later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
 
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        let Ctx { hub, io, conn, .. } = ctx;
         // Its client begins anew, and knows that it missed something.
-        if ctx.hub.attach(who, ctx.conn, &mut ctx.io) && !ctx.hub.catch_up(who, &mut ctx.io) {
-            let why = HangUp::TooFarBehind;
-            ctx.hub.remove(who, why, ctx.now, &mut ctx.io);
+        if hub.attach_as(who, *conn, FORMAT, io) && !hub.catch_up(who, Order::Channel, io) {
+            ctx.hub
+                .remove(who, HangUp::TooFarBehind, ctx.now, &mut ctx.io);
+        }
+    }
+
+    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
+        listen::begin_stream(stream, ctx);
+    }
+
+    fn stream_heartbeat(&self) -> &'static str {
+        ":\n\n"
+    }
+
+    fn framing(&self, format: Format) -> Framing {
+        if format == STREAM_FORMAT {
+            Framing::None
+        } else {
+            Framing::WebSocket
         }
     }
 
@@ -404,14 +428,33 @@ impl Dialect for Channelstream {
     /// engine has noted.
     fn text(&self, _text: &str, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
 
-    fn encode(&self, _format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
-        super::encode::push_event(out, event, catch_up);
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        if format == STREAM_FORMAT {
+            listen::push_stream_event(out, event, catch_up, told);
+        } else {
+            super::encode::push_event(out, event, catch_up);
+        }
     }
 
     /// Catching up covers what is told while a subscriber is away, not what was queued for it and
     /// thrown away: private messages and most channels keep some of that, others nothing. So who
     /// was cut off is unknown at once, and the client, which has to connect anew, knows why.
     fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        let format = ctx.hub.subscriber(who).map(|known| known.format());
+        if format == Some(STREAM_FORMAT) {
+            // Its client says what it has heard when it comes back, and an error would end it for
+            // good.
+            let expires = ctx.now.mono + self.config.stream_grace_ms;
+            ctx.hub.detach(who, ctx.conn, expires);
+            return;
+        }
         match end {
             SocketEnd::Whole => {
                 let expires = ctx.now.mono + self.config.return_ms;
