@@ -62,9 +62,24 @@ struct OutQueue {
     ending: Ending,
     farewell: u8,
     dirty: bool,
-    paused: bool,
-    /// Frames go to the handler's own list instead, see [`Outbox::hold`].
-    held: bool,
+    /// [`PAUSED`] and [`HELD`]; one byte keeps the row narrow.
+    state: u8,
+}
+
+/// No more bytes are wanted from the peer, see [`Outbox::pause`].
+const PAUSED: u8 = 1;
+/// Frames go to the handler's own list instead, see [`Outbox::hold`].
+const HELD: u8 = 2;
+
+impl OutQueue {
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.state & HELD != 0
+    }
+
+    fn is_paused(&self) -> bool {
+        self.state & PAUSED != 0
+    }
 }
 
 /// What a queue looks like to the driver.
@@ -156,8 +171,8 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || queue.held || frame.is_empty() {
-            if queue.held {
+        if queue.ending != Ending::Open || queue.is_held() || frame.is_empty() {
+            if queue.is_held() {
                 self.put_aside(conn, frame);
             }
             return;
@@ -219,8 +234,8 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || queue.held || frame.is_empty() {
-            if queue.held {
+        if queue.ending != Ending::Open || queue.is_held() || frame.is_empty() {
+            if queue.is_held() {
                 self.put_aside(conn, frame);
             }
             return;
@@ -244,14 +259,14 @@ impl Outbox {
     /// [`Outbox::take_held`] and makes an answer of them in its own time.
     pub fn hold(&mut self, conn: ConnId) {
         if let Some(queue) = self.queues.get_mut(conn) {
-            queue.held = true;
+            queue.state |= HELD;
         }
     }
 
     /// Undoes [`Outbox::hold`], and a pause from meanwhile is over when the queue is empty.
     pub fn let_go(&mut self, conn: ConnId) {
         if let Some(queue) = self.queues.get_mut(conn) {
-            queue.held = false;
+            queue.state &= !HELD;
             self.mark(conn);
         }
     }
@@ -292,7 +307,7 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        queue.paused = true;
+        queue.state |= PAUSED;
         if !mem::replace(&mut queue.dirty, true) {
             self.dirty.push(conn);
         }
@@ -336,8 +351,7 @@ impl Outbox {
             ending: Ending::Open,
             farewell: NO_FAREWELL,
             dirty: false,
-            paused: false,
-            held: false,
+            state: 0,
         };
         self.queues.insert(conn, queue);
     }
@@ -377,8 +391,8 @@ impl Outbox {
         Some(QueueState {
             bytes: queue.bytes as usize,
             ending: queue.ending,
-            paused: queue.paused,
-            held: queue.held,
+            paused: queue.is_paused(),
+            held: queue.is_held(),
         })
     }
 
@@ -388,8 +402,8 @@ impl Outbox {
         Some(QueueState {
             bytes: queue.bytes as usize,
             ending: queue.ending,
-            paused: queue.paused,
-            held: queue.held,
+            paused: queue.is_paused(),
+            held: queue.is_held(),
         })
     }
 
@@ -478,7 +492,7 @@ impl Outbox {
     /// Undoes [`Outbox::pause`].
     pub fn unpause(&mut self, conn: ConnId) {
         if let Some(queue) = self.queues.get_mut(conn) {
-            queue.paused = false;
+            queue.state &= !PAUSED;
         }
     }
 
