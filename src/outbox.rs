@@ -99,7 +99,7 @@ pub struct QueueState {
 /// What has passed through an [`Outbox`]; plain counters, one thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxTotals {
-    /// Frames queued.
+    /// Frames queued, or put aside for connections on hold.
     pub pushed: u64,
     /// Bytes queued.
     pub bytes_pushed: u64,
@@ -251,6 +251,8 @@ impl Outbox {
     #[cold]
     fn put_aside(&mut self, conn: ConnId, frame: &Frame) {
         if !frame.is_empty() {
+            // It is work like any other, and counted as such.
+            self.totals.pushed += 1;
             self.held.push((conn, frame.clone()));
         }
     }

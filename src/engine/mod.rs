@@ -605,7 +605,7 @@ impl Handler for Engine {
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() || self.jobs() > 0 {
+        if !self.due.is_empty() || !self.polls_due.is_empty() || self.jobs() > 0 {
             return Some(Millis(0));
         }
         match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {

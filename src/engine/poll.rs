@@ -143,9 +143,6 @@ impl Engine {
         if turn.out.has_held() {
             self.gather(turn);
         }
-        if self.polls_due.is_empty() {
-            return;
-        }
         for conn in std::mem::take(&mut self.polls_due) {
             self.answer_poll(conn, turn);
         }
