@@ -6,9 +6,11 @@
 //! hub's outlets hold keys for far longer. A lookup that checks the generation turns all of these
 //! into `None`.
 
+use crate::room;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::mem;
 use std::num::NonZeroU32;
 
 /// A typed name for one entry of a [`Table`]: index and generation. Eight bytes, `Copy`.
@@ -116,11 +118,16 @@ impl Thrift {
     /// One entry fewer: `len` are left in room for `capacity`. Whether to look now.
     #[inline]
     fn looks(&mut self, len: usize, capacity: usize) -> bool {
-        if capacity <= SHRINK_FROM || len * 8 >= capacity {
+        if !is_roomy(len, capacity) {
             return false;
         }
         self.removals += 1;
         len == 0 || self.removals > self.wait
+    }
+
+    /// Whether there were removals since the last look, and to look now is worth while.
+    fn is_due(&self, len: usize, capacity: usize) -> bool {
+        self.removals > 0 && is_roomy(len, capacity)
     }
 
     /// A look walked over so many free places.
@@ -129,19 +136,36 @@ impl Thrift {
     }
 }
 
+/// Whether a slab or column is so empty that it should be looked at.
+#[inline]
+fn is_roomy(len: usize, capacity: usize) -> bool {
+    capacity > SHRINK_FROM && len * 8 < capacity
+}
+
 /// Whether it is worth while to cut room for `capacity` entries to `used`. One entry more doubles
 /// the room; a part of more than a quarter would thus be cut and grown in turns.
 fn is_worth(used: usize, capacity: usize) -> bool {
     used * 4 <= capacity
 }
 
+/// One place of a [`Table`].
+#[derive(Debug)]
+enum Place<V> {
+    /// Nothing is here; the next free place, or [`NO_PLACE`].
+    Free(u32),
+    Taken(NonZeroU32, V),
+}
+
+/// Ends the list of free places. A key never has this index ([`Key::NONE`] has).
+const NO_PLACE: u32 = u32::MAX;
+
 /// Issues keys and keeps one value under each: a slab plus one counter of generations.
 #[derive(Debug)]
 pub struct Table<T, V> {
-    slab: slab::Slab<(NonZeroU32, V)>,
+    places: Vec<Place<V>>,
+    len: usize,
+    first_free: u32,
     last_generation: u32,
-    /// Places in the slab, free ones included; it does not say itself.
-    places: usize,
     thrift: Thrift,
     tag: PhantomData<fn() -> T>,
 }
@@ -149,9 +173,10 @@ pub struct Table<T, V> {
 impl<T, V> Default for Table<T, V> {
     fn default() -> Self {
         Self {
-            slab: slab::Slab::new(),
+            places: Vec::new(),
+            len: 0,
+            first_free: NO_PLACE,
             last_generation: 0,
-            places: 0,
             thrift: Thrift::default(),
             tag: PhantomData,
         }
@@ -178,23 +203,41 @@ impl<T, V> Table<T, V> {
         // *and* the same count to be mistaken, four thousand million insertions apart.
         self.last_generation = self.last_generation.checked_add(1).unwrap_or(1);
         let generation = NonZeroU32::new(self.last_generation).unwrap_or(NonZeroU32::MIN);
-        let entry = self.slab.vacant_entry();
-        let index = u32::try_from(entry.key()).expect("fewer than 2^32 entries fit any memory");
+        let free = match self.places.get(self.first_free as usize) {
+            Some(&Place::Free(next)) => Some((self.first_free, next)),
+            Some(Place::Taken(..)) | None => None,
+        };
+        let index = match free {
+            Some((index, _)) => index,
+            None => u32::try_from(self.places.len())
+                .ok()
+                .filter(|&index| index != NO_PLACE)
+                .expect("fewer than 2^32 entries fit any memory"),
+        };
         let key = Key {
             index,
             generation: generation.get(),
             tag: PhantomData,
         };
-        entry.insert((generation, make(key)));
-        self.places = self.places.max(key.index() + 1);
+        let taken = Place::Taken(generation, make(key));
+        match free {
+            Some((index, next)) => {
+                self.places[index as usize] = taken; // it was found there
+                self.first_free = next;
+            }
+            None => self.places.push(taken),
+        }
+        self.len += 1;
         key
     }
 
     /// The value under `key`, unless it has gone.
     #[inline]
     pub fn get(&self, key: Key<T>) -> Option<&V> {
-        match self.slab.get(key.index()) {
-            Some((generation, value)) if generation.get() == key.generation => Some(value),
+        match self.places.get(key.index()) {
+            Some(Place::Taken(generation, value)) if generation.get() == key.generation => {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -202,8 +245,10 @@ impl<T, V> Table<T, V> {
     /// The value under `key`, to change, unless it has gone.
     #[inline]
     pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut V> {
-        match self.slab.get_mut(key.index()) {
-            Some((generation, value)) if generation.get() == key.generation => Some(value),
+        match self.places.get_mut(key.index()) {
+            Some(Place::Taken(generation, value)) if generation.get() == key.generation => {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -219,41 +264,75 @@ impl<T, V> Table<T, V> {
         if !self.contains(key) {
             return None;
         }
-        let (_, value) = self.slab.remove(key.index());
-        let capacity = self.slab.capacity();
-        if self.thrift.looks(self.slab.len(), capacity) {
-            let used = self.slab.iter().next_back().map_or(0, |(last, _)| last + 1);
-            self.thrift.looked(self.places.saturating_sub(used));
-            if is_worth(used, capacity) {
-                self.slab.shrink_to_fit();
-                self.places = used;
-            }
+        let free = Place::Free(self.first_free);
+        let Place::Taken(_, value) = mem::replace(&mut self.places[key.index()], free) else {
+            return None; // it was found there
+        };
+        self.first_free = key.index;
+        self.len -= 1;
+        if self.thrift.looks(self.len, self.places.capacity()) {
+            self.look();
         }
         Some(value)
     }
 
+    /// Gives back what can be, in quiet times: all room of an empty table, and what the last
+    /// removals may have left.
+    pub fn trim(&mut self) {
+        if self.len == 0 {
+            room::release(&mut self.places);
+            self.first_free = NO_PLACE;
+        } else if self.thrift.is_due(self.len, self.places.capacity()) {
+            self.look();
+        }
+    }
+
+    /// Looks for memory to give back behind the last entry.
+    fn look(&mut self) {
+        let taken = |place: &Place<V>| matches!(place, Place::Taken(..));
+        let used = self.places.iter().rposition(taken).map_or(0, |p| p + 1);
+        self.thrift.looked(self.places.len() - used);
+        if !is_worth(used, self.places.capacity()) {
+            return;
+        }
+        self.places.truncate(used);
+        room::refit(&mut self.places, used);
+        // The lowest free places first, so that the entries stay together.
+        self.first_free = NO_PLACE;
+        for (index, place) in self.places.iter_mut().enumerate().rev() {
+            if let Place::Free(next) = place {
+                *next = self.first_free;
+                self.first_free = index as u32; // keys were issued for all of them
+            }
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.len == 0
     }
 
     /// All entries in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &V)> {
-        self.slab.iter().map(|(index, (generation, value))| {
-            (
-                Key {
-                    index: index as u32,
-                    generation: generation.get(),
-                    tag: PhantomData,
-                },
-                value,
-            )
-        })
+        self.places
+            .iter()
+            .enumerate()
+            .filter_map(|(index, place)| match place {
+                Place::Free(_) => None,
+                Place::Taken(generation, value) => {
+                    let key = Key {
+                        index: index as u32,
+                        generation: generation.get(),
+                        tag: PhantomData,
+                    };
+                    Some((key, value))
+                }
+            })
     }
 
     /// All keys in the order of their places, collected: for loops that change the table.
@@ -263,7 +342,7 @@ impl<T, V> Table<T, V> {
 
     /// The bytes this table holds on the heap, not counting what its values own.
     pub fn heap_bytes(&self) -> usize {
-        self.slab.capacity() * size_of::<(NonZeroU32, V)>()
+        self.places.capacity() * size_of::<Place<V>>()
     }
 }
 
@@ -334,17 +413,31 @@ impl<T, V> Column<T, V> {
         self.get(key)?;
         let (_, value) = self.slots[key.index()].take()?;
         self.len -= 1;
-        let capacity = self.slots.capacity();
-        if self.thrift.looks(self.len, capacity) {
-            let last = self.slots.iter().rposition(Option::is_some);
-            let used = last.map_or(0, |last| last + 1);
-            self.thrift.looked(self.slots.len() - used);
-            if is_worth(used, capacity) {
-                self.slots.truncate(used);
-                self.slots.shrink_to_fit();
-            }
+        if self.thrift.looks(self.len, self.slots.capacity()) {
+            self.look();
         }
         Some(value)
+    }
+
+    /// Gives back what can be, in quiet times: all room of an empty column, and what the last
+    /// removals may have left.
+    pub fn trim(&mut self) {
+        if self.len == 0 {
+            room::release(&mut self.slots);
+        } else if self.thrift.is_due(self.len, self.slots.capacity()) {
+            self.look();
+        }
+    }
+
+    /// Looks for memory to give back behind the last entry.
+    fn look(&mut self) {
+        let last = self.slots.iter().rposition(Option::is_some);
+        let used = last.map_or(0, |last| last + 1);
+        self.thrift.looked(self.slots.len() - used);
+        if is_worth(used, self.slots.capacity()) {
+            self.slots.truncate(used);
+            room::refit(&mut self.slots, used);
+        }
     }
 
     /// How many values there are.
