@@ -1,25 +1,28 @@
 //! Giving memory back so that the system really gets it.
 //!
-//! Freed is not given back: an allocator returns a heap to the system from its end only, so one
-//! block in use near the end holds everything before it. glibc, where this was measured, has two
-//! habits that make this common for tables that were large and are nearly empty:
+//! Freed is not given back: a heap shrinks from its end only, so one block that stays near the end
+//! holds everything before it. Three habits of glibc, where this was measured, make that common
+//! for a process whose tables were large and are nearly empty:
 //!
-//! - A block that is cut stays where it is. Three rows left of a table of a megabyte would hold
-//!   whatever lies before them. So what is left is moved to a fresh block, and the old one goes.
-//! - Blocks from 128 KiB on lie outside the heap and go back at once. But the first of them that
-//!   is *freed* raises that bound to its own size for good (and what the heap keeps at its end to
-//!   twice as much), and the next large tables grow within the heap, among all that is small.
-//!   Cutting a block does not raise it. So a large block is cut to a page before it is freed.
+//! - A block that is cut stays where it is. The one row that is left of a table of a megabyte holds
+//!   whatever lies before it. So what is left is moved: [`refit`], [`sink`].
+//! - Blocks from 128 KiB on lie outside the heap and go back at once. But when one of them is
+//!   *freed*, that bound rises to its size for good, and so does, to twice its size, what the heap
+//!   keeps at its end. The next large tables then grow within the heap. Cutting a block raises
+//!   nothing, so a large one is cut to a page before it is freed: [`release`].
+//! - Small blocks that are freed are cached for the next of their size, and hold the heap as if they
+//!   were in use, wherever they happen to lie: [`settle`].
 //!
-//! Elsewhere both cost next to nothing. Hash tables can do the second in no way, but they have
-//! only nine bytes per entry.
+//! After 9,000 guests have gone, 3.3 MB stay resident this way, as before they came; without it
+//! 9 to 11 MB did, now more, now less. `benches/memory.rs` watches over it. Elsewhere it does no
+//! harm.
 
 use hashbrown::{HashMap, HashTable};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
+use std::hint::black_box;
 
-/// What a large block is cut to before it is freed. Not smaller: small blocks are kept by the
-/// allocator for the next of their size, and hold the heap as if they were in use.
+/// What a large block is cut to before it is freed. Not smaller: a small block would be cached.
 const PAGE_BYTES: usize = 4096;
 /// Hash tables with room for no more entries than this are left alone while they hold any.
 const HASHED_FROM: usize = 16;
@@ -58,6 +61,18 @@ pub(crate) fn refit<T>(list: &mut Vec<T>, room: usize) {
     fresh.append(list);
     release(list);
     *list = fresh;
+}
+
+/// Moves a list of at most a page to a lower block, if the allocator has one at hand.
+pub(crate) fn sink<T>(list: &mut Vec<T>) {
+    if list.capacity() == 0 || list.capacity() > page::<T>() {
+        return;
+    }
+    let mut lower = Vec::with_capacity(list.capacity());
+    if lower.as_ptr() < list.as_ptr() {
+        lower.append(list);
+        *list = lower;
+    }
 }
 
 /// Gives the room of a list back that has become empty.
@@ -100,6 +115,47 @@ pub(crate) fn trim_map<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, 
     }
 }
 
+/// The smallest of glibc's cached blocks.
+const CACHED_BYTES_MIN: usize = 24;
+/// From one size of cached blocks to the next.
+const CACHED_STEP_BYTES: usize = 16;
+/// How many sizes of cached blocks there are.
+const CACHED_SIZES: usize = 64;
+/// More blocks than are cached of one size (seven; sixteen since glibc 2.42).
+const CACHED_MAX: usize = 24;
+/// Blocks that fill the gaps of the heap while the caches are turned over.
+const BALLAST_BLOCKS: usize = 64;
+/// How large each of them is. The system gives no memory for what is never written.
+const BALLAST_BYTES: usize = 16 * 1024;
+/// How many of them, the lowest, are not held after all.
+const BALLAST_FREE: usize = 4;
+
+/// Makes the allocator cache low blocks instead of high ones, so that the end of the heap comes free
+/// and goes back. For quiet times: it takes about a tenth of a millisecond.
+///
+/// A cache gives the block out first that came in last. So of each size more blocks are taken than
+/// are cached, which empties the cache, and are freed lowest first, which fills it again. The
+/// blocks beside the cached ones come from the tightest gap, however high that lies; hence the
+/// ballast, which leaves gaps at the low end only.
+pub(crate) fn settle() {
+    if !cfg!(target_env = "gnu") {
+        return;
+    }
+    let mut ballast: [Vec<u8>; BALLAST_BLOCKS] =
+        std::array::from_fn(|_| Vec::with_capacity(BALLAST_BYTES));
+    ballast.sort_unstable_by_key(|block| block.as_ptr());
+    ballast[..BALLAST_FREE].fill(Vec::new());
+    for size in 0..CACHED_SIZES {
+        let bytes = CACHED_BYTES_MIN + size * CACHED_STEP_BYTES;
+        let mut blocks: [Vec<u8>; CACHED_MAX] = std::array::from_fn(|_| Vec::with_capacity(bytes));
+        blocks.sort_unstable_by_key(|block| block.as_ptr());
+        // The compiler may leave out allocations that it thinks nobody needs.
+        black_box(&mut blocks);
+    }
+    // The small blocks are merged and the end of the heap goes back as these are freed.
+    black_box(&mut ballast);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +189,26 @@ mod tests {
         let mut queue: VecDeque<u8> = (0..100).collect();
         release_queue(&mut queue);
         assert_eq!((queue.len(), queue.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_list_sinks_or_stays_but_never_rises() {
+        let mut lists: Vec<Vec<u64>> = (0..64).map(|number| vec![number; 5]).collect();
+        for list in &mut lists {
+            let (before, capacity) = (list.as_ptr(), list.capacity());
+            let held = list.clone();
+            sink(list);
+            assert!(list.as_ptr() <= before);
+            assert_eq!(
+                (list.as_slice(), list.capacity()),
+                (held.as_slice(), capacity)
+            );
+        }
+        // What is more than a page is not copied about.
+        let mut large = vec![0_u64; 10_000];
+        let before = large.as_ptr();
+        sink(&mut large);
+        assert_eq!((large.as_ptr(), large.len()), (before, 10_000));
     }
 
     #[test]

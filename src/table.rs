@@ -282,9 +282,12 @@ impl<T, V> Table<T, V> {
         if self.len == 0 {
             room::release(&mut self.places);
             self.first_free = NO_PLACE;
-        } else if self.thrift.is_due(self.len, self.places.capacity()) {
+            return;
+        }
+        if self.thrift.is_due(self.len, self.places.capacity()) {
             self.look();
         }
+        room::sink(&mut self.places);
     }
 
     /// Looks for memory to give back behind the last entry.
@@ -424,9 +427,12 @@ impl<T, V> Column<T, V> {
     pub fn trim(&mut self) {
         if self.len == 0 {
             room::release(&mut self.slots);
-        } else if self.thrift.is_due(self.len, self.slots.capacity()) {
+            return;
+        }
+        if self.thrift.is_due(self.len, self.slots.capacity()) {
             self.look();
         }
+        room::sink(&mut self.slots);
     }
 
     /// Looks for memory to give back behind the last entry.

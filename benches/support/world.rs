@@ -137,9 +137,9 @@ impl World {
     /// What the server does once a second between two turns: gives back what is only kept for
     /// speed.
     pub(crate) fn trim(&mut self) {
-        self.engine.trim();
         self.out.trim();
         self.conns.trim();
+        self.engine.trim();
     }
 
     /// A request of the server API, signed.

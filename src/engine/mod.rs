@@ -380,13 +380,15 @@ impl Engine {
         }
     }
 
-    /// Gives back memory that is only kept for whoever comes next. For quiet times; see also
-    /// [`Outbox::trim`].
+    /// Gives back memory that is only kept for whoever comes next. For quiet times, after
+    /// [`Outbox::trim`] and whatever else the driver gives back: this lets the allocator's caches
+    /// settle, too.
     pub fn trim(&mut self) {
         self.inbound.trim();
         self.world.hub.trim();
         self.world.writer.trim();
         room::trim(&mut self.world.hang_ups);
+        room::settle();
     }
 
     fn on_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {

@@ -289,8 +289,8 @@ impl Server {
             self.noted_at = now;
             let stats = self.reactor.stats();
             self.reactor.handler_mut().note_loop(stats);
-            self.reactor.handler_mut().trim();
             self.reactor.trim();
+            self.reactor.handler_mut().trim();
             self.noted_turns = stats.turns;
         }
         Ok(match self.deadline {
