@@ -17,6 +17,7 @@
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
 use crate::limits::{OUT_QUEUE_BYTES_MAX, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES};
+use crate::room;
 use crate::table::Column;
 use std::collections::VecDeque;
 use std::mem;
@@ -584,10 +585,9 @@ impl Outbox {
 
     /// Gives back what is only kept for speed. For quiet times and for judging memory.
     pub fn trim(&mut self) {
-        self.spare = Vec::new();
-        if self.dirty.is_empty() {
-            self.dirty = Vec::new();
-        }
+        room::release(&mut self.spare);
+        room::trim(&mut self.dirty);
+        self.queues.trim();
     }
 }
 

@@ -143,7 +143,7 @@ impl Engine {
         page.one(
             "fanwire_polls",
             gauge,
-            "Requests that wait for news.",
+            "Waiting polls.",
             self.polls_open,
         );
         page.one(

@@ -29,6 +29,7 @@ use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Sta
 use crate::limits;
 use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
+use crate::room;
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
@@ -439,6 +440,17 @@ impl Engine {
         }
     }
 
+    /// Gives back memory that is only kept for whoever comes next. For quiet times, after
+    /// [`Outbox::trim`] and whatever else the driver gives back: this lets the allocator's caches
+    /// settle, too.
+    pub fn trim(&mut self) {
+        self.inbound.trim();
+        self.world.hub.trim();
+        self.world.writer.trim();
+        room::trim_queue(&mut self.world.hang_ups);
+        room::settle();
+    }
+
     fn on_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
@@ -581,7 +593,7 @@ impl Handler for Engine {
         self.wheel.surface(turn.now.mono, &mut self.due);
         for _ in 0..limits::ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
-                self.due = VecDeque::new();
+                room::release_queue(&mut self.due);
                 break;
             };
             let Some(inbound) = self.inbound.get_mut(entry.key) else {

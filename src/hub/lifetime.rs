@@ -6,8 +6,8 @@
 
 use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
 use crate::limits::ALARMS_PER_TURN;
+use crate::room;
 use crate::time::{Millis, Now, Surfaced};
-use std::collections::VecDeque;
 
 impl Hub {
     /// When this hub next wants to be told the time, if ever. The answer can change after any call
@@ -27,7 +27,7 @@ impl Hub {
         for _ in 0..ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
                 // A crowd's room is not kept for the next one.
-                self.due = VecDeque::new();
+                room::release_queue(&mut self.due);
                 return;
             };
             self.ring(entry, now, fx);
@@ -182,6 +182,18 @@ impl Hub {
                     .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
             },
         );
+    }
+
+    /// Gives back memory that is only kept for whoever comes next. For quiet times.
+    pub fn trim(&mut self) {
+        self.channels.trim();
+        self.subscribers.trim();
+        self.users.trim();
+        self.memberships.trim();
+        room::trim_table(&mut self.channel_names);
+        room::trim_table(&mut self.subscriber_ids);
+        room::trim_table(&mut self.user_names);
+        room::trim_table(&mut self.membership_pairs);
     }
 
     /// Checks that both sides of every relation agree. For tests: it visits everything.

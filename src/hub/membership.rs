@@ -13,6 +13,7 @@ use super::{
     Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
 };
 use crate::handler::ConnId;
+use crate::room;
 use crate::time::{Millis, Now, Timer};
 use std::rc::Rc;
 
@@ -356,7 +357,7 @@ impl Hub {
             .map(|listener| listener.subscriber);
         let list = &mut audience.listeners;
         if list.capacity() > 64 && list.len() * 4 < list.capacity() {
-            list.shrink_to(list.len() * 2);
+            room::refit(list, list.len() * 2);
         }
         if let Some(moved) = moved.and_then(|moved| self.subscribers.get_mut(moved))
             && let Ok(at) = moved.find(gone.channel)
@@ -394,7 +395,8 @@ impl Hub {
             if channel.members.capacity() > 64
                 && channel.members.len() * 4 < channel.members.capacity()
             {
-                channel.members.shrink_to(channel.members.len() * 2);
+                let room = channel.members.len() * 2;
+                room::refit(&mut channel.members, room);
             }
             if let Some(moved) = channel
                 .members

@@ -36,6 +36,7 @@ use crate::limits::{
     CHANNEL_FORGET_MS, CHANNELS_PER_SUBSCRIBER_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX,
     MEMBERS_LISTED_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
 };
+use crate::room;
 use crate::table::{Key, Table};
 use crate::time::{Surfaced, Wheel};
 use channel::Membership;
@@ -453,7 +454,5 @@ fn forget<K>(
     if let Ok(entry) = table.find_entry(hash, same) {
         entry.remove();
     }
-    if table.capacity() > 16 && table.len() * 8 < table.capacity() {
-        table.shrink_to(table.len() * 2, rehash);
-    }
+    room::shrink_table(table, rehash);
 }
