@@ -1,7 +1,6 @@
 //! Telling a subscriber what it missed while it was away.
 
-use super::channel::KeptEvent;
-use super::{ChannelId, Effects, Event, Hub, SubscriberId};
+use super::{ChannelId, Effects, Hub, SubscriberId};
 use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 
 impl Hub {
@@ -34,14 +33,7 @@ impl Hub {
                 if !entry.event.is_for(&name) {
                     continue;
                 }
-                let frame = entry.frame(format, |event| match event {
-                    KeptEvent::Message(kept) => {
-                        fx.encode(format, &Event::Message(kept.view()), true)
-                    }
-                    KeptEvent::Presence(presence) => {
-                        fx.encode(format, &Event::Presence(presence), true)
-                    }
-                });
+                let frame = entry.frame(format, |kept| fx.encode(format, &kept.event(), true));
                 fx.send_kept(outlet, &frame);
             }
         }
@@ -50,9 +42,7 @@ impl Hub {
             .get_mut(user_key)
             .and_then(|user| user.private.as_mut());
         for entry in private.into_iter().flat_map(|private| private.after(seen)) {
-            let frame = entry.frame(format, |kept| {
-                fx.encode(format, &Event::Message(kept.view()), true)
-            });
+            let frame = entry.frame(format, |kept| fx.encode(format, &kept.event(), true));
             fx.send_kept(outlet, &frame);
         }
         true

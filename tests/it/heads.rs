@@ -142,7 +142,7 @@ fn all_refused() -> Vec<Refused> {
         refused("GET /listen", 501),
         Refused {
             signed_s_ago: Some(0),
-            ..refused("POST /user_state", 501)
+            ..refused("POST /openapi.json", 501)
         },
         Refused {
             signed_s_ago: Some(61),

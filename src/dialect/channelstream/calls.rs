@@ -1,19 +1,18 @@
 //! What each endpoint does: words in, hub calls, words out (sections 7 and 8 of the
 //! specification).
 
-use super::batch::Batch;
-use super::encode::{push_details, push_id, push_state, push_texts};
-use super::errors::{self, BodyFault, Errors, Faults, Place};
+use super::batch::{Batch, Entry};
+use super::encode::{push_id, push_state, push_texts};
+use super::errors::{BodyFault, Errors};
 use super::info::{InfoJob, Listing, find, push_info};
 use super::pages;
 use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
-use super::words::{self, ConnectBody, Info, MessageBody, SubscribeBody, Text};
+use super::states;
+use super::words::{self, ConnectBody, Info, SubscribeBody, Text};
 use crate::dialect::{Ctx, Reply};
-use crate::hub::{ChannelId, Effects, Id, NewMessage, Settings, Stamp, SubscriberId};
-use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
+use crate::hub::{ChannelId, Effects, Id, Settings, SubscriberId};
 use crate::transport::http::{Request, Response};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl From<words::Settings> for Settings {
@@ -231,18 +230,68 @@ impl Channelstream {
         ctx: &mut Ctx<'_>,
     ) -> Result<Reply, BodyFault> {
         let messages = words::parse_messages(request.body)?;
-        // Whatever is published is published to the end.
-        if messages.len() > 1 && !ctx.takes_jobs {
-            return Ok(Reply::Now(pages::busy()));
+        Ok(self.batch(messages, request, ctx))
+    }
+
+    /// `PATCH /message`.
+    pub(super) fn edit(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Reply, BodyFault> {
+        let edits = words::parse_edits(request.body)?;
+        Ok(self.batch(edits, request, ctx))
+    }
+
+    /// `DELETE /message`.
+    pub(super) fn delete(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Reply, BodyFault> {
+        let deletes = words::parse_deletes(request.body)?;
+        Ok(self.batch(deletes, request, ctx))
+    }
+
+    /// Acts on all entries of a list, in this turn as far as it goes.
+    fn batch<E: Entry>(&self, entries: Vec<E>, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        // Whatever is begun is done to the end.
+        if entries.len() > 1 && !ctx.takes_jobs {
+            return Reply::Now(pages::busy());
         }
-        let mut batch = Batch::new(messages);
-        Ok(match batch.publish(ctx) {
+        let mut batch = Batch::new(entries);
+        match batch.go_on(ctx) {
             Some(text) => Reply::Now(Response::json(200, text)),
             None => {
                 let answer = self.dressed(request, Response::json(200, ""));
                 Reply::Later(batch.into_job(answer))
             }
-        })
+        }
+    }
+
+    /// `POST /channel_config`.
+    pub(super) fn channel_config(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        let configs = words::parse_channel_config(request.body)?;
+        let mut channels = Vec::with_capacity(configs.len());
+        for (name, settings) in configs {
+            let settings = settings.into();
+            let hub = &mut *ctx.hub;
+            let channel = hub.ensure_channel(APP, &name, settings, ctx.now, &mut ctx.io);
+            hub.configure(channel, settings, ctx.now);
+            channels.push(channel);
+        }
+        let info = Info {
+            include_history: false,
+            include_users: false,
+            ..Info::default()
+        };
+        let mut out = Vec::with_capacity(512);
+        push_info(&mut out, ctx.hub, &channels, &info);
+        Ok(Response::json(200, out))
     }
 
     /// `/info`, with any method.
@@ -295,31 +344,18 @@ fn known_connection<'r>(
 /// done.
 fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
     let known = ctx.hub.find_user(APP, &body.username);
-    let public: usize = body.state_public_keys.iter().map(|key| key.len()).sum();
-    let mut faults = Faults::default();
-    if body.state_public_keys.len() > STATE_KEYS_MAX || public > STATE_BYTES_MAX {
-        faults.push(
-            || Place::Field("state_public_keys"),
-            Errors::one(errors::STATE_SIZE),
-        );
-    }
     let fresh = match known {
         // Nobody reads it then.
         Some(_) => &[][..],
         None => &body.fresh_user_state[..],
     };
-    if !fresh.is_empty() || !body.user_state.is_empty() {
-        let changes = fresh.iter().chain(&body.user_state);
-        let changes = changes.map(|(key, value)| (&**key, *value));
-        if !ctx.hub.state_fits(known, changes) {
-            let field = match body.user_state.is_empty() {
-                true => "fresh_user_state",
-                false => "user_state",
-            };
-            faults.push(|| Place::Field(field), Errors::one(errors::STATE_SIZE));
-        }
-    }
-    Ok(faults.finish()?)
+    states::check_bounds(
+        ctx.hub,
+        known,
+        fresh,
+        &body.user_state,
+        &body.state_public_keys,
+    )
 }
 
 /// Names in the order given, each once: a repeated one does nothing the second time.
@@ -356,40 +392,16 @@ fn channels_answer(
     Response::json(200, out)
 }
 
-pub(super) fn new_message<'b>(body: &'b MessageBody<'_>, ctx: &mut Ctx<'_>) -> NewMessage<'b> {
-    fn names<'b>(list: &'b [Text<'_>]) -> Vec<Cow<'b, str>> {
-        list.iter().map(|name| Cow::Borrowed(&**name)).collect()
-    }
-    NewMessage {
-        id: body.uuid.map_or_else(|| ctx.io.id(), Id),
-        at: body
-            .timestamp
-            .map_or_else(|| Stamp::from_unix_micros(ctx.now.unix_micros), Stamp::from),
-        user: (&*body.user).into(),
-        channel: body.channel.as_deref().map(Cow::Borrowed),
-        only: names(&body.pm_users),
-        except: names(&body.exclude_users),
-        no_history: body.no_history,
-        body: body.message.as_deref(),
-    }
-}
-
-/// A message as the answer repeats it.
-pub(super) fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
-    let only = message.only.iter().map(|name| &**name);
-    let except = message.except.iter().map(|name| &**name);
-    push_details(out, &message.view(), only, except, message.no_history);
-    out.extend_from_slice(b",\"edited\":null}");
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::errors;
     use super::super::speaker::Config;
     use super::*;
     use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;
     use crate::handler::{ConnId, Origin};
     use crate::hub::{Hub, HubConfig};
+    use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
     use crate::outbox::Outbox;
     use crate::random::Random;
     use crate::time::{Millis, Now};
