@@ -202,6 +202,16 @@ pub struct Line {
     pub caught_up: bool,
     /// Who was last seen to join (true) or part, by channel and user, while nothing was missed.
     pub presence: BTreeMap<(String, String), bool>,
+    /// So many of what is to be heard next are of before something was missed.
+    pub unsure: usize,
+}
+
+impl Line {
+    /// Some coming and going may not be told. What waits to be heard is of before.
+    fn forget_presence(&mut self) {
+        self.presence.clear();
+        self.unsure = self.expect.len();
+    }
 }
 
 #[derive(Debug)]
@@ -346,6 +356,7 @@ impl Oracle {
             beat_ms: 0,
             caught_up: false,
             presence: BTreeMap::new(),
+            unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
     }
@@ -539,7 +550,7 @@ impl Oracle {
         if let Some(outlet) = self.sub(key).outlet
             && let Some(line) = self.lines.get_mut(&outlet)
         {
-            line.presence.clear();
+            line.forget_presence();
         }
     }
 

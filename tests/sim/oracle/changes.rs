@@ -203,6 +203,10 @@ impl Oracle {
         let channel = self.channel(name);
         channel.settings = settings;
         channel.is_configured = true;
+        // Whether coming and going is told may be another matter now.
+        self.lines
+            .values_mut()
+            .for_each(super::Line::forget_presence);
         self.settle_channel(name, now);
     }
 }
