@@ -154,8 +154,7 @@ impl World {
             (Expect::Upgraded, Item::Upgraded) => true,
             (Expect::Frame { event, catch_up }, Item::Text(text)) => {
                 self.oracle.check_frame(*event, *catch_up, text);
-                self.summary.frames += 1;
-                self.summary.caught_up += u64::from(*catch_up);
+                self.summary.frame(text, *catch_up);
                 self.alternates(conn, text);
                 if self.sabotage == Sabotage::RepeatPresence {
                     self.alternates(conn, text);
