@@ -6,6 +6,8 @@ use crate::handler::{Conn, ConnId};
 use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
 
+mod changes;
+
 const APP: AppId = AppId(0);
 const FORMAT: Format = Format(0);
 
