@@ -1,6 +1,8 @@
 //! Work that is too much for one turn, on the engine in memory: it goes on over several, others come
 //! between, and nothing of it is lost, repeated or out of order.
 
+mod changes;
+
 use fanwire::dialect::channelstream::{Channelstream, Config};
 use fanwire::dialect::{Ctx, Dialect, Job, Reply, SocketEnd};
 use fanwire::engine::{Engine, EngineConfig};
@@ -143,10 +145,14 @@ impl World {
     }
 
     fn signed(&self, path: &str, body: &str) -> String {
+        self.signed_as("POST", path, body)
+    }
+
+    fn signed_as(&self, method: &str, path: &str, body: &str) -> String {
         let signature = self.signer.sign(path, self.now.unix_seconds());
         let length = body.len();
         format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nX-Channelstream-Secret: {signature}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: h\r\nX-Channelstream-Secret: {signature}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         )
     }
