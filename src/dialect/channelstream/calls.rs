@@ -415,6 +415,7 @@ mod tests {
         random: Random,
         writer: FrameWriter,
         speaker: Channelstream,
+        takes_jobs: bool,
     }
 
     type Call = fn(&Channelstream, &Request<'_>, &mut Ctx<'_>) -> Result<Response, BodyFault>;
@@ -428,6 +429,7 @@ mod tests {
                 random: Random::seeded(1),
                 writer: FrameWriter::new(),
                 speaker: Channelstream::new(Config::default()),
+                takes_jobs: true,
             }
         }
 
@@ -460,9 +462,10 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
-                takes_jobs: true,
+                takes_jobs: self.takes_jobs,
                 asked_unix_s: 0,
             };
+            ctx.io.begin(if self.takes_jobs { 1 << 30 } else { 0 });
             let answer = match call(&self.speaker, &request, &mut ctx) {
                 Ok(response) => response.body.to_vec(),
                 Err(BodyFault::Invalid(errors)) => errors.to_json(),
@@ -471,6 +474,37 @@ mod tests {
             self.hub.check();
             String::from_utf8(answer).expect("UTF-8")
         }
+    }
+
+    fn at_once(reply: Result<Reply, BodyFault>) -> Result<Response, BodyFault> {
+        match reply? {
+            Reply::Now(response) => Ok(response),
+            later => panic!("{later:?}"),
+        }
+    }
+
+    fn user_state(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.user_state(request, ctx))
+    }
+
+    fn edit(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.edit(request, ctx))
+    }
+
+    fn delete(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.delete(request, ctx))
     }
 
     const ID: &str = "11111111111111111111111111111111";
@@ -549,5 +583,79 @@ mod tests {
             world.hub.find_user(APP, "bob").is_none(),
             "nothing was done"
         );
+    }
+
+    #[test]
+    fn a_state_that_is_set_later_is_bounded_the_same_way() {
+        let mut world = World::new(HubConfig::default());
+        world.call(Channelstream::connect, r#"{"username":"ann"}"#);
+        let state = |from: usize, count: usize| {
+            let state: Vec<String> = (from..from + count)
+                .map(|n| format!("\"{n}\":{n}"))
+                .collect();
+            let state = state.join(",");
+            format!(r#"{{"user":"ann","user_state":{{{state}}},"state_public_keys":["4096"]}}"#)
+        };
+        let full = world.call(user_state, &state(0, STATE_KEYS_MAX));
+        assert!(full.contains("\"4095\":4095"), "fits exactly");
+        let refused = format!(r#"{{"user_state":["{}"]}}"#, errors::STATE_SIZE);
+        assert_eq!(world.call(user_state, &state(STATE_KEYS_MAX, 1)), refused);
+        let same = world.call(user_state, &state(7, 100));
+        assert!(same.contains(r#""changed_state":[]"#), "{same}");
+
+        let refused = format!(r#"{{"state_public_keys":["{}"]}}"#, errors::STATE_SIZE);
+        let names: Vec<String> = (0..=STATE_KEYS_MAX).map(|n| format!("\"{n}\"")).collect();
+        let keys = |count: usize| {
+            let names = names[..count].join(",");
+            format!(r#"{{"user":"ann","state_public_keys":[{names}]}}"#)
+        };
+        assert_eq!(world.call(user_state, &keys(STATE_KEYS_MAX + 1)), refused);
+        let kept = world.call(user_state, r#"{"user":"ann"}"#);
+        assert!(
+            kept.ends_with(r#""public_keys":["4096"]}"#),
+            "nothing was done"
+        );
+        world.call(user_state, &keys(STATE_KEYS_MAX));
+        let kept = world.call(user_state, r#"{"user":"ann"}"#);
+        assert!(kept.contains(r#""4095","41""#), "fits exactly");
+    }
+
+    #[test]
+    fn what_may_take_several_turns_is_refused_whole_while_too_much_waits() {
+        let mut world = World::new(HubConfig::default());
+        let connect = format!(
+            r#"{{"username":"ann","conn_id":"{ID}","channels":["a","b"],
+               "state_public_keys":["k"],"channel_configs":{{"a":{{"notify_state":true}},
+               "b":{{"notify_state":true,"store_history":true}}}}}}"#
+        );
+        world.call(Channelstream::connect, &connect);
+        let one_channel =
+            r#"{"username":"bob","channels":["a"],"state_public_keys":["k"]}"#.to_owned();
+        world.call(Channelstream::connect, &one_channel);
+        world.takes_jobs = false;
+        let busy = r#"{"error":"busy""#;
+        let entry = format!(r#"{{"uuid":"{ID}","channel":"b"}}"#);
+        let mut before = world.hub.kept_bytes();
+        for call in [edit as Call, delete] {
+            let several = world.call(call, &format!("[{entry},{entry}]"));
+            assert!(several.starts_with(busy), "{several}");
+            assert_eq!(world.hub.kept_bytes(), before, "nothing was done");
+            let one = world.call(call, &format!("[{entry}]"));
+            assert!(one.starts_with("[{\"pm_users\""), "{one}");
+            assert!(world.hub.kept_bytes() > before, "it is kept for catch-up");
+            before = world.hub.kept_bytes();
+            let none = world.call(call, "[]");
+            assert_eq!(none, "[]");
+        }
+        let state = |user: &str| format!(r#"{{"user":"{user}","user_state":{{"k":1}}}}"#);
+        assert!(world.call(user_state, &state("ann")).starts_with(busy));
+        let user = world.hub.find_user(APP, "ann").expect("it is known");
+        let known = world.hub.user(user).expect("it is known");
+        assert_eq!(known.state_value("k"), None, "nothing was done");
+        let done = world.call(user_state, &state("bob"));
+        assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
+        world.takes_jobs = true;
+        let done = world.call(user_state, &state("ann"));
+        assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
     }
 }
