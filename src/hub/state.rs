@@ -109,10 +109,10 @@ impl Hub {
 }
 
 fn told_state(user: &User, changed: &[Box<str>]) -> ToldState {
-    let value = |key: &Box<str>| Some((key.clone(), Box::from(user.state_value(key)?)));
+    let value = |key: &str| Some((Box::from(key), Box::from(user.state_value(key)?)));
     let public = changed.iter().filter(|key| user.is_public(key));
     ToldState {
-        changed: public.filter_map(value).collect(),
+        changed: public.filter_map(|key| value(key)).collect(),
         state: user.public_snapshot(),
     }
 }
