@@ -140,12 +140,7 @@ impl Engine {
             "Open WebSockets.",
             self.sockets_open,
         );
-        page.one(
-            "fanwire_polls",
-            gauge,
-            "Waiting polls.",
-            self.polls_open,
-        );
+        page.one("fanwire_polls", gauge, "Waiting polls.", self.polls_open);
         page.one(
             "fanwire_streams",
             gauge,

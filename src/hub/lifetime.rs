@@ -71,8 +71,9 @@ impl Hub {
         if channel.subscriber_count() > 0 {
             return;
         }
-        // A history is remembered as long as the process lives; its size is bounded.
-        if !channel.history.is_empty() {
+        // A history is remembered as long as the process lives; its size is bounded. So is what
+        // the application gave the channel itself.
+        if !channel.history.is_empty() || channel.is_configured {
             channel.timer.disarm();
             return;
         }
@@ -143,6 +144,15 @@ impl Hub {
             && let Some(&(_, oldest)) = self.away_users.first()
         {
             self.forget_user(oldest);
+        }
+    }
+
+    /// Something was done for a user. If it is only remembered, it is so from now on.
+    pub fn touch_user(&mut self, id: UserId, now: Now) {
+        let is_away = |user: &super::User| user.subscribers.is_empty();
+        if self.users.get(id).is_some_and(is_away) {
+            self.return_user(id);
+            self.settle_user(id, now);
         }
     }
 
@@ -242,6 +252,7 @@ impl Hub {
             assert!(
                 channel.subscriber_count() > 0
                     || !channel.history.is_empty()
+                    || channel.is_configured
                     || channel.timer.due() != Millis::NEVER,
                 "{:?}: a channel that nobody uses has a time to go",
                 channel.name

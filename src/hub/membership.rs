@@ -5,7 +5,8 @@
 //! by the pair of channel and user. A subscriber's own list is sorted by channel and searched by
 //! halves, as it may hold thousands.
 
-use super::channel::{KeptEvent, Listener, Membership};
+use super::channel::{Listener, Membership};
+use super::event::KeptEvent;
 use super::few::Few;
 use super::subscriber::Subscription;
 use super::{
@@ -454,11 +455,10 @@ impl Hub {
             members,
         });
         self.sequence += 1;
-        let bytes = presence.bytes();
         // The one it is about has no subscriber in the channel yet, or none any more, so the
         // whole audience is the right one.
         self.tell_all(channel_key, &Event::Presence(&presence), &[], fx);
-        self.keep_recent(channel_key, KeptEvent::Presence(presence), bytes);
+        self.keep_recent(channel_key, KeptEvent::Presence(presence));
         if let Some(channel) = self.channels.get_mut(channel_key) {
             channel.last_active_micros = now.unix_micros;
         }

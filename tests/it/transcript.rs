@@ -465,10 +465,7 @@ impl Request {
     fn goes_to_later_endpoint(&self) -> bool {
         let path = self.route();
         match path {
-            "/message" => matches!(self.method.as_str(), "PATCH" | "DELETE"),
-            "/user_state" | "/channel_config" | "/openapi.json" | "/api-explorer" | "/admin" => {
-                self.method != "OPTIONS"
-            }
+            "/openapi.json" | "/api-explorer" | "/admin" => self.method != "OPTIONS",
             _ => path.starts_with("/admin/") || path.starts_with("/static/"),
         }
     }
@@ -611,10 +608,8 @@ mod tests {
         let ok = r#"{"status": 200}"#;
         let bad = r#"{"status": 401, "body": {"request": "Bad Signature"}}"#;
         for (method, path) in [
-            ("POST", "/user_state"),
-            ("PATCH", "/message"),
-            ("DELETE", "/message?x=1"),
-            ("GET", "/admin?conn_id=1"),
+            ("GET", "/openapi.json"),
+            ("POST", "/admin?x=1"),
             ("GET", "/admin/admin.json"),
             ("GET", "/static/x.js"),
         ] {
@@ -626,8 +621,8 @@ mod tests {
         assert!(ask("GET", "/admin", "{}", r#"{"status": 401}"#));
         assert!(ask("GET", "/p/admin", r#"{"X-Script-Name": "/p"}"#, ok));
         for (method, path) in [
-            ("POST", "/message"),
-            ("OPTIONS", "/user_state"),
+            ("PATCH", "/message"),
+            ("OPTIONS", "/listen"),
             ("POST", "/connect"),
             ("GET", "/listen"),
             ("GET", "/p/admin"),

@@ -38,6 +38,9 @@ pub enum Sabotage {
     WrongStatus,
     NoCatchUp,
     ForgetExclude,
+    ForgetEdit,
+    KeepDeleted,
+    TellPrivateState,
     LateExpiry,
     // In how the reactor's part is played:
     MissTick,

@@ -10,7 +10,7 @@ use fanwire::transport::http::{Request, Response};
 use std::fmt::Write;
 
 /// The body of a request that publishes messages numbered `from..to`.
-fn batch(channel: &str, from: usize, to: usize) -> String {
+pub(crate) fn batch(channel: &str, from: usize, to: usize) -> String {
     let mut body = String::from("[");
     for number in from..to {
         let comma = if number > from { "," } else { "" };

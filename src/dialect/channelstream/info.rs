@@ -2,7 +2,8 @@
 //! (section 6 of the specification).
 
 use super::encode::{
-    push_bool, push_comma, push_details, push_id, push_number, push_state, push_texts,
+    Target, push_bool, push_comma, push_content, push_edited, push_id, push_number, push_state,
+    push_target, push_texts,
 };
 use super::speaker::APP;
 use super::stamps::{push_stamp, push_text};
@@ -229,8 +230,16 @@ fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
 
 /// A message as the history shows it: all of it, for everyone to read.
 fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
-    let only = message.only.iter().map(|name| &**name);
-    let except = message.except.iter().map(|name| &**name);
-    push_details(out, &message.view(), only, except, message.no_history);
-    out.extend_from_slice(b",\"edited\":null,\"catchup\":false,\"type\":\"message\"}");
+    let target = Target {
+        only: &message.only,
+        except: &message.except,
+        channel: message.channel.as_deref(),
+        no_history: message.no_history,
+        id: message.id,
+    };
+    push_target(out, &target);
+    let (user, body) = (&*message.user, message.body.as_deref());
+    push_content(out, Some(message.at), Some(user), body);
+    push_edited(out, message.edited);
+    out.extend_from_slice(b",\"catchup\":false,\"type\":\"message\"}");
 }

@@ -8,14 +8,16 @@
 //! proxy said; [`json`], [`dates`], [`fields`], [`errors`] and [`words`] turn bodies into typed
 //! requests; [`stamps`] writes dates, ids and texts; [`pages`] words refusals.
 //!
-//! The half that does: `speaker` says which request is what, `calls` acts on it, `info` tells of
-//! channels, `encode` writes frames.
+//! The half that does: `speaker` says which request is what, `calls` acts on it, `entries` on each
+//! message, edit and deletion of a list, `states` on what users say of themselves; `info` tells of
+//! channels, `encode` writes frames. Requests that ask for much go on over several turns (`batch`).
 
 pub mod access;
 mod batch;
 mod calls;
 pub mod dates;
 mod encode;
+mod entries;
 pub mod errors;
 pub mod fields;
 #[doc(hidden)]
@@ -27,6 +29,7 @@ pub mod pages;
 pub mod sign;
 mod speaker;
 pub mod stamps;
+mod states;
 pub mod words;
 
 pub use speaker::{APP, Channelstream, Config, FORMAT};

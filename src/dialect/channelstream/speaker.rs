@@ -117,6 +117,10 @@ enum Built {
     Subscribe,
     Unsubscribe,
     Message,
+    Edit,
+    Delete,
+    UserState,
+    ChannelConfig,
     Info,
     Disconnect,
     Listen,
@@ -131,11 +135,13 @@ impl Endpoint {
             ("/subscribe", Method::Post) => Self::Built(Built::Subscribe),
             ("/unsubscribe", Method::Post) => Self::Built(Built::Unsubscribe),
             ("/message", Method::Post) => Self::Built(Built::Message),
+            ("/message", Method::Patch) => Self::Built(Built::Edit),
+            ("/message", Method::Delete) => Self::Built(Built::Delete),
+            ("/user_state", Method::Post) => Self::Built(Built::UserState),
+            ("/channel_config", Method::Post) => Self::Built(Built::ChannelConfig),
             ("/info", _) => Self::Built(Built::Info),
             ("/disconnect", _) => Self::Built(Built::Disconnect),
-            ("/message", Method::Patch | Method::Delete)
-            | ("/user_state" | "/channel_config", Method::Post)
-            | ("/openapi.json", _) => Self::LaterSigned,
+            ("/openapi.json", _) => Self::LaterSigned,
             ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
             ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
@@ -153,6 +159,10 @@ impl Endpoint {
                 | Built::Subscribe
                 | Built::Unsubscribe
                 | Built::Message
+                | Built::Edit
+                | Built::Delete
+                | Built::UserState
+                | Built::ChannelConfig
                 | Built::Info,
             )
             | Self::LaterSigned => true,
@@ -168,9 +178,15 @@ impl Built {
     fn body_bytes_max(self) -> usize {
         match self {
             // Lists of messages, of channels, of values.
-            Self::Connect | Self::Subscribe | Self::Unsubscribe | Self::Message | Self::Info => {
-                usize::MAX
-            }
+            Self::Connect
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Message
+            | Self::Edit
+            | Self::Delete
+            | Self::UserState
+            | Self::ChannelConfig
+            | Self::Info => usize::MAX,
             // One id, or nothing; and anyone may ask.
             Self::Options | Self::Disconnect | Self::Listen => HTTP_SMALL_BODY_BYTES_MAX,
         }
@@ -278,6 +294,12 @@ impl Channelstream {
             Built::Subscribe => reply(self.subscribe(request, ctx).map(Reply::Now), accept),
             Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
             Built::Message => reply(self.message(request, ctx), accept),
+            Built::Edit => reply(self.edit(request, ctx), accept),
+            Built::Delete => reply(self.delete(request, ctx), accept),
+            Built::UserState => reply(self.user_state(request, ctx), accept),
+            Built::ChannelConfig => {
+                reply(self.channel_config(request, ctx).map(Reply::Now), accept)
+            }
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
