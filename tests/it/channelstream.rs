@@ -124,7 +124,12 @@ transcripts! {
         t080_disconnect_errors,
         t081_gc_unattended,
         t082_cors_default,
+        t083_proxy_prefix,
+        t084_proxy_scheme,
+        t085_admin_redirects,
+        t087_admin_json,
         t090_enforce_https,
+        t092_http_scheme,
         t093_allow_cors,
         t094_validate_requests_off,
     }
@@ -135,7 +140,8 @@ transcripts! {
         t020_error_body_negotiation,
         t070_longpoll_errors,
         t078_disconnect,
-        t083_proxy_prefix,
+        t086_admin_sign_in,
+        t088_admin_signed,
         t095_ip_not_allowed,
     }
     // From some step on everything depends on an endpoint that is not built yet: replayed up to
@@ -162,13 +168,7 @@ transcripts! {
         t067_longpoll_idle,
         t068_longpoll_catchup,
         t069_longpoll_jsonp,
-        t084_proxy_scheme,
-        t085_admin_redirects,
-        t086_admin_sign_in,
-        t087_admin_json,
-        t088_admin_signed,
         t089_static_client,
-        t092_http_scheme,
     }
 }
 

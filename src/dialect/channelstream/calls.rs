@@ -448,6 +448,7 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
+                desk: &mut crate::dialect::Desk::new(&mut Random::seeded(1)),
                 takes_jobs: true,
                 asked_unix_s: 0,
             };

@@ -9,9 +9,10 @@
 //! requests; [`stamps`] writes dates, ids and texts; [`pages`] words refusals.
 //!
 //! The half that does: `speaker` says which request is what, `calls` acts on it, `info` tells of
-//! channels, `encode` writes frames.
+//! channels, `encode` writes frames, `admin` has everything below `/admin`.
 
 pub mod access;
+mod admin;
 mod batch;
 mod calls;
 pub mod dates;

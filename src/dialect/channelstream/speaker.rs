@@ -2,6 +2,7 @@
 //! (section 3 of the specification).
 
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
+use super::admin;
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::pages::{self, Cors};
@@ -38,6 +39,12 @@ pub struct Config {
     pub http_scheme: Option<Scheme>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: PeerList,
+    /// Who may sign in to the admin pages.
+    pub admin_user: String,
+    /// The password for that; empty: nobody may.
+    pub admin_secret: String,
+    /// What the login cookie is signed with; empty: a key that is new with each start.
+    pub cookie_secret: String,
     /// `[]` is sent this often.
     pub heartbeat_ms: u64,
     /// A connection without socket lives this long.
@@ -59,6 +66,9 @@ impl Default for Config {
                 IpAddr::from([127, 0, 0, 1]),
                 IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
             ]),
+            admin_user: "admin".to_owned(),
+            admin_secret: String::new(),
+            cookie_secret: String::new(),
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
@@ -89,6 +99,8 @@ enum Endpoint {
     LaterSigned,
     /// Of the specification, for anyone, not built yet.
     LaterOpen,
+    /// Of the specification, for admins, not built yet.
+    LaterAdmin,
     Unknown,
 }
 
@@ -102,6 +114,7 @@ enum Built {
     Message,
     Info,
     Disconnect,
+    Admin(admin::Page),
 }
 
 impl Endpoint {
@@ -118,12 +131,13 @@ impl Endpoint {
             ("/message", Method::Patch | Method::Delete)
             | ("/user_state" | "/channel_config", Method::Post)
             | ("/openapi.json", _) => Self::LaterSigned,
-            ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
-            ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
-            ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
-            | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
+            ("/api-explorer", _) => Self::LaterAdmin,
+            ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
             (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
-            _ => Self::Unknown,
+            (path, method) => match admin::Page::of(method, path) {
+                Some(page) => Self::Built(Built::Admin(page)),
+                None => Self::Unknown,
+            },
         }
     }
 
@@ -138,9 +152,11 @@ impl Endpoint {
                 | Built::Info,
             )
             | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect) | Self::LaterOpen | Self::Unknown => {
-                false
-            }
+            // Where only admins are wanted, others are sent to sign in instead.
+            Self::Built(Built::Options | Built::Disconnect | Built::Admin(_))
+            | Self::LaterOpen
+            | Self::LaterAdmin
+            | Self::Unknown => false,
         }
     }
 }
@@ -154,7 +170,7 @@ impl Built {
                 usize::MAX
             }
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect => HTTP_SMALL_BODY_BYTES_MAX,
+            Self::Options | Self::Disconnect | Self::Admin(_) => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -174,7 +190,7 @@ impl Channelstream {
         self.signer.sign(value, now_unix_s)
     }
 
-    fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
+    pub(super) fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
         let peer = ctx.from.peer.map(|peer| peer.ip());
         // A peer on a Unix socket is somebody whom the file's mode let in: a proxy of ours.
         let is_trusted = peer.is_none() || self.config.trusted_proxies.lists(peer);
@@ -205,14 +221,19 @@ impl Channelstream {
             fits(request, HTTP_SMALL_BODY_BYTES_MAX)?;
         }
         let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
-        let caller = Caller::check(
-            request,
-            ctx.from.peer.map(|peer| peer.ip()),
-            &self.config.allow_posting_from,
-            &self.signer,
-            ctx.asked_unix_s,
-            max_age_s,
-        );
+        let caller = if admin::looks_at_cookie(seen.path) && self.is_signed_in(request, ctx) {
+            // Whose login is good needs no secret on these paths, and a bad one does no harm.
+            Caller::Signed
+        } else {
+            Caller::check(
+                request,
+                ctx.from.peer.map(|peer| peer.ip()),
+                &self.config.allow_posting_from,
+                &self.signer,
+                ctx.asked_unix_s,
+                max_age_s,
+            )
+        };
         if caller == Caller::BadSignature {
             return Err(pages::bad_signature());
         }
@@ -223,10 +244,18 @@ impl Channelstream {
         }
         match endpoint {
             Endpoint::Built(built) => {
+                if let Built::Admin(page) = built
+                    && caller != Caller::Signed
+                {
+                    Self::turn_away(page, request, &seen)?;
+                }
                 fits(request, built.body_bytes_max())?;
                 Ok(built)
             }
-            Endpoint::LaterSigned | Endpoint::LaterOpen => Err(not_built()),
+            Endpoint::LaterAdmin if caller != Caller::Signed => {
+                Err(admin::to_sign_in(request, &seen))
+            }
+            Endpoint::LaterSigned | Endpoint::LaterOpen | Endpoint::LaterAdmin => Err(not_built()),
             Endpoint::Unknown => {
                 let words = "There is nothing at this path.";
                 Err(pages::generic(404, accept, words))
@@ -262,6 +291,7 @@ impl Channelstream {
             Built::Message => reply(self.message(request, ctx), accept),
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
+            Built::Admin(page) => self.admin(page, request, ctx),
         }
     }
 
@@ -362,8 +392,14 @@ impl Dialect for Channelstream {
         };
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
+            Reply::After { ms, response } => Reply::After {
+                ms,
+                response: self.dressed(request, response),
+            },
             // Dressed when it was begun.
             later @ Reply::Later(_) => later,
+            // Dressed by the engine, which makes it.
+            report @ Reply::Report(_) => report,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
@@ -412,6 +448,10 @@ impl Dialect for Channelstream {
             text: "[]",
             every_ms: self.config.heartbeat_ms,
         })
+    }
+
+    fn is_admin(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> bool {
+        self.is_signed_in(request, ctx)
     }
 
     fn dress(&self, request: &Request<'_>, response: &mut Response) {
