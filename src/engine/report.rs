@@ -28,9 +28,10 @@ impl Engine {
     ) -> Response {
         let answer = match report {
             Report::Overview => Response::json(200, self.overview(turn)),
-            Report::Connections { from, rows, search } => {
-                Response::json(200, self.connections_page(*from, *rows, search, turn))
-            }
+            Report::Connections { from, rows, search } => Response::json(
+                200,
+                self.connections_page((*from, *rows), search, asking, turn),
+            ),
             Report::Close(conn) => self.close_one(*conn, asking, turn),
         };
         answer.with("Cache-Control", "no-store")
@@ -85,7 +86,13 @@ impl Engine {
         text
     }
 
-    fn connections_page(&self, from: usize, rows: usize, search: &str, turn: &Turn<'_>) -> String {
+    fn connections_page(
+        &self,
+        (from, rows): (usize, usize),
+        search: &str,
+        asking: ConnId,
+        turn: &Turn<'_>,
+    ) -> String {
         let end = from.saturating_add(PAGE_PLACES_MAX);
         let (mut text, mut count) = (b"{\"rows\":[".to_vec(), 0);
         let (mut next, mut row) = (end, Vec::new());
@@ -95,7 +102,7 @@ impl Engine {
                 break;
             }
             row.clear();
-            self.push_connection(&mut row, conn, turn);
+            self.push_connection(&mut row, conn, asking, turn);
             let is_found = search.is_empty()
                 || String::from_utf8_lossy(&row)
                     .to_lowercase()
@@ -116,7 +123,7 @@ impl Engine {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn push_connection(&self, out: &mut Vec<u8>, conn: ConnId, turn: &Turn<'_>) {
+    fn push_connection(&self, out: &mut Vec<u8>, conn: ConnId, asking: ConnId, turn: &Turn<'_>) {
         let Some(inbound) = self.inbound.get(conn) else {
             return;
         };
@@ -128,8 +135,8 @@ impl Engine {
             }
             Phase::Open(open) => ("websocket", Some(open.heard()), None),
             // What asks right now stands here as well: it is taken out while it is answered.
-            Phase::Done => ("http", None, None),
-            Phase::Closing(_) => ("closing", None, None),
+            Phase::Done if conn == asking => ("http", None, None),
+            Phase::Closing(_) | Phase::Done => ("closing", None, None),
         };
         let text = format!(
             "{{\"id\":\"{}\",\"transport\":\"{transport}\",\"age_ms\":{},\"queue_bytes\":{},\
