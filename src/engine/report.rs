@@ -147,6 +147,9 @@ impl Engine {
             heard.map_or(0, |heard| now.since(heard)),
         );
         out.extend_from_slice(text.as_bytes());
+        if conn == asking {
+            out.extend_from_slice(b",\"asking\":true");
+        }
         if let Some(address) = address {
             out.extend_from_slice(b",\"address\":");
             push_text(out, &address);

@@ -261,7 +261,7 @@ const LISTS = {
     key: (row) => row.id,
     columns: [
       ["Transport", "", text((row) => row.transport)],
-      ["User", "", text((row) => row.user ?? row.address ?? "–")],
+      ["User", "", text((row) => row.user ?? row.address ?? (row.asking ? "this page" : "–"))],
       ["Id", "code", text((row) => row.conn_id ?? "–")],
       ["Age", "number", text((row) => span(row.age_ms))],
       ["Queue", "number", text((row) => bytes(row.queue_bytes))],
