@@ -186,9 +186,12 @@ impl Engine {
             Phase::Open(open) => {
                 let (who, now) = (open.who(), turn.now);
                 // Its Close follows with the other hang-ups of this turn.
-                self.world.hub_with(turn, |hub, io| {
-                    hub.remove(who, HangUp::Removed, now, io);
-                });
+                let is_told = self
+                    .world
+                    .hub_with(turn, |hub, io| hub.remove(who, HangUp::Removed, now, io));
+                if !is_told {
+                    turn.out.end(conn, Ending::Abort);
+                }
             }
             Phase::Http(_) | Phase::Closing(_) | Phase::Done => {
                 inbound.phase = Phase::Done;

@@ -190,7 +190,11 @@ impl Channelstream {
         let is_password = session::is_same(expected, password.trim(), ctx.desk);
         if !(is_user & is_password & !expected.is_empty()) {
             ctx.desk.failed(address, ctx.now.mono);
-            log::warn!("a wrong password for the admin page");
+            // At most as often as an address may try.
+            match address {
+                Some(address) => log::warn!("a wrong password for the admin page from {address}"),
+                None => log::warn!("a wrong password for the admin page"),
+            }
             let words = "User name or password is wrong.";
             return Reply::After {
                 ms: SIGN_IN_DELAY_MS,

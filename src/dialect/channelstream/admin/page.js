@@ -295,6 +295,7 @@ for (const [name, list] of Object.entries(LISTS)) {
   for (const [column, kind] of list.columns) {
     const cell = make("th", kind, column);
     cell.scope = "col";
+    if (column === "") cell.setAttribute("aria-label", "Close");
     head.append(cell);
   }
   const thead = make("thead");

@@ -13,8 +13,11 @@ use crate::transport::http::Response;
 
 /// The version whose interface this is.
 const VERSION: &str = "0.7.1";
-/// So many places without a user cost one unit.
-const PLACES_PER_WORK: usize = 64;
+/// Places in the table of users that are looked at between two looks at the meter.
+const PLACES_PER_STEP: usize = 64;
+/// So many bytes of the report cost one unit: finding and sorting what they tell costs as much as
+/// writing them.
+const REPORT_BYTES_PER_WORK: u64 = BODY_BYTES_PER_WORK / 2;
 
 /// The report while it is written.
 pub(super) struct ReportJob {
@@ -47,7 +50,7 @@ impl ReportJob {
 
     fn push_users(&mut self, ctx: &mut Ctx<'_>) -> bool {
         while self.next_user < ctx.hub.user_places() {
-            let end = self.next_user + PLACES_PER_WORK;
+            let end = self.next_user + PLACES_PER_STEP;
             let start = self.text.len();
             for (_, user) in ctx.hub.users_within(APP, self.next_user..end) {
                 if user.subscribers().is_empty() {
@@ -59,7 +62,7 @@ impl ReportJob {
             }
             self.next_user = end;
             let bytes = self.text.len() - start;
-            ctx.io.spend(1 + bytes as u64 / BODY_BYTES_PER_WORK);
+            ctx.io.spend(1 + bytes as u64 / REPORT_BYTES_PER_WORK);
             if ctx.io.has_done_enough() {
                 return false;
             }
@@ -97,7 +100,7 @@ impl Job for ReportJob {
         if !self.channels_are_done {
             let io = &mut ctx.io;
             let is_enough = |bytes: usize| {
-                io.spend(1 + bytes as u64 / BODY_BYTES_PER_WORK);
+                io.spend(1 + bytes as u64 / REPORT_BYTES_PER_WORK);
                 io.has_done_enough()
             };
             if !self
