@@ -175,7 +175,7 @@ mod tests {
         assert!(sessions.is_csrf(&session, &token));
         let other = Session {
             id: [8; 16],
-            ..session.clone()
+            ..session
         };
         assert!(!sessions.is_csrf(&other, &token), "bound to its session");
         for wrong in [
