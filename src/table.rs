@@ -287,6 +287,25 @@ impl<T, V> Table<T, V> {
         })
     }
 
+    /// Places up to the last that is or was taken; none of the entries lies beyond.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// The entries within these places, in their order, at the price of the places.
+    pub fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (Key<T>, &V)> {
+        let places = places.start..places.end.min(self.places);
+        places.filter_map(|index| {
+            let (generation, value) = self.slab.get(index)?.as_ref()?;
+            let key = Key {
+                index: index as u32,
+                generation: generation.get(),
+                tag: PhantomData,
+            };
+            Some((key, value))
+        })
+    }
+
     /// All keys in the order of their places, collected: for loops that change the table.
     pub fn keys(&self) -> Vec<Key<T>> {
         self.iter().map(|(key, _)| key).collect()
@@ -417,6 +436,27 @@ impl<T, V> Column<T, V> {
                 },
                 value,
             ))
+        })
+    }
+
+    /// Places up to the last that is or was taken; none of the entries lies beyond.
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The entries within these places, in their order, at the price of the places.
+    pub fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (Key<T>, &V)> {
+        let places = places.start.min(self.slots.len())..places.end.min(self.slots.len());
+        let start = places.start;
+        let slots = self.slots.get(places).unwrap_or_default();
+        slots.iter().enumerate().filter_map(move |(at, slot)| {
+            let (generation, value) = slot.as_ref()?;
+            let key = Key {
+                index: (start + at) as u32,
+                generation: generation.get(),
+                tag: PhantomData,
+            };
+            Some((key, value))
         })
     }
 

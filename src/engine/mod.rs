@@ -16,13 +16,14 @@ mod jobs;
 mod metrics;
 mod own;
 mod poll;
+mod report;
 mod stream;
 mod websocket;
 
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevPage};
 
-use crate::dialect::{Ctx, Dialect, Io, Meter};
+use crate::dialect::{Ctx, Desk, Dialect, Io, Meter};
 use crate::frame::{Frame, FrameWriter};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
 use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
@@ -152,6 +153,7 @@ enum Phase {
 struct Inbound {
     /// The one deadline of this connection, whatever its phase makes of it.
     timer: Timer,
+    opened: Millis,
     phase: Phase,
 }
 
@@ -164,14 +166,16 @@ struct World {
     hang_ups: VecDeque<(ConnId, Format, HangUp)>,
     meter: Meter,
     jobs: jobs::Jobs,
+    desk: Desk,
     metrics: Metrics,
 }
 
 impl World {
     /// The hub, and what its calls are given to speak through.
-    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, Io<'a>) {
+    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, &'a mut Desk, Io<'a>) {
         let Self {
             hub,
+            desk,
             dialects,
             random,
             writer,
@@ -187,7 +191,7 @@ impl World {
             hang_ups,
             meter,
         };
-        (hub, io)
+        (hub, desk, io)
     }
 
     /// Calls into a dialect on behalf of `conn`.
@@ -201,7 +205,7 @@ impl World {
     ) -> Option<R> {
         let now = turn.now;
         let takes_jobs = self.jobs.has_room();
-        let (hub, io) = self.parts(turn.out);
+        let (hub, desk, io) = self.parts(turn.out);
         let chosen = io.dialects.get(dialect)?;
         let mut ctx = Ctx {
             hub,
@@ -209,6 +213,7 @@ impl World {
             conn,
             from,
             now,
+            desk,
             takes_jobs,
             asked_unix_s: now.unix_seconds(),
         };
@@ -221,7 +226,7 @@ impl World {
         turn: &mut Turn<'_>,
         call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
     ) -> R {
-        let (hub, mut io) = self.parts(turn.out);
+        let (hub, _, mut io) = self.parts(turn.out);
         call(hub, &mut io)
     }
 }
@@ -281,6 +286,7 @@ impl Engine {
     /// An engine without connections. The last of `dialects` gets every request that is nobody's.
     pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
         let hub = Hub::new(config.hub.clone(), random.seed());
+        let desk = Desk::new(&mut random);
         Self {
             config,
             inbound: Column::new(),
@@ -294,6 +300,7 @@ impl Engine {
                 hang_ups: VecDeque::new(),
                 meter: Meter::default(),
                 jobs: jobs::Jobs::default(),
+                desk,
                 metrics: Metrics::default(),
             },
             date: DateCache::default(),
@@ -497,9 +504,12 @@ impl Handler for Engine {
             conn,
             Inbound {
                 timer: Timer::default(),
+                opened: turn.now.mono,
                 phase,
             },
         );
+        let peak = &mut self.world.metrics.connections_peak;
+        *peak = (*peak).max(self.inbound.len() as u64);
         if self.is_draining() {
             turn.out.end(conn, Ending::Drain);
         }

@@ -142,8 +142,13 @@ impl Channel {
     }
 
     /// The messages it remembers, oldest first.
-    pub fn history(&self) -> impl Iterator<Item = &KeptMessage> {
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &KeptMessage> {
         self.history.iter().map(|message| &**message)
+    }
+
+    /// How many messages it remembers.
+    pub fn history_len(&self) -> usize {
+        self.history.len()
     }
 
     /// When something last happened in it: microseconds since 1970-01-01 UTC.

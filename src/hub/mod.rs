@@ -15,6 +15,7 @@ mod effects;
 mod event;
 mod few;
 mod lifetime;
+mod look;
 mod membership;
 mod publish;
 mod recent;

@@ -113,6 +113,14 @@ impl<E> Recent<E> {
         self.entries.range_mut(start..)
     }
 
+    /// The same, only to look at.
+    pub(crate) fn look_after(&self, sequence: u64) -> impl DoubleEndedIterator<Item = &Entry<E>> {
+        let start = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
+        self.entries.range(start..)
+    }
+
     /// How many entries after `sequence` there are, and their bytes.
     pub(crate) fn size_after(&self, sequence: u64) -> (usize, usize) {
         let start = self

@@ -149,26 +149,26 @@ transcripts! {
         t080_disconnect_errors,
         t081_gc_unattended,
         t082_cors_default,
+        t083_proxy_prefix,
+        t084_proxy_scheme,
+        t085_admin_redirects,
+        t087_admin_json,
         t090_enforce_https,
+        t092_http_scheme,
         t093_allow_cors,
         t094_validate_requests_off,
     }
     // Some steps reach an endpoint that is not built yet and must get 501; the others do not
     // depend on what those would do, and are replayed as recorded.
     now_partly {
-        t083_proxy_prefix,
+        t086_admin_sign_in,
+        t088_admin_signed,
         t095_ip_not_allowed,
     }
     // From some step on everything depends on an endpoint that is not built yet: replayed up to
     // that step, which must get 501.
     later {
-        t084_proxy_scheme,
-        t085_admin_redirects,
-        t086_admin_sign_in,
-        t087_admin_json,
-        t088_admin_signed,
         t089_static_client,
-        t092_http_scheme,
     }
 }
 

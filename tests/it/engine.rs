@@ -31,6 +31,8 @@ pub(crate) fn new_engine(setup: &Setup) -> Engine {
         validate_requests: setup.validate_requests,
         enforce_https: setup.enforce_https,
         http_scheme: Scheme::from_name(setup.http_scheme),
+        admin_user: setup.admin_user.to_owned(),
+        admin_secret: setup.admin_secret.to_owned(),
         ..Config::default()
     };
     let dialect: Box<dyn Dialect> = Box::new(Channelstream::new(config));

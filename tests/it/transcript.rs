@@ -465,8 +465,8 @@ impl Request {
     fn goes_to_later_endpoint(&self) -> bool {
         let path = self.route();
         match path {
-            "/openapi.json" | "/api-explorer" | "/admin" => self.method != "OPTIONS",
-            _ => path.starts_with("/admin/") || path.starts_with("/static/"),
+            "/openapi.json" | "/api-explorer" => self.method != "OPTIONS",
+            _ => path.starts_with("/static/"),
         }
     }
 }
@@ -501,7 +501,7 @@ impl Expect {
     }
 
     /// Whether the recorded answer comes from a check that precedes every endpoint: https, the
-    /// secret, path and method, the need of a signature.
+    /// secret, path and method, the need of a signature or of a login.
     fn comes_before_the_endpoint(&self) -> bool {
         let bad_signature = || {
             let reason = self
@@ -511,7 +511,7 @@ impl Expect {
             reason == Some("Bad Signature")
         };
         match self.status {
-            Some(403 | 404 | 406) => true,
+            Some(302 | 403 | 404 | 406) => true,
             Some(401) => bad_signature(),
             _ => false,
         }
@@ -609,8 +609,7 @@ mod tests {
         let bad = r#"{"status": 401, "body": {"request": "Bad Signature"}}"#;
         for (method, path) in [
             ("GET", "/openapi.json"),
-            ("POST", "/admin?x=1"),
-            ("GET", "/admin/admin.json"),
+            ("POST", "/api-explorer?x=1"),
             ("GET", "/static/x.js"),
         ] {
             assert!(ask(method, path, "{}", ok), "{method} {path}");
@@ -618,14 +617,16 @@ mod tests {
                 assert!(!ask(method, path, "{}", before), "{method} {path} {before}");
             }
         }
-        assert!(ask("GET", "/admin", "{}", r#"{"status": 401}"#));
-        assert!(ask("GET", "/p/admin", r#"{"X-Script-Name": "/p"}"#, ok));
+        assert!(ask("GET", "/api-explorer", "{}", r#"{"status": 401}"#));
+        let prefixed = r#"{"X-Script-Name": "/p"}"#;
+        assert!(ask("GET", "/p/api-explorer", prefixed, ok));
         for (method, path) in [
             ("PATCH", "/message"),
             ("OPTIONS", "/listen"),
             ("POST", "/connect"),
             ("GET", "/listen"),
-            ("GET", "/p/admin"),
+            ("GET", "/p/api-explorer"),
+            ("GET", "/admin/admin.json"),
             ("GET", "/administrator"),
         ] {
             assert!(!ask(method, path, "{}", ok), "{method} {path}");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
 //! | `tls` | all of it over TLS |
+//! | `admin` | signing in, and what may be done then |
 //! | `requests`, `sockets` | what bad, slow and odd peers get, over HTTP and WebSocket |
 //! | `pressure` | those who do not read, who send rubbish, who are too many |
 //! | `process`, `client` | the server and its peers as tests hold them |
@@ -16,6 +17,7 @@
     reason = "threads, real time and waiting for it are what these tests are about"
 )]
 
+mod admin;
 mod client;
 mod heads;
 mod pressure;

@@ -416,6 +416,7 @@ mod tests {
         writer: FrameWriter,
         speaker: Channelstream,
         takes_jobs: bool,
+        desk: crate::dialect::Desk,
     }
 
     type Call = fn(&Channelstream, &Request<'_>, &mut Ctx<'_>) -> Result<Response, BodyFault>;
@@ -430,6 +431,7 @@ mod tests {
                 writer: FrameWriter::new(),
                 speaker: Channelstream::new(Config::default()),
                 takes_jobs: true,
+                desk: crate::dialect::Desk::new(&mut Random::seeded(1)),
             }
         }
 
@@ -463,6 +465,7 @@ mod tests {
                     unix_micros: 0,
                 },
                 takes_jobs: self.takes_jobs,
+                desk: &mut self.desk,
                 asked_unix_s: 0,
             };
             ctx.io.begin(if self.takes_jobs { 1 << 30 } else { 0 });

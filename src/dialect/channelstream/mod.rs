@@ -10,9 +10,11 @@
 //!
 //! The half that does: `speaker` says which request is what, `calls` acts on it, `entries` on each
 //! message, edit and deletion of a list, `states` on what users say of themselves; `info` tells of
-//! channels, `encode` writes frames. Requests that ask for much go on over several turns (`batch`).
+//! channels, `encode` writes frames, `listen` waits for news, `admin` has everything below
+//! `/admin`. Requests that ask for much go on over several turns (`batch`).
 
 pub mod access;
+mod admin;
 mod batch;
 mod calls;
 pub mod dates;

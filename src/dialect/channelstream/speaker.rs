@@ -2,6 +2,7 @@
 //! (section 3 of the specification).
 
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
+use super::admin;
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::listen::{self, push_joined};
@@ -44,6 +45,12 @@ pub struct Config {
     pub http_scheme: Option<Scheme>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: PeerList,
+    /// Who may sign in to the admin pages.
+    pub admin_user: String,
+    /// The password for that; empty: nobody may.
+    pub admin_secret: String,
+    /// What the login cookie is signed with; empty: a key that is new with each start.
+    pub cookie_secret: String,
     /// `[]` is sent this often.
     pub heartbeat_ms: u64,
     /// A connection without socket lives this long.
@@ -69,6 +76,9 @@ impl Default for Config {
                 IpAddr::from([127, 0, 0, 1]),
                 IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
             ]),
+            admin_user: "admin".to_owned(),
+            admin_secret: String::new(),
+            cookie_secret: String::new(),
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
@@ -106,6 +116,8 @@ enum Endpoint {
     LaterSigned,
     /// Of the specification, for anyone, not built yet.
     LaterOpen,
+    /// Of the specification, for admins, not built yet.
+    LaterAdmin,
     Unknown,
 }
 
@@ -124,6 +136,7 @@ enum Built {
     Info,
     Disconnect,
     Listen,
+    Admin(admin::Page),
 }
 
 impl Endpoint {
@@ -142,12 +155,13 @@ impl Endpoint {
             ("/info", _) => Self::Built(Built::Info),
             ("/disconnect", _) => Self::Built(Built::Disconnect),
             ("/openapi.json", _) => Self::LaterSigned,
-            ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
-            ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
+            ("/api-explorer", _) => Self::LaterAdmin,
             ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
-            ("/admin/admin.json", Method::Get | Method::Head | Method::Post) => Self::LaterOpen,
             (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
-            _ => Self::Unknown,
+            (path, method) => match admin::Page::of(method, path) {
+                Some(page) => Self::Built(Built::Admin(page)),
+                None => Self::Unknown,
+            },
         }
     }
 
@@ -166,8 +180,10 @@ impl Endpoint {
                 | Built::Info,
             )
             | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect | Built::Listen)
+            // Where only admins are wanted, others are sent to sign in instead.
+            Self::Built(Built::Options | Built::Disconnect | Built::Listen | Built::Admin(_))
             | Self::LaterOpen
+            | Self::LaterAdmin
             | Self::Unknown => false,
         }
     }
@@ -188,7 +204,9 @@ impl Built {
             | Self::ChannelConfig
             | Self::Info => usize::MAX,
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect | Self::Listen => HTTP_SMALL_BODY_BYTES_MAX,
+            Self::Options | Self::Disconnect | Self::Listen | Self::Admin(_) => {
+                HTTP_SMALL_BODY_BYTES_MAX
+            }
         }
     }
 }
@@ -208,7 +226,7 @@ impl Channelstream {
         self.signer.sign(value, now_unix_s)
     }
 
-    fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
+    pub(super) fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
         let peer = ctx.from.peer.map(|peer| peer.ip());
         // A peer on a Unix socket is somebody whom the file's mode let in: a proxy of ours.
         let is_trusted = peer.is_none() || self.config.trusted_proxies.lists(peer);
@@ -239,14 +257,19 @@ impl Channelstream {
             fits(request, HTTP_SMALL_BODY_BYTES_MAX)?;
         }
         let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
-        let caller = Caller::check(
-            request,
-            ctx.from.peer.map(|peer| peer.ip()),
-            &self.config.allow_posting_from,
-            &self.signer,
-            ctx.asked_unix_s,
-            max_age_s,
-        );
+        let caller = if admin::looks_at_cookie(seen.path) && self.is_signed_in(request, ctx) {
+            // Whose login is good needs no secret on these paths, and a bad one does no harm.
+            Caller::Signed
+        } else {
+            Caller::check(
+                request,
+                ctx.from.peer.map(|peer| peer.ip()),
+                &self.config.allow_posting_from,
+                &self.signer,
+                ctx.asked_unix_s,
+                max_age_s,
+            )
+        };
         if caller == Caller::BadSignature {
             return Err(pages::bad_signature());
         }
@@ -257,10 +280,18 @@ impl Channelstream {
         }
         match endpoint {
             Endpoint::Built(built) => {
+                if let Built::Admin(page) = built
+                    && caller != Caller::Signed
+                {
+                    Self::turn_away(page, request, &seen)?;
+                }
                 fits(request, built.body_bytes_max())?;
                 Ok(built)
             }
-            Endpoint::LaterSigned | Endpoint::LaterOpen => Err(not_built()),
+            Endpoint::LaterAdmin if caller != Caller::Signed => {
+                Err(admin::to_sign_in(request, &seen))
+            }
+            Endpoint::LaterSigned | Endpoint::LaterOpen | Endpoint::LaterAdmin => Err(not_built()),
             Endpoint::Unknown => {
                 let words = "There is nothing at this path.";
                 Err(pages::generic(404, accept, words))
@@ -303,6 +334,7 @@ impl Channelstream {
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
+            Built::Admin(page) => self.admin(page, request, ctx),
         }
     }
 
@@ -403,8 +435,14 @@ impl Dialect for Channelstream {
         };
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
+            Reply::After { ms, response } => Reply::After {
+                ms,
+                response: self.dressed(request, response),
+            },
             // Dressed when it was begun.
             later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
+            // Dressed by the engine, which makes it.
+            report @ Reply::Report(_) => report,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
@@ -501,6 +539,10 @@ impl Dialect for Channelstream {
             text: "[]",
             every_ms: self.config.heartbeat_ms,
         })
+    }
+
+    fn is_admin(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> bool {
+        self.is_signed_in(request, ctx)
     }
 
     fn dress(&self, request: &Request<'_>, response: &mut Response) {
