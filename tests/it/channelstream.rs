@@ -124,6 +124,7 @@ transcripts! {
         t080_disconnect_errors,
         t081_gc_unattended,
         t082_cors_default,
+        t089_static_client,
         t090_enforce_https,
         t093_allow_cors,
         t094_validate_requests_off,
@@ -167,7 +168,6 @@ transcripts! {
         t086_admin_sign_in,
         t087_admin_json,
         t088_admin_signed,
-        t089_static_client,
         t092_http_scheme,
     }
 }

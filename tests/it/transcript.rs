@@ -466,9 +466,10 @@ impl Request {
         let path = self.route();
         match path {
             "/message" => matches!(self.method.as_str(), "PATCH" | "DELETE"),
-            "/user_state" | "/channel_config" | "/listen" | "/openapi.json" | "/api-explorer"
-            | "/admin" => self.method != "OPTIONS",
-            _ => path.starts_with("/admin/") || path.starts_with("/static/"),
+            "/user_state" | "/channel_config" | "/listen" | "/api-explorer" | "/admin" => {
+                self.method != "OPTIONS"
+            }
+            _ => path.starts_with("/admin/"),
         }
     }
 }
@@ -615,7 +616,6 @@ mod tests {
             ("DELETE", "/message?x=1"),
             ("GET", "/listen?conn_id=1"),
             ("GET", "/admin/admin.json"),
-            ("GET", "/static/x.js"),
         ] {
             assert!(ask(method, path, "{}", ok), "{method} {path}");
             for before in [bad, r#"{"status": 403}"#, r#"{"status": 404}"#] {
@@ -630,6 +630,7 @@ mod tests {
             ("POST", "/connect"),
             ("GET", "/p/admin"),
             ("GET", "/administrator"),
+            ("GET", "/static/x.js"),
         ] {
             assert!(!ask(method, path, "{}", ok), "{method} {path}");
         }

@@ -10,8 +10,12 @@
 //!
 //! The half that does: `speaker` says which request is what, `calls` acts on it, `info` tells of
 //! channels, `encode` writes frames.
+//!
+//! What describes it and what speaks to it: `openapi` is the description of all endpoints, made
+//! from one table; `assets` are the files that pages load.
 
 pub mod access;
+mod assets;
 mod batch;
 mod calls;
 pub mod dates;
@@ -22,6 +26,7 @@ pub mod fields;
 pub mod fuzz;
 mod info;
 pub mod json;
+mod openapi;
 pub mod pages;
 pub mod sign;
 mod speaker;

@@ -7,6 +7,7 @@ use super::fields::parse_uuid;
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
+use super::{assets, openapi};
 use crate::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{
@@ -102,6 +103,8 @@ enum Built {
     Message,
     Info,
     Disconnect,
+    OpenApi,
+    Static,
 }
 
 impl Endpoint {
@@ -116,13 +119,15 @@ impl Endpoint {
             ("/info", _) => Self::Built(Built::Info),
             ("/disconnect", _) => Self::Built(Built::Disconnect),
             ("/message", Method::Patch | Method::Delete)
-            | ("/user_state" | "/channel_config", Method::Post)
-            | ("/openapi.json", _) => Self::LaterSigned,
+            | ("/user_state" | "/channel_config", Method::Post) => Self::LaterSigned,
+            ("/openapi.json", _) => Self::Built(Built::OpenApi),
             ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
             ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
             | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
-            (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
+            (path, Method::Get | Method::Head) if path.starts_with(assets::ROOT) => {
+                Self::Built(Built::Static)
+            }
             _ => Self::Unknown,
         }
     }
@@ -135,13 +140,23 @@ impl Endpoint {
                 | Built::Subscribe
                 | Built::Unsubscribe
                 | Built::Message
-                | Built::Info,
+                | Built::Info
+                | Built::OpenApi,
             )
             | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect) | Self::LaterOpen | Self::Unknown => {
-                false
-            }
+            Self::Built(Built::Options | Built::Disconnect | Built::Static)
+            | Self::LaterOpen
+            | Self::Unknown => false,
         }
+    }
+}
+
+/// Whether there is an endpoint for this method at this path, other than OPTIONS on any path.
+#[cfg(test)]
+pub(super) fn is_routed(method: Method, path: &str) -> bool {
+    match Endpoint::of(method, path) {
+        Endpoint::Unknown | Endpoint::Built(Built::Options) => false,
+        Endpoint::Built(_) | Endpoint::LaterSigned | Endpoint::LaterOpen => true,
     }
 }
 
@@ -154,7 +169,9 @@ impl Built {
                 usize::MAX
             }
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect => HTTP_SMALL_BODY_BYTES_MAX,
+            Self::Options | Self::Disconnect | Self::OpenApi | Self::Static => {
+                HTTP_SMALL_BODY_BYTES_MAX
+            }
         }
     }
 }
@@ -227,10 +244,7 @@ impl Channelstream {
                 Ok(built)
             }
             Endpoint::LaterSigned | Endpoint::LaterOpen => Err(not_built()),
-            Endpoint::Unknown => {
-                let words = "There is nothing at this path.";
-                Err(pages::generic(404, accept, words))
-            }
+            Endpoint::Unknown => Err(pages::nothing(accept)),
         }
     }
 
@@ -262,6 +276,10 @@ impl Channelstream {
             Built::Message => reply(self.message(request, ctx), accept),
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
+            Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
+            Built::Static => assets::answer(self.seen(request, ctx).path, request)
+                .unwrap_or_else(|| pages::nothing(accept))
+                .into(),
         }
     }
 
