@@ -100,6 +100,9 @@ fn operation_object(operation: &Operation) -> Value {
         });
         object["parameters"] = parameters.collect();
     }
+    if operation.any_method {
+        object["x-any-method"] = true.into();
+    }
     if let Some((shape, is_required)) = operation.body {
         object["requestBody"] = json!({
             "required": is_required,
