@@ -42,14 +42,12 @@ static ASSETS: [Asset; 4] = [
 
 /// What tells versions of the files apart, each quoted as in a header.
 static TAGS: LazyLock<[String; ASSETS.len()]> =
-    LazyLock::new(|| std::array::from_fn(|place| tag(ASSETS[place].bytes)));
+    LazyLock::new(|| std::array::from_fn(|place| tag(&Sha1::digest(ASSETS[place].bytes))));
 
-fn tag(bytes: &[u8]) -> String {
-    let digest = Sha1::digest(bytes);
-    format!(
-        "\"{}\"",
-        data_encoding::HEXLOWER.encode(digest.get(..10).unwrap_or_default())
-    )
+/// The tag of a file with this digest, quoted as in a header.
+pub(super) fn tag(digest: &[u8]) -> String {
+    let digest = digest.get(..10).unwrap_or_default();
+    format!("\"{}\"", data_encoding::HEXLOWER.encode(digest))
 }
 
 /// The file at a path, or nothing.

@@ -12,7 +12,8 @@
 //! channels, `encode` writes frames.
 //!
 //! What describes it and what speaks to it: `openapi` is the description of all endpoints, made
-//! from one table; `assets` are the files that pages load.
+//! from one table; `assets` are the files that pages load, and
+//! `explorer` is the page on which an operator tries things out.
 
 pub mod access;
 mod assets;
@@ -21,6 +22,7 @@ mod calls;
 pub mod dates;
 mod encode;
 pub mod errors;
+mod explorer;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzz;

@@ -7,7 +7,7 @@ use super::fields::parse_uuid;
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
-use super::{assets, openapi};
+use super::{assets, explorer, openapi};
 use crate::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
 use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
 use crate::limits::{
@@ -104,6 +104,7 @@ enum Built {
     Info,
     Disconnect,
     OpenApi,
+    Explorer,
     Static,
 }
 
@@ -121,7 +122,13 @@ impl Endpoint {
             ("/message", Method::Patch | Method::Delete)
             | ("/user_state" | "/channel_config", Method::Post) => Self::LaterSigned,
             ("/openapi.json", _) => Self::Built(Built::OpenApi),
-            ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
+            ("/api-explorer", _) => Self::Built(Built::Explorer),
+            (path, Method::Get | Method::Head | Method::Post)
+                if path.starts_with(explorer::PARTS) =>
+            {
+                Self::Built(Built::Explorer)
+            }
+            ("/admin" | "/admin/debug", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
             ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
             | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
@@ -141,7 +148,8 @@ impl Endpoint {
                 | Built::Unsubscribe
                 | Built::Message
                 | Built::Info
-                | Built::OpenApi,
+                | Built::OpenApi
+                | Built::Explorer,
             )
             | Self::LaterSigned => true,
             Self::Built(Built::Options | Built::Disconnect | Built::Static)
@@ -169,7 +177,7 @@ impl Built {
                 usize::MAX
             }
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect | Self::OpenApi | Self::Static => {
+            Self::Options | Self::Disconnect | Self::OpenApi | Self::Explorer | Self::Static => {
                 HTTP_SMALL_BODY_BYTES_MAX
             }
         }
@@ -277,6 +285,12 @@ impl Channelstream {
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
             Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
+            Built::Explorer => {
+                let sign = || self.sign("api-explorer", ctx.now.unix_seconds());
+                explorer::answer(self.seen(request, ctx).path, request, sign)
+                    .unwrap_or_else(|| pages::nothing(accept))
+                    .into()
+            }
             Built::Static => assets::answer(self.seen(request, ctx).path, request)
                 .unwrap_or_else(|| pages::nothing(accept))
                 .into(),
