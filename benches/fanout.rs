@@ -31,7 +31,7 @@ struct Io {
 }
 
 impl Effects for Io {
-    fn encode(&mut self, _: Format, event: &Event<'_>, _: bool) -> Frame {
+    fn encode(&mut self, _: Format, event: &Event<'_>, _: bool, _: u64) -> Frame {
         let Event::Message(message) = event else {
             unreachable!("nobody is told of presence here");
         };

@@ -10,23 +10,9 @@ use fanwire::dialect::channelstream::Config;
 use fanwire::reactor::Listen;
 use fanwire::server::{Builder, Stopped};
 use std::net::SocketAddr;
-use support::sockets::{Backend, Listener};
+use support::sockets::{Backend, Listener, server_cpu_ns};
 use support::world::message_body;
 use support::{Bench, median, timed};
-
-/// Nanoseconds the server's thread has spent on a processor; none where there is no `/proc`.
-fn server_cpu_ns() -> Option<u64> {
-    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    let named = |path: &std::path::Path| {
-        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "fanwire")
-    };
-    let task = tasks
-        .flatten()
-        .map(|task| task.path())
-        .find(|path| named(path))?;
-    let text = std::fs::read_to_string(task.join("schedstat")).ok()?;
-    text.split_whitespace().next()?.parse().ok()
-}
 
 fn main() {
     let bench = Bench::from_args("loopback");

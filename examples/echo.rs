@@ -137,6 +137,7 @@ fn text(refused: &Response) -> Vec<u8> {
         head_only: false,
         is_1_1: true,
         keep_alive: false,
+        is_endless: false,
         date: "",
     };
     let mut text = Vec::new();

@@ -18,6 +18,16 @@ impl Frame {
     pub fn is_same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
+
+    /// The payload of a WebSocket frame as a server sends it.
+    pub fn payload(&self) -> &[u8] {
+        let header = match self.get(1) {
+            Some(127) => HEADER_BYTES_MAX,
+            Some(126) => 4,
+            Some(_) | None => 2,
+        };
+        self.get(header..).unwrap_or_default()
+    }
 }
 
 impl From<&[u8]> for Frame {
@@ -162,6 +172,7 @@ mod tests {
             let frame = writer.websocket(Opcode::Text, &payload);
             assert_eq!(&frame[..header.len()], &header[..], "{length}");
             assert_eq!(&frame[header.len()..], &payload[..], "{length}");
+            assert_eq!(frame.payload(), &payload[..], "{length}");
         }
     }
 

@@ -199,6 +199,18 @@ pub const CS_HEARTBEAT_MS: u64 = 5_000;
 pub const CS_EXPIRE_MS: u64 = 15_000;
 /// Channelstream: a connection whose socket closed may come back within this time.
 pub const CS_RETURN_MS: u64 = 1_000;
+/// Channelstream: a poll without news is answered after this long.
+pub const CS_POLL_WAKE_MS: u64 = 5_000;
+/// Channelstream: a poll with news is answered once nothing more has come for this long.
+pub const CS_POLL_GATHER_MS: u64 = 250;
+/// Channelstream: or this long after the first news.
+pub const CS_POLL_LONGEST_MS: u64 = 1_000;
+/// Channelstream: or with so many of them.
+pub const CS_POLL_FRAMES_MAX: usize = 100;
+/// Channelstream: a connection whose event stream ended may come back within this time.
+pub const CS_STREAM_GRACE_MS: u64 = 60_000;
+/// Channelstream: how long a browser waits before it opens a lost event stream again.
+pub const CS_STREAM_RETRY_MS: u64 = 2_000;
 /// Channelstream: age of a signature.
 pub const CS_SIGNATURE_AGE_S: u64 = 60;
 /// Channelstream: messages of one request; each takes a dozen times the bytes of the shortest one.

@@ -62,7 +62,24 @@ struct OutQueue {
     ending: Ending,
     farewell: u8,
     dirty: bool,
-    paused: bool,
+    /// [`PAUSED`] and [`HELD`]; one byte keeps the row narrow.
+    state: u8,
+}
+
+/// No more bytes are wanted from the peer, see [`Outbox::pause`].
+const PAUSED: u8 = 1;
+/// Frames go to the handler's own list instead, see [`Outbox::hold`].
+const HELD: u8 = 2;
+
+impl OutQueue {
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.state & HELD != 0
+    }
+
+    fn is_paused(&self) -> bool {
+        self.state & PAUSED != 0
+    }
 }
 
 /// What a queue looks like to the driver.
@@ -74,6 +91,9 @@ pub struct QueueState {
     pub ending: Ending,
     /// Whether the handler asked not to be given more bytes.
     pub paused: bool,
+    /// Whether the handler holds back what is pushed. A queue that is empty then is no sign that
+    /// the peer has been answered: a pause lasts until the handler lets go.
+    pub held: bool,
 }
 
 /// What has passed through an [`Outbox`]; plain counters, one thread.
@@ -99,6 +119,8 @@ pub struct Outbox {
     queues: Column<Conn, OutQueue>,
     dirty: Vec<ConnId>,
     farewells: Vec<Frame>,
+    /// Frames that were pushed to connections on hold, in order.
+    held: Vec<(ConnId, Frame)>,
     /// Emptied boxes, ready for the next queue that grows beyond one piece.
     spare: Vec<Box<VecDeque<Frame>>>,
     queue_bytes_max: usize,
@@ -131,6 +153,7 @@ impl Outbox {
             queues: Column::new(),
             dirty: Vec::new(),
             farewells: Vec::new(),
+            held: Vec::new(),
             spare: Vec::new(),
             queue_bytes_max: queue_bytes_max.min(u32::MAX as usize / 2),
             turn_bytes_max: queue_bytes_max.saturating_mul(OUT_QUEUE_TURN_FACTOR),
@@ -148,7 +171,10 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || frame.is_empty() {
+        if queue.ending != Ending::Open || queue.is_held() || frame.is_empty() {
+            if queue.is_held() {
+                self.put_aside(conn, frame);
+            }
             return;
         }
         // The common case in a fan-out: an empty queue takes its one frame inline.
@@ -208,7 +234,10 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        if queue.ending != Ending::Open || frame.is_empty() {
+        if queue.ending != Ending::Open || queue.is_held() || frame.is_empty() {
+            if queue.is_held() {
+                self.put_aside(conn, frame);
+            }
             return;
         }
         if !Self::push_behind(queue, frame, &mut self.spare) {
@@ -217,6 +246,39 @@ impl Outbox {
         }
         queue.kept += frame.len() as u32;
         self.count_pushed(conn, frame.len());
+    }
+
+    #[cold]
+    fn put_aside(&mut self, conn: ConnId, frame: &Frame) {
+        if !frame.is_empty() {
+            self.held.push((conn, frame.clone()));
+        }
+    }
+
+    /// From now on frames that are pushed to `conn` are not queued: the handler takes them with
+    /// [`Outbox::take_held`] and makes an answer of them in its own time.
+    pub fn hold(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.state |= HELD;
+        }
+    }
+
+    /// Undoes [`Outbox::hold`], and a pause from meanwhile is over when the queue is empty.
+    pub fn let_go(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.state &= !HELD;
+            self.mark(conn);
+        }
+    }
+
+    /// Whether anything was pushed to connections on hold.
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What was pushed to connections on hold, in order. Some of them may have gone since.
+    pub fn take_held(&mut self) -> Vec<(ConnId, Frame)> {
+        mem::take(&mut self.held)
     }
 
     /// Books a push that succeeded.
@@ -245,7 +307,7 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(conn) else {
             return;
         };
-        queue.paused = true;
+        queue.state |= PAUSED;
         if !mem::replace(&mut queue.dirty, true) {
             self.dirty.push(conn);
         }
@@ -289,7 +351,7 @@ impl Outbox {
             ending: Ending::Open,
             farewell: NO_FAREWELL,
             dirty: false,
-            paused: false,
+            state: 0,
         };
         self.queues.insert(conn, queue);
     }
@@ -329,7 +391,8 @@ impl Outbox {
         Some(QueueState {
             bytes: queue.bytes as usize,
             ending: queue.ending,
-            paused: queue.paused,
+            paused: queue.is_paused(),
+            held: queue.is_held(),
         })
     }
 
@@ -339,7 +402,8 @@ impl Outbox {
         Some(QueueState {
             bytes: queue.bytes as usize,
             ending: queue.ending,
-            paused: queue.paused,
+            paused: queue.is_paused(),
+            held: queue.is_held(),
         })
     }
 
@@ -428,7 +492,7 @@ impl Outbox {
     /// Undoes [`Outbox::pause`].
     pub fn unpause(&mut self, conn: ConnId) {
         if let Some(queue) = self.queues.get_mut(conn) {
-            queue.paused = false;
+            queue.state &= !PAUSED;
         }
     }
 

@@ -166,3 +166,17 @@ impl Listener {
         self.rest.drain(..at);
     }
 }
+
+/// Nanoseconds the server's thread has spent on a processor; none where there is no `/proc`.
+pub(crate) fn server_cpu_ns() -> Option<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let named = |path: &std::path::Path| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "fanwire")
+    };
+    let task = tasks
+        .flatten()
+        .map(|task| task.path())
+        .find(|path| named(path))?;
+    let text = std::fs::read_to_string(task.join("schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}

@@ -6,11 +6,13 @@
 
 pub mod channelstream;
 mod job;
+mod park;
 
 pub use job::{Job, Meter};
+pub use park::{Pace, Park, Stream};
 
 use crate::frame::{Frame, FrameWriter, Opcode};
-use crate::handler::{ConnId, Origin};
+use crate::handler::{CloseReason, ConnId, Origin};
 use crate::hub::{Effects, Event, Format, HangUp, Hub, Id, SubscriberId};
 use crate::outbox::Outbox;
 use crate::random::Random;
@@ -28,6 +30,10 @@ pub enum Reply {
     Now(Response),
     /// With an answer that takes more than this turn.
     Later(Box<dyn Job>),
+    /// With news, once there are some: the connection waits for them as the subscriber's outlet.
+    Park(Box<Park>),
+    /// With news from here on, for as long as the connection lasts.
+    Stream(Box<Stream>),
     /// The connection becomes a WebSocket and the outlet of this subscriber.
     Upgrade(Accept, SubscriberId),
     /// The connection becomes a WebSocket, only to be told with a Close why it may not stay.
@@ -45,10 +51,21 @@ impl std::fmt::Debug for Reply {
         match self {
             Self::Now(response) => write!(f, "Now({})", response.status),
             Self::Later(job) => write!(f, "Later({} bytes)", job.bytes()),
+            Self::Park(park) => write!(f, "Park({:?})", park.who),
+            Self::Stream(stream) => write!(f, "Stream({:?})", stream.who),
             Self::Upgrade(_, who) => write!(f, "Upgrade({who:?})"),
             Self::UpgradeAndClose(_, code, why) => write!(f, "UpgradeAndClose({code}, {why})"),
         }
     }
+}
+
+/// What stands around an event on its way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// The header of a WebSocket text.
+    WebSocket,
+    /// Nothing but what the dialect writes: an event stream.
+    None,
 }
 
 /// A text that is sent on every open socket of a dialect at a steady pace.
@@ -68,6 +85,18 @@ pub enum SocketEnd {
     /// We threw them away, as its peer did not read or as we failed. Whoever went on from here
     /// would miss them without knowing.
     Cut,
+}
+
+impl SocketEnd {
+    /// What the end of a connection means for what was queued on it.
+    pub fn of(why: CloseReason) -> Self {
+        match why {
+            CloseReason::SlowConsumer | CloseReason::Panic => Self::Cut,
+            CloseReason::Peer | CloseReason::Asked | CloseReason::Tls | CloseReason::Stopped => {
+                Self::Whole
+            }
+        }
+    }
 }
 
 /// A protocol's vocabulary.
@@ -95,14 +124,48 @@ pub trait Dialect {
     /// comes after it (first frame, catch-up).
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>);
 
+    /// Appends the body of the answer that ends a wait: what `frames` say, in order, whose payloads
+    /// these are. They were made by [`Dialect::encode`].
+    fn join(&self, _payloads: &mut dyn Iterator<Item = &[u8]>, _out: &mut Vec<u8>) {}
+
+    /// The head of a stream is queued: make the connection the subscriber's outlet. What is sent
+    /// from here on follows it.
+    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
+        let _ = (stream, ctx);
+    }
+
+    /// What is sent on a stream as often as [`Dialect::heartbeat`] says.
+    fn stream_heartbeat(&self) -> &'static str {
+        ""
+    }
+
+    /// The wait of `who` on `ctx.conn` is over. If it was answered all has been handed on, else
+    /// nothing beyond `seen`, a place in the hub's order.
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let _ = (who, seen, ctx);
+    }
+
     /// A text message came.
     fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>);
 
     /// A binary message came.
     fn binary(&self, _bytes: &[u8], _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
 
-    /// Appends `event` as the text of one frame.
-    fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>);
+    /// Appends `event` as the text of one frame, or as whatever [`Dialect::framing`] says. `told` is
+    /// its place in the hub's order.
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    );
+
+    /// What stands around the events of a format.
+    fn framing(&self, _format: Format) -> Framing {
+        Framing::WebSocket
+    }
 
     /// The connection of `who` has ended, or is about to: it must be its outlet no longer. After
     /// [`SocketEnd::Cut`] the subscriber must learn that it missed something.
@@ -169,16 +232,29 @@ impl std::fmt::Debug for Io<'_> {
     }
 }
 
+impl Io<'_> {
+    /// Queues bytes of our own for one connection.
+    pub fn say(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.writer.begin().extend_from_slice(bytes);
+        let frame = self.writer.finish_raw();
+        self.out.push(conn, &frame);
+    }
+}
+
 impl Effects for Io<'_> {
-    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool) -> Frame {
+    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool, told: u64) -> Frame {
         let payload = self.writer.begin();
-        if let Some(dialect) = self
+        let dialect = self
             .dialects
-            .get(usize::from(format.0 / FORMATS_PER_DIALECT))
-        {
-            dialect.encode(format, event, catch_up, payload);
+            .get(usize::from(format.0 / FORMATS_PER_DIALECT));
+        let framing = dialect.map_or(Framing::WebSocket, |dialect| {
+            dialect.encode(format, event, catch_up, told, payload);
+            dialect.framing(format)
+        });
+        match framing {
+            Framing::WebSocket => self.writer.finish(Opcode::Text),
+            Framing::None => self.writer.finish_raw(),
         }
-        self.writer.finish(Opcode::Text)
     }
 
     fn id(&mut self) -> Id {

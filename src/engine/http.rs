@@ -2,7 +2,7 @@
 
 use super::jobs::Waiting;
 use super::{Engine, Phase};
-use crate::dialect::Reply;
+use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::limits::{
@@ -64,6 +64,21 @@ impl Http {
         !self.waits && self.kept.is_empty() && self.decoder.phase() == http::Phase::Idle
     }
 
+    /// Where the connection came from.
+    pub(super) fn from(&self) -> Origin {
+        self.from
+    }
+
+    /// Keeps bytes of further requests for later.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Whether there is more to look at than what is still to come.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_ended || !self.kept.is_empty()
+    }
+
     /// Whether a job goes on that answers its last request.
     pub(super) fn waits(&self) -> bool {
         self.waits
@@ -91,6 +106,10 @@ enum End {
     Pause(usize),
     /// The same, until a job is done.
     Wait(usize),
+    /// The same, until there are news.
+    Park(Box<Park>, Shape, usize, usize),
+    /// Nothing but news from here on.
+    Stream(Box<Stream>, Shape, usize),
     /// The last answer was given.
     Finish(Ending),
     /// A WebSocket from here on; so many bytes at the end of the input are frames.
@@ -142,6 +161,28 @@ impl Engine {
                 // Looked at again and again until the job is done.
                 let later = turn.now.mono + self.config.idle_ms;
                 self.arm(conn, later);
+            }
+            End::Park(park, shape, dialect, rest) => {
+                let start = bytes.len().saturating_sub(rest);
+                http.kept = bytes.get(start..).unwrap_or_default().to_vec();
+                if rest > 0 {
+                    turn.out.pause(conn);
+                }
+                if http.has_ended {
+                    // Nobody is there to wait.
+                    self.tell(conn, &park, Vec::new(), shape, dialect, turn);
+                    turn.out.end(conn, Ending::Drain);
+                    return;
+                }
+                self.begin_poll(conn, http, park, shape, dialect, turn);
+            }
+            End::Stream(stream, shape, dialect) => {
+                let (from, has_ended) = (http.from, http.has_ended);
+                drop(http);
+                self.begin_stream(conn, &stream, shape, dialect, from, turn);
+                if has_ended {
+                    self.end_stream(conn, turn);
+                }
             }
             End::Finish(ending) => turn.out.end(conn, ending),
             End::Upgraded(open, rest) => {
@@ -219,6 +260,7 @@ impl Engine {
                             is_head: head.method == Method::Head,
                             is_1_1: head.is_1_1,
                             keep_alive: false,
+                            is_endless: false,
                         };
                         self.respond(conn, &response, Some(shape), turn);
                         return End::Finish(Ending::Linger);
@@ -238,6 +280,7 @@ impl Engine {
                         is_head: request.method == Method::Head,
                         is_1_1: request.is_1_1,
                         keep_alive: response::keep_alive(&request) && !self.is_draining(),
+                        is_endless: false,
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
@@ -267,6 +310,15 @@ impl Engine {
                                 job,
                             });
                             return End::Wait(input.len());
+                        }
+                        Reply::Park(park) => {
+                            let dialect = self.dialect_of(&request);
+                            http.decoder.release();
+                            return End::Park(park, shape, dialect, input.len());
+                        }
+                        Reply::Stream(stream) => {
+                            let dialect = self.dialect_of(&request);
+                            return End::Stream(stream, shape, dialect);
                         }
                         Reply::Upgrade(accept, who) => {
                             self.switch(conn, accept, turn);
@@ -391,12 +443,18 @@ impl Engine {
     }
 
     /// An answer as bytes, counted as given.
-    fn answer(&mut self, response: &Response, shape: Option<Shape>, turn: &Turn<'_>) -> Frame {
+    pub(super) fn answer(
+        &mut self,
+        response: &Response,
+        shape: Option<Shape>,
+        turn: &Turn<'_>,
+    ) -> Frame {
         self.world.metrics.count_status(response.status);
         let answering = Answering {
             head_only: shape.is_some_and(|shape| shape.is_head),
             is_1_1: shape.is_none_or(|shape| shape.is_1_1),
             keep_alive: shape.is_some_and(|shape| shape.keep_alive),
+            is_endless: shape.is_some_and(|shape| shape.is_endless),
             date: self.date.at(turn.now.unix_seconds()),
         };
         let out = self.world.writer.begin();
@@ -491,11 +549,12 @@ impl Engine {
 }
 
 /// What an answer needs to know of its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) is_head: bool,
     pub(super) is_1_1: bool,
     pub(super) keep_alive: bool,
+    pub(super) is_endless: bool,
 }
 
 #[cfg(test)]

@@ -141,6 +141,24 @@ impl Engine {
             self.sockets_open,
         );
         page.one(
+            "fanwire_polls",
+            gauge,
+            "Requests that wait for news.",
+            self.polls_open,
+        );
+        page.one(
+            "fanwire_streams",
+            gauge,
+            "Open event streams.",
+            self.streams_open,
+        );
+        page.one(
+            "fanwire_jobs",
+            gauge,
+            "Requests that are answered over several turns.",
+            self.jobs(),
+        );
+        page.one(
             "fanwire_connections_opened_total",
             counter,
             "Sockets opened.",

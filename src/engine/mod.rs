@@ -15,6 +15,8 @@ mod http;
 mod jobs;
 mod metrics;
 mod own;
+mod poll;
+mod stream;
 mod websocket;
 
 pub use metrics::{Metrics, ProcessStats};
@@ -133,6 +135,10 @@ enum Phase {
     Http(Box<http::Http>),
     /// Frames.
     Open(websocket::Open),
+    /// A request that waits for news.
+    Parked(Box<poll::Parked>),
+    /// News without end.
+    Streaming(stream::Streaming),
     /// We have sent a Close: frames that are ignored, but for theirs.
     Closing(crate::transport::websocket::Decoder),
     /// Nothing more is read; the queue drains.
@@ -249,6 +255,12 @@ pub struct Engine {
     draining: Option<Draining>,
     /// WebSockets that are outlets.
     sockets_open: u64,
+    /// Requests that wait for news, and those among them whose wait ends with this turn.
+    polls_open: u64,
+    streams_open: u64,
+    polls_due: Vec<ConnId>,
+    /// While they are told.
+    told: Option<poll::Told>,
     /// The heartbeat's text and its frame, made once.
     heartbeat: Option<(&'static str, Frame)>,
 }
@@ -287,6 +299,10 @@ impl Engine {
             farewells: Vec::new(),
             draining: None,
             sockets_open: 0,
+            polls_open: 0,
+            streams_open: 0,
+            polls_due: Vec::new(),
+            told: None,
             heartbeat: None,
         }
     }
@@ -400,6 +416,8 @@ impl Engine {
                     self.close_socket(conn, code, reason, turn);
                 }
                 Phase::Http(_) => self.watch_progress(conn, now),
+                Phase::Parked(_) => self.poll_is_due(conn),
+                Phase::Streaming(_) => self.end_stream(conn, turn),
                 Phase::Closing(_) | Phase::Done => {}
             }
         }
@@ -415,6 +433,9 @@ impl Engine {
             };
             let (code, reason) = dialect.hang_up(why);
             self.close_socket(conn, code, reason, turn);
+            // If it waits, it has waited long enough.
+            self.answer_poll(conn, turn);
+            self.end_stream(conn, turn);
         }
     }
 
@@ -425,6 +446,8 @@ impl Engine {
         match &inbound.phase {
             Phase::Http(_) => self.http_timer(conn, turn),
             Phase::Open(_) => self.socket_timer(conn, turn),
+            Phase::Parked(_) => self.poll_is_due(conn),
+            Phase::Streaming(_) => self.stream_timer(conn, turn),
             Phase::Closing(_) => {
                 inbound.phase = Phase::Done;
                 turn.out.end(conn, Ending::Abort);
@@ -482,8 +505,12 @@ impl Handler for Engine {
         match &mut inbound.phase {
             Phase::Http(_) => self.requests(conn, bytes, turn),
             Phase::Open(_) => self.frames(conn, bytes, turn),
+            Phase::Parked(parked) => {
+                parked.http.keep(bytes);
+                turn.out.pause(conn);
+            }
             Phase::Closing(_) => self.last_frames(conn, bytes, turn),
-            Phase::Done => {}
+            Phase::Streaming(_) | Phase::Done => {}
         }
         self.hang_up_all(turn);
     }
@@ -508,6 +535,8 @@ impl Handler for Engine {
         };
         match &mut inbound.phase {
             Phase::Http(_) => self.requests_ended(conn, turn),
+            Phase::Parked(_) => self.poll_ended(conn, turn),
+            Phase::Streaming(_) => self.end_stream(conn, turn),
             Phase::Open(_) | Phase::Closing(_) => {
                 self.leave_socket(conn, Ending::Drain, turn);
             }
@@ -520,8 +549,16 @@ impl Handler for Engine {
         // First of all, so that nothing that goes wrong from here on leaves the row behind.
         let row = self.inbound.remove(conn);
         self.world.metrics.count_closed(why);
-        if let Some(Phase::Open(open)) = row.map(|row| row.phase) {
-            self.socket_closed(conn, &open, why, turn);
+        match row.map(|row| row.phase) {
+            Some(Phase::Open(open)) => self.socket_closed(conn, &open, why, turn),
+            Some(Phase::Parked(parked)) => {
+                self.polls_open -= 1;
+                self.poll_lost(conn, &parked, turn);
+            }
+            Some(Phase::Streaming(streaming)) => {
+                self.stream_closed(conn, &streaming, why, turn);
+            }
+            Some(Phase::Http(_) | Phase::Closing(_) | Phase::Done) | None => {}
         }
         self.hang_up_all(turn);
     }
@@ -561,6 +598,10 @@ impl Handler for Engine {
         });
         self.go_on(turn);
         self.hang_up_all(turn);
+    }
+
+    fn settle(&mut self, turn: &mut Turn<'_>) {
+        self.settle_polls(turn);
     }
 
     fn next_deadline(&self) -> Option<Millis> {

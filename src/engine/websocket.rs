@@ -103,7 +103,7 @@ impl Engine {
         self.arm(conn, due);
     }
 
-    fn heartbeat_of(&self, dialect: usize) -> Option<Heartbeat> {
+    pub(super) fn heartbeat_of(&self, dialect: usize) -> Option<Heartbeat> {
         self.world.dialects.get(dialect)?.heartbeat()
     }
 
@@ -309,7 +309,11 @@ impl Engine {
         };
         let (decoder, open) = match std::mem::replace(&mut inbound.phase, Phase::Done) {
             Phase::Open(open) => (open.decoder, Some((open.who, usize::from(open.dialect)))),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Done => (Decoder::new(), None),
+            Phase::Http(_)
+            | Phase::Parked(_)
+            | Phase::Streaming(_)
+            | Phase::Closing(_)
+            | Phase::Done => (Decoder::new(), None),
         };
         inbound.phase = Phase::Closing(decoder);
         let due = turn.now.mono + self.config.ws_close_ms;
@@ -340,13 +344,7 @@ impl Engine {
         why: CloseReason,
         turn: &mut Turn<'_>,
     ) {
-        let end = match why {
-            CloseReason::SlowConsumer | CloseReason::Panic => SocketEnd::Cut,
-            CloseReason::Peer | CloseReason::Asked | CloseReason::Tls | CloseReason::Stopped => {
-                SocketEnd::Whole
-            }
-        };
-        self.say_gone(conn, open.who, open.dialect(), end, turn);
+        self.say_gone(conn, open.who, open.dialect(), SocketEnd::of(why), turn);
     }
 
     fn say_gone(
@@ -358,6 +356,18 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         self.sockets_open -= 1;
+        self.tell_gone(conn, who, dialect, end, turn);
+    }
+
+    /// Tells the dialect that `conn` is not the outlet of `who` any more.
+    pub(super) fn tell_gone(
+        &mut self,
+        conn: ConnId,
+        who: SubscriberId,
+        dialect: usize,
+        end: SocketEnd,
+        turn: &mut Turn<'_>,
+    ) {
         // A panic here costs what it interrupts: the connection is on its way out in any case.
         let world = &mut self.world;
         let told = catch_unwind(AssertUnwindSafe(|| {
@@ -425,9 +435,16 @@ mod tests {
             self.inner.upgraded(who, ctx);
         }
         fn text(&self, _: &str, _: SubscriberId, _: &mut Ctx<'_>) {}
-        fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
+        fn encode(
+            &self,
+            format: Format,
+            event: &Event<'_>,
+            catch_up: bool,
+            told: u64,
+            out: &mut Vec<u8>,
+        ) {
             self.over(Stone::Encode);
-            self.inner.encode(format, event, catch_up, out);
+            self.inner.encode(format, event, catch_up, told, out);
         }
         fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
             self.over(Stone::Gone);

@@ -4,15 +4,23 @@ use super::channel::KeptEvent;
 use super::{ChannelId, Effects, Event, Hub, SubscriberId};
 use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 
+/// In what order someone is caught up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Channel by channel, by name; private messages last.
+    Channel,
+    /// As it was told.
+    Time,
+}
+
 impl Hub {
-    /// Sends `who`, on its outlet, what was told since it was last there: for each of its
-    /// channels, in order of name, the kept events that it may hear; then its user's private
-    /// messages. Frames are made once per event and format and kept with the event.
+    /// Sends `who`, on its outlet, what was told since it was last there: the kept events of its
+    /// channels that it may hear, and its user's private messages, in `order`. Frames are made once per event and format and kept with the event.
     ///
     /// False: it missed more than is replayed ([`CATCH_UP_REPLAYED_MAX`],
     /// [`CATCH_UP_REPLAYED_BYTES_MAX`]), and nothing was sent.
     #[must_use]
-    pub fn catch_up(&mut self, who: SubscriberId, fx: &mut impl Effects) -> bool {
+    pub fn catch_up(&mut self, who: SubscriberId, order: Order, fx: &mut impl Effects) -> bool {
         let channels = self.channels_of(who);
         if self.is_too_far_behind(who, channels.iter().map(|&(_, id)| id)) {
             return false;
@@ -26,6 +34,7 @@ impl Hub {
         let Some(name) = self.users.get(user_key).map(|user| user.name.clone()) else {
             return true;
         };
+        let mut missed = Vec::new();
         for (_, id) in channels {
             let Some(channel) = self.channels.get_mut(id) else {
                 continue;
@@ -34,15 +43,16 @@ impl Hub {
                 if !entry.event.is_for(&name) {
                     continue;
                 }
+                let told = entry.sequence;
                 let frame = entry.frame(format, |event| match event {
                     KeptEvent::Message(kept) => {
-                        fx.encode(format, &Event::Message(kept.view()), true)
+                        fx.encode(format, &Event::Message(kept.view()), true, told)
                     }
                     KeptEvent::Presence(presence) => {
-                        fx.encode(format, &Event::Presence(presence), true)
+                        fx.encode(format, &Event::Presence(presence), true, told)
                     }
                 });
-                fx.send_kept(outlet, &frame);
+                missed.push((told, frame));
             }
         }
         let private = self
@@ -50,10 +60,17 @@ impl Hub {
             .get_mut(user_key)
             .and_then(|user| user.private.as_mut());
         for entry in private.into_iter().flat_map(|private| private.after(seen)) {
+            let told = entry.sequence;
             let frame = entry.frame(format, |kept| {
-                fx.encode(format, &Event::Message(kept.view()), true)
+                fx.encode(format, &Event::Message(kept.view()), true, told)
             });
-            fx.send_kept(outlet, &frame);
+            missed.push((told, frame));
+        }
+        if order == Order::Time {
+            missed.sort_unstable_by_key(|&(told, _)| told);
+        }
+        for (_, frame) in &missed {
+            fx.send_kept(outlet, frame);
         }
         true
     }

@@ -31,8 +31,9 @@ pub enum HangUp {
 /// call back into the hub.
 pub trait Effects {
     /// The bytes of `event` in `format`; with `catch_up`, as something that happened earlier.
-    /// Asked at most once per format for each event and flag, however many receive it.
-    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool) -> Frame;
+    /// Asked at most once per format for each event and flag, however many receive it. `told` is
+    /// the event's place in the hub's order: later events have greater ones.
+    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool, told: u64) -> Frame;
     /// A fresh random id: the only door by which the hub gets chance.
     fn id(&mut self) -> Id;
     /// Queue a frame on a connection. A connection that has gone is skipped.

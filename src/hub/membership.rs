@@ -39,6 +39,7 @@ impl Hub {
             place_in_user,
             outlet: ConnId::NONE,
             seen: self.sequence,
+            born: self.sequence,
             timer: Timer::default(),
             subscriptions: Few::None,
             app,
@@ -69,6 +70,69 @@ impl Hub {
             .arm(Alarm::Subscriber(who), &mut subscriber.timer, at);
     }
 
+    /// Makes `outlet` the connection that `who` is reachable through, and tells it in `format`
+    /// from now on. A former one is hung up. False: the subscriber has gone.
+    pub fn attach_as(
+        &mut self,
+        who: SubscriberId,
+        outlet: ConnId,
+        format: Format,
+        fx: &mut impl Effects,
+    ) -> bool {
+        if !self.attach(who, outlet, fx) {
+            return false;
+        }
+        self.refile(who, format);
+        true
+    }
+
+    /// What was told after `last`, a place in the hub's order, has not been heard. Nothing from
+    /// before its birth was ever told, and nothing from the future.
+    pub fn rewind(&mut self, who: SubscriberId, last: u64) {
+        let sequence = self.sequence;
+        if let Some(subscriber) = self.subscribers.get_mut(who)
+            && last <= sequence
+        {
+            subscriber.seen = last.max(subscriber.born);
+        }
+    }
+
+    /// Moves `who` to the lists of another format.
+    fn refile(&mut self, who: SubscriberId, format: Format) {
+        let Some(subscriber) = self.subscribers.get_mut(who) else {
+            return;
+        };
+        let former = std::mem::replace(&mut subscriber.format, format);
+        if former == format {
+            return;
+        }
+        let (outlet, count) = (subscriber.outlet, subscriber.subscriptions.len());
+        for at in 0..count {
+            let subscriber = self.subscribers.get(who);
+            let Some(&subscription) =
+                subscriber.and_then(|known| known.subscriptions.as_slice().get(at))
+            else {
+                continue;
+            };
+            self.remove_listener(subscription, former);
+            let Some(channel) = self.channels.get_mut(subscription.channel) else {
+                continue;
+            };
+            let audience = channel.audience(format);
+            let place = audience.listeners.len() as u32;
+            audience.listeners.push(Listener {
+                outlet,
+                subscriber: who,
+            });
+            audience.attached += usize::from(!outlet.is_none());
+            if let Some(subscriber) = self.subscribers.get_mut(who)
+                && let Some(moved) = subscriber.subscriptions.as_mut_slice().get_mut(at)
+            {
+                moved.place = place;
+            }
+        }
+    }
+
     /// Makes `outlet` the connection that `who` is reachable through. A former one is hung up.
     /// False: the subscriber has gone.
     pub fn attach(&mut self, who: SubscriberId, outlet: ConnId, fx: &mut impl Effects) -> bool {
@@ -93,15 +157,26 @@ impl Hub {
     /// The connection `outlet` has gone. If it is still the outlet of `who`, the subscriber is
     /// away from now on and goes at `expires`. False: it was not.
     pub fn detach(&mut self, who: SubscriberId, outlet: ConnId, expires: Millis) -> bool {
-        let sequence = self.sequence;
+        // All that was told so far has been queued for it; what is told from now on has not.
+        self.detach_at(who, outlet, self.sequence, expires)
+    }
+
+    /// The same where not all of it has been handed on: only what was told up to `seen`, a place
+    /// in the hub's order.
+    pub fn detach_at(
+        &mut self,
+        who: SubscriberId,
+        outlet: ConnId,
+        seen: u64,
+        expires: Millis,
+    ) -> bool {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return false;
         };
         if subscriber.outlet != outlet || outlet.is_none() {
             return false;
         }
-        // All that was told so far has been queued for it; what is told from now on has not.
-        subscriber.seen = sequence;
+        subscriber.seen = seen;
         self.point(who, ConnId::NONE);
         self.expire_at(who, expires);
         true

@@ -22,6 +22,7 @@ mod subscriber;
 mod tests;
 mod user;
 
+pub use catch_up::Order;
 pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
 pub use effects::{Effects, Format, HangUp, Id};
 pub use event::{

@@ -129,7 +129,7 @@ impl Hub {
                     continue;
                 };
                 if !subscriber.outlet.is_none() {
-                    let frame = frames.get(subscriber.format, &event, fx);
+                    let frame = frames.get(subscriber.format, &event, sequence, fx);
                     fx.send(subscriber.outlet, &frame);
                     delivered += 1;
                 }
@@ -168,7 +168,7 @@ impl Hub {
             if audience.attached == 0 {
                 continue;
             }
-            let frame = fx.encode(audience.format, event, false);
+            let frame = fx.encode(audience.format, event, false, self.sequence);
             delivered += if skipped.is_empty() {
                 send_to(&audience.listeners, &frame, fx);
                 audience.attached as u64
@@ -199,7 +199,7 @@ impl Hub {
                 continue;
             };
             if !listener.outlet.is_none() {
-                let frame = frames.get(format, event, fx);
+                let frame = frames.get(format, event, self.sequence, fx);
                 fx.send(listener.outlet, &frame);
                 delivered += 1;
             }
@@ -275,11 +275,17 @@ fn send_around(
 struct Frames(Vec<(Format, Frame)>);
 
 impl Frames {
-    fn get(&mut self, format: Format, event: &Event<'_>, fx: &mut impl Effects) -> Frame {
+    fn get(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        told: u64,
+        fx: &mut impl Effects,
+    ) -> Frame {
         if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == format) {
             return frame.clone();
         }
-        let frame = fx.encode(format, event, false);
+        let frame = fx.encode(format, event, false, told);
         self.0.push((format, frame.clone()));
         frame
     }

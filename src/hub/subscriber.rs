@@ -29,6 +29,8 @@ pub struct Subscriber {
     pub(crate) outlet: ConnId,
     /// Everything up to this place in the hub's order has been handed to it (or lies before it).
     pub(crate) seen: u64,
+    /// The hub's order stood here when it came into being.
+    pub(crate) born: u64,
     pub(crate) timer: Timer,
     /// Sorted by channel, so that one of thousands is found in a few steps.
     pub(crate) subscriptions: Few<Subscription>,
@@ -55,6 +57,16 @@ impl Subscriber {
     /// The connection it is reachable through right now; [`ConnId::NONE`] while away.
     pub fn outlet(&self) -> ConnId {
         self.outlet
+    }
+
+    /// The place in the hub's order up to which everything has been handed to it.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The format it is told in, or was last.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The channels it is in, in no particular order.

@@ -19,7 +19,7 @@ struct Recorder {
 }
 
 impl Effects for Recorder {
-    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool) -> Frame {
+    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool, _: u64) -> Frame {
         self.encoded += 1;
         let text = match event {
             Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
@@ -88,7 +88,7 @@ impl World {
     fn open(&mut self, who: SubscriberId) -> ConnId {
         let conn = self.conns.insert(());
         assert!(self.hub.attach(who, conn, &mut self.fx));
-        assert!(self.hub.catch_up(who, &mut self.fx));
+        assert!(self.hub.catch_up(who, Order::Channel, &mut self.fx));
         conn
     }
 
@@ -614,7 +614,7 @@ fn who_missed_more_than_is_replayed_is_told_nothing_of_it() {
         let back = world.conns.insert(());
         assert!(world.hub.attach(who, back, &mut world.fx));
         world.fx.sent.clear();
-        assert_eq!(world.hub.catch_up(who, &mut world.fx), fits);
+        assert_eq!(world.hub.catch_up(who, Order::Channel, &mut world.fx), fits);
         let count = if fits { channels * each } else { 0 };
         assert_eq!(world.fx.sent.len(), count);
         world.hub.check();

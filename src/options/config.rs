@@ -191,6 +191,14 @@ pub struct Timeouts {
     pub channelstream_expire_ms: u64,
     /// Channelstream: a connection whose socket closed may come back within this time.
     pub channelstream_return_ms: u64,
+    /// Channelstream: a poll without news is answered after this long.
+    pub channelstream_poll_ms: u64,
+    /// Channelstream: a poll with news is answered once nothing more has come for this long.
+    pub channelstream_poll_gather_ms: u64,
+    /// Channelstream: or this long after the first news.
+    pub channelstream_poll_longest_ms: u64,
+    /// Channelstream: a connection whose event stream ended may come back within this time.
+    pub channelstream_stream_grace_ms: u64,
     /// A user with state but without subscribers is forgotten after this long.
     pub user_forget_ms: u64,
     /// How long a stop may take.
@@ -334,6 +342,10 @@ impl Default for Timeouts {
             channelstream_heartbeat_ms: limits::CS_HEARTBEAT_MS,
             channelstream_expire_ms: limits::CS_EXPIRE_MS,
             channelstream_return_ms: limits::CS_RETURN_MS,
+            channelstream_poll_ms: limits::CS_POLL_WAKE_MS,
+            channelstream_poll_gather_ms: limits::CS_POLL_GATHER_MS,
+            channelstream_poll_longest_ms: limits::CS_POLL_LONGEST_MS,
+            channelstream_stream_grace_ms: limits::CS_STREAM_GRACE_MS,
             user_forget_ms: limits::USER_FORGET_MS,
             drain_ms: limits::DRAIN_MS,
         }

@@ -424,6 +424,34 @@ pub const OPTIONS: &[Opt] = &[
     ),
     row(
         "timeouts",
+        "channelstream_poll",
+        time(|c| &mut c.timeouts.channelstream_poll_ms),
+        "Channelstream: a poll without news is answered after this long",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_poll_gather",
+        time(|c| &mut c.timeouts.channelstream_poll_gather_ms),
+        "Channelstream: a poll with news is answered once nothing more has come for this long",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_poll_longest",
+        time(|c| &mut c.timeouts.channelstream_poll_longest_ms),
+        "Channelstream: or this long after the first news, whatever comes",
+        "",
+    ),
+    row(
+        "timeouts",
+        "channelstream_stream_grace",
+        time(|c| &mut c.timeouts.channelstream_stream_grace_ms),
+        "Channelstream: how long a connection whose event stream ended may take to come back",
+        "",
+    ),
+    row(
+        "timeouts",
         "user_forget",
         number(
             Slot::U64(|c| &mut c.timeouts.user_forget_ms),

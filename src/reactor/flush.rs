@@ -156,6 +156,9 @@ impl<H: Handler> Core<H> {
         };
         match queue.ending {
             Ending::Open => {
+                if queue.held {
+                    return;
+                }
                 let held = link.flags.take(Flags::HELD);
                 let readable = link.flags.any(Flags::READABLE);
                 if queue.paused {

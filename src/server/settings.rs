@@ -1,10 +1,12 @@
 //! From checked settings to a server: which option goes where.
 
 use super::{Builder, MakeDialect};
+use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::HubConfig;
+use crate::limits::CS_POLL_FRAMES_MAX;
 use crate::options::{self, Config, ListenAddr};
 use crate::reactor::{Listen, ReactorOptions};
 use crate::transport::http::HttpLimits;
@@ -61,6 +63,13 @@ pub fn channelstream_config(config: &Config) -> channelstream::Config {
         heartbeat_ms: config.timeouts.channelstream_heartbeat_ms,
         expire_ms: config.timeouts.channelstream_expire_ms,
         return_ms: config.timeouts.channelstream_return_ms,
+        poll: Pace {
+            wake_ms: config.timeouts.channelstream_poll_ms,
+            gather_ms: config.timeouts.channelstream_poll_gather_ms,
+            longest_ms: config.timeouts.channelstream_poll_longest_ms,
+            frames: CS_POLL_FRAMES_MAX,
+        },
+        stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
     }
 }
 

@@ -466,7 +466,7 @@ impl Request {
         let path = self.route();
         match path {
             "/message" => matches!(self.method.as_str(), "PATCH" | "DELETE"),
-            "/user_state" | "/channel_config" | "/listen" | "/api-explorer" | "/admin" => {
+            "/user_state" | "/channel_config" | "/api-explorer" | "/admin" => {
                 self.method != "OPTIONS"
             }
             _ => path.starts_with("/admin/"),
@@ -614,7 +614,7 @@ mod tests {
             ("POST", "/user_state"),
             ("PATCH", "/message"),
             ("DELETE", "/message?x=1"),
-            ("GET", "/listen?conn_id=1"),
+            ("GET", "/admin?conn_id=1"),
             ("GET", "/admin/admin.json"),
         ] {
             assert!(ask(method, path, "{}", ok), "{method} {path}");
@@ -622,12 +622,13 @@ mod tests {
                 assert!(!ask(method, path, "{}", before), "{method} {path} {before}");
             }
         }
-        assert!(ask("GET", "/listen", "{}", r#"{"status": 401}"#));
+        assert!(ask("GET", "/admin", "{}", r#"{"status": 401}"#));
         assert!(ask("GET", "/p/admin", r#"{"X-Script-Name": "/p"}"#, ok));
         for (method, path) in [
             ("POST", "/message"),
             ("OPTIONS", "/user_state"),
             ("POST", "/connect"),
+            ("GET", "/listen"),
             ("GET", "/p/admin"),
             ("GET", "/administrator"),
             ("GET", "/static/x.js"),

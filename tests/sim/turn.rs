@@ -452,6 +452,7 @@ impl World {
         row.stuck_since_ms = None;
         self.oracle.line(conn).caught_up = false;
         match queue.ending {
+            Ending::Open if queue.held => {}
             Ending::Open => {
                 let held = std::mem::take(&mut row.held);
                 if queue.paused {

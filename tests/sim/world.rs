@@ -194,8 +194,15 @@ impl Dialect for Watched {
         count_down(&self.texts_left);
         self.inner.text(text, from, ctx);
     }
-    fn encode(&self, format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
-        self.inner.encode(format, event, catch_up, out);
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.inner.encode(format, event, catch_up, told, out);
     }
     fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
         let mut gone = self.gone.take();

@@ -28,6 +28,7 @@ pub mod fields;
 pub mod fuzz;
 mod info;
 pub mod json;
+mod listen;
 mod openapi;
 pub mod pages;
 pub mod sign;

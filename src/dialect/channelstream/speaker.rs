@@ -4,14 +4,17 @@
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
+use super::listen::{self, push_joined};
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
 use super::{assets, explorer, openapi};
-use crate::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
-use crate::hub::{AppId, Event, Format, HangUp, Id, SubscriberId};
+use crate::dialect::{Ctx, Dialect, Framing, Heartbeat, Pace, Reply, SocketEnd, Stream};
+use crate::hub::{AppId, Event, Format, HangUp, Id, Order, SubscriberId};
 use crate::limits::{
-    CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, HTTP_SMALL_BODY_BYTES_MAX,
+    CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_POLL_FRAMES_MAX, CS_POLL_GATHER_MS, CS_POLL_LONGEST_MS,
+    CS_POLL_WAKE_MS, CS_RETURN_MS, CS_SIGNATURE_AGE_S, CS_STREAM_GRACE_MS,
+    HTTP_SMALL_BODY_BYTES_MAX,
 };
 use crate::peers::PeerList;
 use crate::transport::http::{Method, Refusal, Request, Response, query, upgrade};
@@ -21,6 +24,9 @@ use core::net::IpAddr;
 pub const APP: AppId = AppId::FIRST;
 /// The format of frames on a socket.
 pub const FORMAT: Format = Format(0);
+
+/// The format of events on a stream.
+pub(super) const STREAM_FORMAT: Format = Format(1);
 
 /// The settings of this dialect.
 #[derive(Clone)]
@@ -45,6 +51,10 @@ pub struct Config {
     pub expire_ms: u64,
     /// A connection whose socket closed may come back within this time.
     pub return_ms: u64,
+    /// How long a poll waits.
+    pub poll: Pace,
+    /// A connection whose event stream ended may come back within this time.
+    pub stream_grace_ms: u64,
 }
 
 impl Default for Config {
@@ -63,6 +73,13 @@ impl Default for Config {
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
+            poll: Pace {
+                wake_ms: CS_POLL_WAKE_MS,
+                gather_ms: CS_POLL_GATHER_MS,
+                longest_ms: CS_POLL_LONGEST_MS,
+                frames: CS_POLL_FRAMES_MAX,
+            },
+            stream_grace_ms: CS_STREAM_GRACE_MS,
         }
     }
 }
@@ -106,6 +123,7 @@ enum Built {
     OpenApi,
     Explorer,
     Static,
+    Listen,
 }
 
 impl Endpoint {
@@ -130,8 +148,8 @@ impl Endpoint {
             }
             ("/admin" | "/admin/debug", _) => Self::LaterOpen,
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
-            ("/admin/admin.json", Method::Get | Method::Head | Method::Post)
-            | ("/listen", Method::Get | Method::Head) => Self::LaterOpen,
+            ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
+            ("/admin/admin.json", Method::Get | Method::Head | Method::Post) => Self::LaterOpen,
             (path, Method::Get | Method::Head) if path.starts_with(assets::ROOT) => {
                 Self::Built(Built::Static)
             }
@@ -152,7 +170,7 @@ impl Endpoint {
                 | Built::Explorer,
             )
             | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect | Built::Static)
+            Self::Built(Built::Options | Built::Disconnect | Built::Listen | Built::Static)
             | Self::LaterOpen
             | Self::Unknown => false,
         }
@@ -177,9 +195,12 @@ impl Built {
                 usize::MAX
             }
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect | Self::OpenApi | Self::Explorer | Self::Static => {
-                HTTP_SMALL_BODY_BYTES_MAX
-            }
+            Self::Options
+            | Self::Disconnect
+            | Self::Listen
+            | Self::OpenApi
+            | Self::Explorer
+            | Self::Static => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -283,6 +304,7 @@ impl Channelstream {
             Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
             Built::Message => reply(self.message(request, ctx), accept),
             Built::Info => reply(self.info(request, ctx), accept),
+            Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
             Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
             Built::Explorer => {
@@ -395,31 +417,79 @@ impl Dialect for Channelstream {
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
             // Dressed when it was begun.
-            later @ Reply::Later(_) => later,
+            later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
 
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        let Ctx { hub, io, conn, .. } = ctx;
         // Its client begins anew, and knows that it missed something.
-        if ctx.hub.attach(who, ctx.conn, &mut ctx.io) && !ctx.hub.catch_up(who, &mut ctx.io) {
-            let why = HangUp::TooFarBehind;
-            ctx.hub.remove(who, why, ctx.now, &mut ctx.io);
+        if hub.attach_as(who, *conn, FORMAT, io) && !hub.catch_up(who, Order::Channel, io) {
+            ctx.hub
+                .remove(who, HangUp::TooFarBehind, ctx.now, &mut ctx.io);
         }
+    }
+
+    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
+        listen::begin_stream(stream, ctx);
+    }
+
+    fn stream_heartbeat(&self) -> &'static str {
+        ":\n\n"
+    }
+
+    fn framing(&self, format: Format) -> Framing {
+        if format == STREAM_FORMAT {
+            Framing::None
+        } else {
+            Framing::WebSocket
+        }
+    }
+
+    fn join(&self, payloads: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
+        push_joined(payloads, out);
+    }
+
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let expires = ctx.now.mono + self.config.expire_ms;
+        match seen {
+            None => ctx.hub.detach(who, ctx.conn, expires),
+            Some(seen) => ctx.hub.detach_at(who, ctx.conn, seen, expires),
+        };
     }
 
     /// Whatever a browser sends is ignored; that it was sent at all is a sign of life, which the
     /// engine has noted.
     fn text(&self, _text: &str, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
 
-    fn encode(&self, _format: Format, event: &Event<'_>, catch_up: bool, out: &mut Vec<u8>) {
-        super::encode::push_event(out, event, catch_up);
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        if format == STREAM_FORMAT {
+            listen::push_stream_event(out, event, catch_up, told);
+        } else {
+            super::encode::push_event(out, event, catch_up);
+        }
     }
 
     /// Catching up covers what is told while a subscriber is away, not what was queued for it and
     /// thrown away: private messages and most channels keep some of that, others nothing. So who
     /// was cut off is unknown at once, and the client, which has to connect anew, knows why.
     fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        let format = ctx.hub.subscriber(who).map(|known| known.format());
+        if format == Some(STREAM_FORMAT) {
+            // Its client says what it has heard when it comes back, and an error would end it for
+            // good.
+            let expires = ctx.now.mono + self.config.stream_grace_ms;
+            ctx.hub.detach(who, ctx.conn, expires);
+            return;
+        }
         match end {
             SocketEnd::Whole => {
                 let expires = ctx.now.mono + self.config.return_ms;

@@ -90,7 +90,7 @@ pub type Status = u16;
 
 /// An answer before it is written. Framing headers (`Content-Length`, `Connection`, `Date`) are
 /// added when it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// 200 to 599.
     pub status: Status,

@@ -19,6 +19,8 @@ pub struct Answering<'a> {
     pub is_1_1: bool,
     /// The connection stays, unless the answer says otherwise.
     pub keep_alive: bool,
+    /// The body is what is sent from here on, and ends with the connection (RFC 9112 section 6.3).
+    pub is_endless: bool,
     /// The date as [`DateCache::at`] gives it; no `Date` is sent for an empty string.
     pub date: &'a str,
 }
@@ -57,12 +59,12 @@ pub fn write(response: &Response, request: Answering<'_>, out: &mut Vec<u8>) {
             push_header(out, name, value);
         }
     }
-    if !is_bodiless {
+    if !is_bodiless && !request.is_endless {
         out.extend_from_slice(b"Content-Length: ");
         push_decimal(out, body.len() as u64);
         out.extend_from_slice(b"\r\n");
     }
-    if response.close || !request.keep_alive {
+    if response.close || !request.keep_alive || request.is_endless {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if !request.is_1_1 {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
@@ -71,7 +73,7 @@ pub fn write(response: &Response, request: Answering<'_>, out: &mut Vec<u8>) {
         push_header(out, "Date", request.date);
     }
     out.extend_from_slice(b"\r\n");
-    if !request.head_only {
+    if !request.head_only && !request.is_endless {
         out.extend_from_slice(body);
     }
 }
@@ -283,6 +285,7 @@ mod tests {
         head_only: false,
         is_1_1: true,
         keep_alive: true,
+        is_endless: false,
         date: "",
     };
 
