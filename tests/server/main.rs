@@ -2,6 +2,7 @@
 //!
 //! | Module | What it shows |
 //! |---|---|
+//! | `original` | the settings of Channelstream do what they are there for |
 //! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
 //! | `tls` | all of it over TLS |
 //! | `requests`, `sockets` | what bad, slow and odd peers get, over HTTP and WebSocket |
@@ -18,6 +19,7 @@
 
 mod client;
 mod heads;
+mod original;
 mod pressure;
 mod process;
 mod reload;

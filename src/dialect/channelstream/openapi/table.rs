@@ -143,7 +143,7 @@ const DISCONNECTED: [Answer; 1] = [json!(
     Shape::True
 )];
 
-/// Every endpoint, in the order of the document.
+/// Every endpoint.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/connect",
