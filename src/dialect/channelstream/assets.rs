@@ -8,7 +8,7 @@ use sha1::{Digest as _, Sha1};
 use std::sync::LazyLock;
 
 /// What the paths of all files begin with.
-pub(super) const ROOT: &str = "/static/";
+const ROOT: &str = "/static/";
 /// A page may use what it has for this long before it asks whether it is still right.
 const CACHE_CONTROL: &str = "public, max-age=300";
 
@@ -50,10 +50,20 @@ pub(super) fn tag(digest: &[u8]) -> String {
     format!("\"{}\"", data_encoding::HEXLOWER.encode(digest))
 }
 
+/// Where in the table the file at a path stands.
+fn find(path: &str) -> Option<usize> {
+    let name = path.strip_prefix(ROOT)?;
+    ASSETS.iter().position(|asset| asset.name == name)
+}
+
+/// Whether there is a file at a path.
+pub(super) fn is_there(path: &str) -> bool {
+    find(path).is_some()
+}
+
 /// The file at a path, or nothing.
 pub(super) fn answer(path: &str, request: &Request<'_>) -> Option<Response> {
-    let name = path.strip_prefix(ROOT)?;
-    let place = ASSETS.iter().position(|asset| asset.name == name)?;
+    let place = find(path)?;
     let (asset, tag) = (ASSETS.get(place)?, TAGS.get(place)?);
     Some(file(asset.content_type, asset.bytes, tag, request))
 }

@@ -150,7 +150,7 @@ impl Endpoint {
             ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
             ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
             ("/admin/admin.json", Method::Get | Method::Head | Method::Post) => Self::LaterOpen,
-            (path, Method::Get | Method::Head) if path.starts_with(assets::ROOT) => {
+            (path, Method::Get | Method::Head) if assets::is_there(path) => {
                 Self::Built(Built::Static)
             }
             _ => Self::Unknown,
