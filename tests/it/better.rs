@@ -6,7 +6,7 @@
 //! days, is tested in the hub.
 
 use crate::channelstream::{folder, names_in};
-use crate::transcript::{Scenario, Step};
+use crate::transcript::Scenario;
 
 macro_rules! scenarios {
     ($($name:ident,)*) => {
@@ -14,27 +14,24 @@ macro_rules! scenarios {
 
         mod memory {
             use super::file;
-            use crate::replay::Extent;
-            $(#[test] fn $name() { crate::engine::run(&file(stringify!($name)), Extent::Whole); })*
+            $(#[test] fn $name() { crate::engine::run(&file(stringify!($name))); })*
         }
 
         #[cfg(feature = "server")]
         mod real {
             use super::file;
-            use crate::replay::Extent;
             use crate::session::Cut;
             $(#[test] fn $name() {
-                crate::server::run(&file(stringify!($name)), Extent::Whole, Cut::Whole);
+                crate::server::run(&file(stringify!($name)), Cut::Whole);
             })*
         }
 
         #[cfg(feature = "server")]
         mod real_bytewise {
             use super::file;
-            use crate::replay::Extent;
             use crate::session::Cut;
             $(#[test] fn $name() {
-                crate::server::run(&file(stringify!($name)), Extent::Whole, Cut::Bytewise);
+                crate::server::run(&file(stringify!($name)), Cut::Bytewise);
             })*
         }
     };
@@ -77,10 +74,6 @@ fn the_list_has_every_file_once_and_every_number_is_there() {
     let mut numbers = Vec::new();
     for name in NAMES {
         let scenario = Scenario::parse(&file(name), "abcdefgh").expect(name);
-        assert!(
-            !scenario.steps.iter().any(Step::is_later),
-            "{name} has steps for later"
-        );
         numbers.extend(scenario.quirks);
     }
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The engine in memory: the one place that knows how an engine is made.
 
 use crate::memory::Memory;
-use crate::replay::{Extent, Run, replay};
+use crate::replay::{Run, replay};
 use crate::session::{Cut, Setup};
 use crate::transcript::Scenario;
 use fanwire::dialect::Dialect;
@@ -40,7 +40,7 @@ pub(crate) fn new_engine(setup: &Setup) -> Engine {
 }
 
 /// Replays a scenario with every write cut in two at each of its places, then byte by byte.
-pub(crate) fn run(text: &str, extent: Extent) {
+pub(crate) fn run(text: &str) {
     let once = |cut: Cut, number: usize| {
         // Eight letters, another for each run.
         let name: String = (0..8)
@@ -51,7 +51,6 @@ pub(crate) fn run(text: &str, extent: Extent) {
         let mut memory = Memory::new(new_engine(&setup), setup.secret, cut);
         let run = Run {
             text: &name,
-            extent,
             resets: number % 2 == 1,
         };
         if let Err(why) = replay(&scenario, run, &mut memory) {

@@ -143,7 +143,8 @@ fn all_refused() -> Vec<Refused> {
         refused("POST /nothing", 404),
         refused("PUT /message", 404),
         refused("POST /static/x", 404),
-        refused("GET /static/x", 501),
+        refused("GET /static/x", 404),
+        refused("GET /admin", 501),
         Refused {
             signed_s_ago: Some(0),
             ..refused("POST /openapi.json", 501)

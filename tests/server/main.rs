@@ -2,6 +2,7 @@
 //!
 //! | Module | What it shows |
 //! |---|---|
+//! | `original` | the settings of Channelstream do what they are there for |
 //! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
 //! | `tls` | all of it over TLS |
 //! | `admin` | signing in, and what may be done then |
@@ -20,6 +21,7 @@
 mod admin;
 mod client;
 mod heads;
+mod original;
 mod pressure;
 mod process;
 mod reload;

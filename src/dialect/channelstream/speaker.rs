@@ -9,6 +9,7 @@ use super::listen::{self, push_joined};
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
+use super::{assets, explorer, openapi};
 use crate::dialect::{Ctx, Dialect, Framing, Heartbeat, Pace, Reply, SocketEnd, Stream};
 use crate::hub::{AppId, Event, Format, HangUp, Id, Order, SubscriberId};
 use crate::limits::{
@@ -109,20 +110,6 @@ pub struct Channelstream {
 
 /// What a path and method come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
-    /// It is here.
-    Built(Built),
-    /// Of the specification, signed, not built yet.
-    LaterSigned,
-    /// Of the specification, for anyone, not built yet.
-    LaterOpen,
-    /// Of the specification, for admins, not built yet.
-    LaterAdmin,
-    Unknown,
-}
-
-/// The endpoints that are here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Built {
     Options,
     Connect,
@@ -135,58 +122,69 @@ enum Built {
     ChannelConfig,
     Info,
     Disconnect,
+    OpenApi,
+    Explorer,
+    Static,
     Listen,
     Admin(admin::Page),
 }
 
-impl Endpoint {
+impl Built {
     /// A wrong method on a known path is an unknown path.
-    fn of(method: Method, path: &str) -> Self {
+    fn of(method: Method, path: &str) -> Option<Self> {
         match (path, method) {
-            (_, Method::Options) => Self::Built(Built::Options),
-            ("/connect", Method::Post) => Self::Built(Built::Connect),
-            ("/subscribe", Method::Post) => Self::Built(Built::Subscribe),
-            ("/unsubscribe", Method::Post) => Self::Built(Built::Unsubscribe),
-            ("/message", Method::Post) => Self::Built(Built::Message),
-            ("/message", Method::Patch) => Self::Built(Built::Edit),
-            ("/message", Method::Delete) => Self::Built(Built::Delete),
-            ("/user_state", Method::Post) => Self::Built(Built::UserState),
-            ("/channel_config", Method::Post) => Self::Built(Built::ChannelConfig),
-            ("/info", _) => Self::Built(Built::Info),
-            ("/disconnect", _) => Self::Built(Built::Disconnect),
-            ("/openapi.json", _) => Self::LaterSigned,
-            ("/api-explorer", _) => Self::LaterAdmin,
-            ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
-            (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
-            (path, method) => match admin::Page::of(method, path) {
-                Some(page) => Self::Built(Built::Admin(page)),
-                None => Self::Unknown,
-            },
+            (_, Method::Options) => Some(Self::Options),
+            ("/connect", Method::Post) => Some(Self::Connect),
+            ("/subscribe", Method::Post) => Some(Self::Subscribe),
+            ("/unsubscribe", Method::Post) => Some(Self::Unsubscribe),
+            ("/message", Method::Post) => Some(Self::Message),
+            ("/message", Method::Patch) => Some(Self::Edit),
+            ("/message", Method::Delete) => Some(Self::Delete),
+            ("/user_state", Method::Post) => Some(Self::UserState),
+            ("/channel_config", Method::Post) => Some(Self::ChannelConfig),
+            ("/info", _) => Some(Self::Info),
+            ("/disconnect", _) => Some(Self::Disconnect),
+            ("/openapi.json", _) => Some(Self::OpenApi),
+            ("/api-explorer", _) => Some(Self::Explorer),
+            (path, Method::Get | Method::Head | Method::Post)
+                if path.starts_with(explorer::PARTS) =>
+            {
+                Some(Self::Explorer)
+            }
+            ("/listen", Method::Get | Method::Head) => Some(Self::Listen),
+            (path, Method::Get | Method::Head) if assets::is_there(path) => Some(Self::Static),
+            (path, method) => admin::Page::of(method, path).map(Self::Admin),
         }
     }
 
     /// Whether the caller must have signed.
     fn is_signed(self) -> bool {
         match self {
-            Self::Built(
-                Built::Connect
-                | Built::Subscribe
-                | Built::Unsubscribe
-                | Built::Message
-                | Built::Edit
-                | Built::Delete
-                | Built::UserState
-                | Built::ChannelConfig
-                | Built::Info,
-            )
-            | Self::LaterSigned => true,
+            Self::Connect
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Message
+            | Self::Edit
+            | Self::Delete
+            | Self::UserState
+            | Self::ChannelConfig
+            | Self::Info
+            | Self::OpenApi => true,
             // Where only admins are wanted, others are sent to sign in instead.
-            Self::Built(Built::Options | Built::Disconnect | Built::Listen | Built::Admin(_))
-            | Self::LaterOpen
-            | Self::LaterAdmin
-            | Self::Unknown => false,
+            Self::Options
+            | Self::Disconnect
+            | Self::Listen
+            | Self::Static
+            | Self::Explorer
+            | Self::Admin(_) => false,
         }
     }
+}
+
+/// Whether there is an endpoint for this method at this path, other than OPTIONS on any path.
+#[cfg(test)]
+pub(super) fn is_routed(method: Method, path: &str) -> bool {
+    Built::of(method, path).is_some_and(|endpoint| endpoint != Built::Options)
 }
 
 impl Built {
@@ -204,9 +202,13 @@ impl Built {
             | Self::ChannelConfig
             | Self::Info => usize::MAX,
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect | Self::Listen | Self::Admin(_) => {
-                HTTP_SMALL_BODY_BYTES_MAX
-            }
+            Self::Options
+            | Self::Disconnect
+            | Self::Listen
+            | Self::OpenApi
+            | Self::Explorer
+            | Self::Static
+            | Self::Admin(_) => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -273,30 +275,23 @@ impl Channelstream {
         if caller == Caller::BadSignature {
             return Err(pages::bad_signature());
         }
-        let endpoint = Endpoint::of(request.method, seen.path);
-        if endpoint.is_signed() && caller != Caller::Signed {
-            let words = "This path needs a signed request.";
-            return Err(pages::generic(403, accept, words));
-        }
-        match endpoint {
-            Endpoint::Built(built) => {
-                if let Built::Admin(page) = built
-                    && caller != Caller::Signed
-                {
-                    Self::turn_away(page, request, &seen)?;
-                }
-                fits(request, built.body_bytes_max())?;
-                Ok(built)
+        let Some(endpoint) = Built::of(request.method, seen.path) else {
+            return Err(pages::nothing(accept));
+        };
+        if caller != Caller::Signed {
+            if endpoint.is_signed() {
+                let words = "This path needs a signed request.";
+                return Err(pages::generic(403, accept, words));
             }
-            Endpoint::LaterAdmin if caller != Caller::Signed => {
-                Err(admin::to_sign_in(request, &seen))
+            if endpoint == Built::Explorer {
+                return Err(admin::to_sign_in(request, &seen));
             }
-            Endpoint::LaterSigned | Endpoint::LaterOpen | Endpoint::LaterAdmin => Err(not_built()),
-            Endpoint::Unknown => {
-                let words = "There is nothing at this path.";
-                Err(pages::generic(404, accept, words))
+            if let Built::Admin(page) = endpoint {
+                Self::turn_away(page, request, &seen)?;
             }
         }
+        fits(request, endpoint.body_bytes_max())?;
+        Ok(endpoint)
     }
 
     /// The most bytes that the body of a request may have of which this is the head.
@@ -335,6 +330,16 @@ impl Channelstream {
             Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
             Built::Admin(page) => self.admin(page, request, ctx),
+            Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
+            Built::Explorer => {
+                let sign = || self.sign("api-explorer", ctx.now.unix_seconds());
+                explorer::answer(self.seen(request, ctx).path, request, sign)
+                    .unwrap_or_else(|| pages::nothing(accept))
+                    .into()
+            }
+            Built::Static => assets::answer(self.seen(request, ctx).path, request)
+                .unwrap_or_else(|| pages::nothing(accept))
+                .into(),
         }
     }
 
@@ -408,14 +413,6 @@ fn fits(request: &Request<'_>, limit: usize) -> Result<(), Response> {
     } else {
         Ok(())
     }
-}
-
-/// The answer on a path of the specification that is not built yet.
-fn not_built() -> Response {
-    Response::json(
-        501,
-        r#"{"error":"not_implemented","message":"this endpoint of Channelstream is not built yet"}"#,
-    )
 }
 
 impl Dialect for Channelstream {

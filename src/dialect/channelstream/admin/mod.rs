@@ -12,6 +12,7 @@ mod report;
 mod session;
 
 use super::access::Seen;
+use super::explorer;
 use super::pages;
 use super::speaker::Channelstream;
 use crate::dialect::{Ctx, Job, Reply, Report};
@@ -97,6 +98,7 @@ pub(super) fn looks_at_cookie(path: &str) -> bool {
     path == "/admin"
         || path.starts_with("/admin/")
         || matches!(path, "/openapi.json" | "/api-explorer")
+        || path.starts_with(explorer::PARTS)
 }
 
 impl Channelstream {
