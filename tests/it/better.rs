@@ -60,6 +60,8 @@ scenarios! {
     q31_private_message_once,
     q32_excluded_from_private_messages,
     q39_channel_names_are_bounded,
+    r086_admin_sign_in,
+    r088_admin_signed,
 }
 
 /// The text of a scenario.

@@ -119,9 +119,7 @@ transcripts! {
     t083_proxy_prefix,
     t084_proxy_scheme,
     t085_admin_redirects,
-    t086_admin_sign_in,
     t087_admin_json,
-    t088_admin_signed,
     t089_static_client,
     t090_enforce_https,
     t092_http_scheme,
@@ -129,6 +127,11 @@ transcripts! {
     t094_validate_requests_off,
     t095_ip_not_allowed,
 }
+
+/// Recorded from the original's Swagger 2.0 document. Ours is OpenAPI 3.1, which leaves no room for the
+/// older names; the same steps, with those that look into the document adapted, are `r086` and `r088`
+/// in [`crate::better`].
+const ADAPTED: &[&str] = &["t086_admin_sign_in", "t088_admin_signed"];
 
 /// Oddities of the original, recorded as evidence. What we do instead is in [`crate::better`].
 const QUIRKS: &[&str] = &[
@@ -189,7 +192,7 @@ fn the_list_has_every_file_once() {
     let mut listed: Vec<&str> = CONTRACT
         .iter()
         .copied()
-        .chain(QUIRKS.iter().copied())
+        .chain(QUIRKS.iter().chain(ADAPTED).copied())
         .collect();
     listed.sort_unstable();
     let files: Vec<String> = names_in("transcripts")

@@ -144,11 +144,7 @@ fn all_refused() -> Vec<Refused> {
         refused("PUT /message", 404),
         refused("POST /static/x", 404),
         refused("GET /static/x", 404),
-        refused("GET /admin", 501),
-        Refused {
-            signed_s_ago: Some(0),
-            ..refused("POST /openapi.json", 501)
-        },
+        refused("GET /admin", 302),
         Refused {
             signed_s_ago: Some(61),
             ..refused("POST /message", 401)

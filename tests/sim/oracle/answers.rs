@@ -44,7 +44,7 @@ impl Oracle {
         }
         match call {
             Call::Odd {
-                status: status @ (404 | 501),
+                status: status @ 404,
                 ..
             } => Some((*status, None)),
             _ => None,

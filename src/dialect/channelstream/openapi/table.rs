@@ -133,7 +133,11 @@ const CONN_ID: Parameter = Parameter {
 const TO_SIGN_IN: Answer = Answer {
     status: 302,
     about: "Neither signed in nor signed: on to the page where one signs in.",
-    content: &[],
+    content: &[
+        (JSON, Shape::Ref("Page")),
+        ("text/html", Shape::Text),
+        ("text/plain", Shape::Text),
+    ],
 };
 
 const REPORT: [Answer; 2] = [json!("The report.", Shape::Ref("AdminReport")), TO_SIGN_IN];
