@@ -39,6 +39,8 @@ pub enum Sabotage {
     NoCatchUp,
     ForgetExclude,
     LateExpiry,
+    ForgetUntold,
+    NoRewind,
     // In how the reactor's part is played:
     MissTick,
     ForgetClosed,
@@ -48,6 +50,7 @@ pub enum Sabotage {
     LeaveEarly,
     RepeatPresence,
     SkipBeat,
+    DropHeld,
     HalfLimit,
     // In the server:
     PanicInRequest,

@@ -138,10 +138,12 @@ impl World {
             let is_whole = unit.end <= row.delivered;
             let has_begun = unit.end - unit.length < row.delivered;
             match (phase, &unit.what) {
-                (Phase::Done, _) => {
+                (Phase::Done | Phase::Streaming(_), _) => {
                     row.units.clear();
                     break;
                 }
+                // Taken once the poll is answered.
+                (Phase::Parked(_), _) => break,
                 (_, What::Junk) => {
                     if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
                         break;
@@ -265,6 +267,7 @@ impl World {
                 self.oracle.expect(conn, Expect::BadFrame);
                 self.oracle.gone(conn, self.now);
             }
+            Phase::Parked(_) | Phase::Streaming(_) => unreachable!("nothing is taken there"),
             Phase::Closing | Phase::Done => self.oracle.line(conn).phase = Phase::Done,
         }
     }
@@ -279,7 +282,11 @@ impl World {
                 }
                 self.oracle.line(conn).phase = Phase::Done;
             }
-            Phase::Open(_) => self.oracle.gone(conn, self.now),
+            Phase::Parked(_) => {
+                self.summary.polls_over += 1;
+                self.oracle.poll_ended(conn, self.now);
+            }
+            Phase::Open(_) | Phase::Streaming(_) => self.oracle.gone(conn, self.now),
             Phase::Closing | Phase::Done => {}
         }
         let ending = self.out.ending(conn);
@@ -364,7 +371,7 @@ impl World {
         let mut behind = std::mem::take(&mut self.behind);
         for pass in 0.. {
             assert!(pass < 1000, "the end of a turn comes to an end");
-            call!(self, settle);
+            self.settle();
             let mut dirty = self.out.take_dirty();
             if self.chance.one_in(16) {
                 // The time for writing is over somewhere in the list.
@@ -382,6 +389,17 @@ impl World {
                 break;
             }
         }
+    }
+
+    /// Polls whose time has come are answered; in which order, when it came for several of them,
+    /// only the engine knows.
+    fn settle(&mut self) {
+        if self.sabotage == Sabotage::DropHeld {
+            drop(self.out.take_held());
+        }
+        self.answered_log.take();
+        call!(self, settle);
+        self.oracle.settle(&self.answered_log.take(), self.now);
     }
 
     fn flush(&mut self, conn: ConnId) {
@@ -505,6 +523,8 @@ impl World {
                 self.close(conn, why);
             }
             let is_slow = why == CloseReason::SlowConsumer;
+            let waited = matches!(self.oracle.phase(conn), Phase::Parked(_));
+            self.summary.polls_over += u64::from(waited);
             let line = self.oracle.closed(conn, is_slow, self.now);
             self.oracle.hang_up_all(self.now);
             if self.traced {
@@ -603,11 +623,15 @@ impl World {
                 state.bytes
             );
             self.summary.queued_max = self.summary.queued_max.max(state.bytes);
-            let silent_ms = self.now.mono.0 - line.beat_ms;
+            // A stream that did not take what was said before is left alone.
+            let (since_ms, is_beaten) = match line.phase {
+                Phase::Open(_) => (line.beat_ms, true),
+                Phase::Streaming(_) => (line.beat_ms.max(line.waited_ms), true),
+                Phase::Http | Phase::Parked(_) | Phase::Closing | Phase::Done => (0, false),
+            };
+            let silent_ms = self.now.mono.0 - since_ms;
             assert!(
-                !matches!(line.phase, Phase::Open(_))
-                    || state.bytes > 0
-                    || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
+                !is_beaten || state.bytes > 0 || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
                 "{conn:?} had no heartbeat for {silent_ms} ms"
             );
             let is_all_heard = state.bytes > 0 || is_behind || line.expect.is_empty();
@@ -647,9 +671,11 @@ impl World {
                         self.oracle.line(conn).phase = Phase::Done;
                     }
                 }
-                Phase::Closing | Phase::Done => {}
+                Phase::Streaming(_) => self.oracle.gone(conn, self.now),
+                Phase::Parked(_) | Phase::Closing | Phase::Done => {}
             }
         }
+        self.oracle.end_waits();
     }
 }
 

@@ -25,7 +25,7 @@ impl Oracle {
             (Signed::At(at), Some(age)) => asked_s.saturating_sub(at) > age,
         };
         let must_sign = match call {
-            Call::Disconnect { .. } => false,
+            Call::Disconnect { .. } | Call::Listen { .. } => false,
             Call::Odd { is_signed, .. } => *is_signed,
             Call::Connect { .. }
             | Call::Subscribe { .. }
@@ -57,6 +57,9 @@ impl Oracle {
         asks_close: bool,
         now: Now,
     ) {
+        if let (None, Call::Listen { id, how }) = (&refused, call) {
+            return self.listen(conn, id, how, asks_close, now);
+        }
         let close = asks_close || self.is_draining;
         let (status, body) = refused.unwrap_or_else(|| self.answer(call, now));
         let status = match self.sabotage {
@@ -82,6 +85,7 @@ impl Oracle {
         };
         match call {
             Call::Odd { status, .. } => (*status, None),
+            Call::Listen { .. } => unreachable!("waits for its answer"),
             Call::Info { channels, info } => {
                 let names: Vec<String> = match channels {
                     Some(names) => names.clone(),
@@ -212,6 +216,7 @@ impl Oracle {
                     user: name.clone(),
                     outlet: None,
                     seen: self.sequence,
+                    born: self.sequence,
                     channels: Vec::new(),
                     timer: Timer::default(),
                 });

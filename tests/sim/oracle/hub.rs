@@ -1,8 +1,6 @@
 //! The naive hub: who is told what, who comes and goes, and what is forgotten when.
 
-use super::{
-    Alarm, Channel, Event, Expect, Kind, Message, Oracle, Sabotage, Settings, Sub, public, stamp,
-};
+use super::{Alarm, Channel, Event, Kind, Message, Oracle, Sabotage, Settings, Sub, public, stamp};
 use fanwire::time::{Millis, Now, Timer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,6 +12,7 @@ impl Oracle {
         let sequence = self.sequence;
         let event = self.events.len();
         self.events.push(Event {
+            told: sequence,
             kind: Kind::Message(message.clone()),
             stamp: stamp(now.unix_micros),
         });
@@ -73,8 +72,7 @@ impl Oracle {
                 && hears(sub)
                 && let Some(line) = self.lines.get_mut(&outlet)
             {
-                let catch_up = false;
-                line.expect.push_back(Expect::Frame { event, catch_up });
+                line.tell(event, false);
             }
         }
     }
@@ -154,6 +152,7 @@ impl Oracle {
         self.sequence += 1;
         let event = self.events.len();
         self.events.push(Event {
+            told: self.sequence,
             kind: Kind::Presence {
                 joined,
                 channel: name.to_owned(),

@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    fn send_at(&mut self) -> u64 {
+    pub(super) fn send_at(&mut self) -> u64 {
         self.now.mono.0 + self.chance.within(0, self.delay_ms)
     }
 
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    fn row(&mut self, is_socket: bool) -> Row {
+    pub(super) fn row(&mut self, is_socket: bool) -> Row {
         let may_sign = is_socket || !self.chance.one_in(12);
         let address = if may_sign {
             "127.0.0.1:9"
@@ -184,6 +184,7 @@ impl World {
             link: Link::new(),
             inbox: Inbox::default(),
             held_back: None,
+            listens: None,
             units: std::collections::VecDeque::new(),
             written: 0,
             delivered: 0,
@@ -207,7 +208,8 @@ impl World {
     /// Lets a client that speaks HTTP send something: one that is there, or a fresh one.
     fn send(&mut self, bytes: Vec<u8>, what: What, is_last: bool) {
         let at = self.send_at();
-        let able = |row: &Row| !row.is_socket && !row.is_done && !row.is_silent;
+        let able =
+            |row: &Row| !row.is_socket && !row.is_done && !row.is_silent && row.listens.is_none();
         let there: Vec<ConnId> = self
             .conns
             .iter()
@@ -228,7 +230,7 @@ impl World {
     }
 
     /// Sends a request of the server API.
-    fn ask(&mut self, method: &str, target: &str, body: &str, call: Call) {
+    pub(super) fn ask(&mut self, method: &str, target: &str, body: &str, call: Call) {
         let signed = match self.chance.below(25) {
             0 => Signed::No,
             1 => Signed::Wrongly,
@@ -294,7 +296,7 @@ impl World {
         self.chance.some(&names, most)
     }
 
-    fn id(&mut self) -> String {
+    pub(super) fn id(&mut self) -> String {
         if self.ids.is_empty() || self.chance.one_in(20) {
             return self.fresh_id();
         }
