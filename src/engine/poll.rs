@@ -59,6 +59,10 @@ impl Engine {
         if let Some(subscriber) = self.world.hub.subscriber(who) {
             seen = subscriber.seen();
             let former = subscriber.outlet();
+            if !former.is_none() {
+                // Told to a socket or a stream is told.
+                seen = self.world.hub.sequence();
+            }
             // What an earlier poll has not answered yet is this one's news.
             self.gather(turn);
             if let Some(former) = self.inbound.get_mut(former)
@@ -70,6 +74,7 @@ impl Engine {
         }
         let now = turn.now.mono;
         let due = now + park.pace.wake_ms;
+        let is_draining = self.is_draining();
         let has_news = !news.is_empty();
         let parked = Parked {
             http,
@@ -87,6 +92,10 @@ impl Engine {
         self.arm(conn, due);
         if has_news {
             self.pace(conn, now);
+        }
+        if is_draining {
+            // Who is about to stop lets nobody wait.
+            self.poll_is_due(conn);
         }
         self.world.with(dialect, conn, from, turn, |dialect, ctx| {
             dialect.upgraded(who, ctx)
@@ -154,6 +163,11 @@ impl Engine {
 
     /// Ends a wait with an answer: what there is, or that there is nothing.
     pub(super) fn answer_poll(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if turn.out.has_held() {
+            // Where it is hung up in the middle of a turn, what this turn brought is still its own:
+            // who takes over is not told it again.
+            self.gather(turn);
+        }
         let Some(parked) = self.take_parked(conn) else {
             return;
         };

@@ -416,10 +416,16 @@ impl World {
 
     /// Everyone leaves and time passes: nothing may be left.
     fn end(&mut self) {
+        self.knocking.clear();
         let conns: Vec<ConnId> = self.conns.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             let row = self.conns.get_mut(conn).expect("listed a moment ago");
-            match self.chance.below(3) {
+            // A stream says nothing, and so is never silent for too long.
+            let is_stream = row
+                .listens
+                .as_ref()
+                .is_some_and(|listens| listens.is_stream);
+            match self.chance.below(if is_stream { 2 } else { 3 }) {
                 0 => row.link.is_finished = true,
                 1 => row.link.is_reset = true,
                 _ => {}

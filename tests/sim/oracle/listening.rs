@@ -5,7 +5,7 @@ use super::{Expect, Line, Oracle, Phase, Sabotage};
 use fanwire::handler::ConnId;
 use fanwire::limits::WHEEL_SLOT_MS;
 use fanwire::time::{Millis, Now};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How somebody listens.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Wait {
     due: Millis,
     /// It is answered with this turn, whatever the time.
     is_due: bool,
+    /// Its time had come when more news came in the same turn: it depends on which was first.
+    may_be_due: bool,
     news: Vec<(usize, bool)>,
     /// Told since the last look, with the time still to be noted.
     fresh: Vec<(usize, bool)>,
@@ -174,6 +176,7 @@ impl Oracle {
             since: now.mono,
             due: now.mono + self.rules.poll.wake_ms,
             is_due: self.is_draining,
+            may_be_due: false,
             news: Vec::new(),
             fresh: Vec::new(),
         };
@@ -225,20 +228,30 @@ impl Oracle {
         }
     }
 
-    /// The end of a turn, in which these polls were answered: exactly those whose time had come.
+    /// The end of a turn, in which these polls were answered: those whose time had come. Deadlines
+    /// are kept to a slot of the wheel.
     pub fn settle(&mut self, answered: &[ConnId], now: Now) {
         self.gather(now);
-        let slot = Millis(now.mono.0 / WHEEL_SLOT_MS * WHEEL_SLOT_MS);
-        let is_due = |line: &Line| {
-            let wait = line.wait.as_ref();
-            wait.is_some_and(|wait| wait.is_due || wait.due <= slot)
-        };
-        let due = self.lines.iter().filter(|(_, line)| is_due(line));
-        let due: BTreeSet<ConnId> = due.map(|(&conn, _)| conn).collect();
-        let done: BTreeSet<ConnId> = answered.iter().copied().collect();
-        assert_eq!(done, due, "polls are answered when their time has come");
         for &conn in answered {
+            let wait = self.line(conn).wait.as_ref();
+            let wait = wait.unwrap_or_else(|| panic!("{conn:?} does not wait"));
+            assert!(
+                wait.is_due || wait.may_be_due || wait.due <= now.mono,
+                "{conn:?} is answered too early: {wait:?}"
+            );
             self.answer_poll(conn, now);
+        }
+        let slot = Millis(now.mono.0 / WHEEL_SLOT_MS * WHEEL_SLOT_MS);
+        for (conn, line) in &mut self.lines {
+            if let Some(wait) = &mut line.wait {
+                wait.may_be_due = false;
+            }
+            let is_due = |wait: &Wait| wait.is_due || wait.due <= slot;
+            assert!(
+                !line.wait.as_ref().is_some_and(is_due),
+                "{conn:?} is answered too late: {:?}",
+                line.wait
+            );
         }
     }
 
@@ -336,6 +349,7 @@ impl Wait {
         if self.news.is_empty() {
             self.since = now.mono;
         }
+        self.may_be_due |= self.due <= now.mono;
         self.news.push(piece);
         if self.news.len() >= pace.frames {
             self.is_due = true;

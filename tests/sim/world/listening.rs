@@ -13,7 +13,7 @@ pub struct Listener {
     id: String,
     /// Answers it waits for; a stream is waited for without end.
     waits: usize,
-    is_stream: bool,
+    pub is_stream: bool,
 }
 
 impl World {
