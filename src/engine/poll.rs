@@ -156,7 +156,13 @@ impl Engine {
             return;
         }
         for conn in std::mem::take(&mut self.polls_due) {
-            self.answer_poll(conn, turn);
+            // It may have been hung up since, and wait anew.
+            let is_due = self.inbound.get(conn).is_some_and(
+                |inbound| matches!(&inbound.phase, Phase::Parked(parked) if parked.is_due),
+            );
+            if is_due {
+                self.answer_poll(conn, turn);
+            }
         }
         self.told = None;
     }

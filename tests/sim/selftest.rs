@@ -72,6 +72,35 @@ fn a_missing_heartbeat_is_noticed() {
 }
 
 #[test]
+fn news_that_a_poll_loses_are_noticed() {
+    says(
+        Sabotage::DropHeld,
+        &["a poll hears", "does not wait", "is answered too"],
+    );
+}
+
+#[test]
+fn untold_news_that_nobody_repeats_are_noticed() {
+    says(
+        Sabotage::ForgetUntold,
+        &["a poll hears", "is answered too", "hears"],
+    );
+}
+
+#[test]
+fn a_stream_that_goes_on_elsewhere_is_noticed() {
+    says(
+        Sabotage::NoRewind,
+        &[
+            "a stream's start",
+            "a stream that begins",
+            "a frame says",
+            "hears",
+        ],
+    );
+}
+
+#[test]
 fn a_missed_tick_is_noticed() {
     says(Sabotage::MissTick, &["lies ahead", "a silent socket goes"]);
 }
