@@ -152,9 +152,6 @@ impl Engine {
         if turn.out.has_held() {
             self.gather(turn);
         }
-        if self.polls_due.is_empty() {
-            return;
-        }
         for conn in std::mem::take(&mut self.polls_due) {
             // It may have been hung up since, and wait anew.
             let is_due = self.inbound.get(conn).is_some_and(
@@ -164,6 +161,7 @@ impl Engine {
                 self.answer_poll(conn, turn);
             }
         }
+        // Also where somebody was only hung up: the answer has this turn's date.
         self.told = None;
     }
 

@@ -186,6 +186,24 @@ fn a_second_poll_ends_the_first_and_has_its_news() {
 }
 
 #[test]
+fn an_answer_has_the_date_of_its_own_turn() {
+    let mut world = World::new();
+    let (backend, one, two) = (world.open(), world.open(), world.open());
+    let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+    let date = |answer: &str| {
+        let line = answer.lines().find(|line| line.starts_with("Date: "));
+        line.expect(answer).to_owned()
+    };
+    // The same answer twice, five seconds apart.
+    world.poll(one, &id);
+    world.poll(two, &id);
+    let hung_up = world.take_text(one);
+    let (_, idle) = world.answer(two, 10_000).expect("an answer");
+    assert_eq!(body(&hung_up), body(&idle));
+    assert_ne!(date(&hung_up), date(&idle));
+}
+
+#[test]
 fn who_hangs_up_while_waiting_is_told_again() {
     for ends in [false, true] {
         let mut world = World::new();

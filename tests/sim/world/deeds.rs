@@ -482,12 +482,18 @@ impl World {
         } else {
             1
         };
+        let padding_max = self.padding_max;
+        if count > 1 {
+            // Told in two formats, much more would be done in several turns, which is not modelled.
+            self.padding_max = padding_max.min(4_000);
+        }
         let messages: Vec<Message> = (0..count)
             .map(|_| {
                 let to_channel = !self.chance.one_in(4);
                 self.message(to_channel)
             })
             .collect();
+        self.padding_max = padding_max;
         let words: Vec<Value> = messages
             .iter()
             .map(|message| {
