@@ -4,6 +4,7 @@
 //! counter on the same thread. Frames sent by a server are not masked (RFC 6455 section 5.1), so
 //! one encoding fits every peer. This module knows no JSON.
 
+use crate::room;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -148,9 +149,14 @@ impl FrameWriter {
         let frame = Frame::from(&self.bytes[start..]);
         self.written += frame.len() as u64;
         if self.bytes.capacity() > KEEP_BYTES_MAX {
-            self.bytes = Vec::new();
+            self.trim();
         }
         frame
+    }
+
+    /// Gives the buffer back; the next frame makes a new one. Not between begin and finish.
+    pub fn trim(&mut self) {
+        room::release(&mut self.bytes);
     }
 }
 

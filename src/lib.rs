@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod peers;
 pub mod random;
 pub mod reactor;
+mod room;
 pub mod server;
 pub mod table;
 pub mod time;

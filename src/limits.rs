@@ -221,6 +221,25 @@ pub const CS_NAMES_PER_LIST_MAX: usize = 65_536;
 pub const CS_KEYS_PER_MAPPING_MAX: usize = 4096;
 /// Channelstream: entries of one list or mapping whose faults are listed in a refusal.
 pub const CS_FAULTS_LISTED_MAX: usize = 100;
+/// Admin: a wrong password is answered after this time.
+pub const SIGN_IN_DELAY_MS: u64 = 500;
+/// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Admin: the time within which wrong passwords are counted.
+pub const SIGN_IN_WINDOW_MS: u64 = 60_000;
+/// Admin: addresses of which wrong passwords are remembered.
+pub const SIGN_IN_ADDRESSES_MAX: usize = 1024;
+/// Admin: how long a session lasts.
+pub const SESSION_S: u64 = 30 * 24 * 60 * 60;
+/// Admin: sessions that are remembered as signed out before they expired.
+pub const SIGNED_OUT_KEPT_MAX: usize = 1024;
+/// Admin: rows of one page of a list.
+pub const PAGE_ROWS_MAX: usize = 200;
+/// Admin: places of a table that one page looks at.
+pub const PAGE_PLACES_MAX: usize = 4096;
+/// Admin: bytes after which a page ends, whatever its rows.
+pub const PAGE_BYTES_MAX: usize = 256 * KIB;
+
 /// Channelstream: characters of the name of a JSONP callback.
 pub const CS_CALLBACK_CHARS_MAX: usize = 128;
 

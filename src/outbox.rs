@@ -17,6 +17,7 @@
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
 use crate::limits::{OUT_QUEUE_BYTES_MAX, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES};
+use crate::room;
 use crate::table::Column;
 use std::collections::VecDeque;
 use std::mem;
@@ -99,7 +100,7 @@ pub struct QueueState {
 /// What has passed through an [`Outbox`]; plain counters, one thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxTotals {
-    /// Frames queued.
+    /// Frames queued, or put aside for connections on hold.
     pub pushed: u64,
     /// Bytes queued.
     pub bytes_pushed: u64,
@@ -251,6 +252,8 @@ impl Outbox {
     #[cold]
     fn put_aside(&mut self, conn: ConnId, frame: &Frame) {
         if !frame.is_empty() {
+            // It is work like any other, and counted as such.
+            self.totals.pushed += 1;
             self.held.push((conn, frame.clone()));
         }
     }
@@ -582,10 +585,9 @@ impl Outbox {
 
     /// Gives back what is only kept for speed. For quiet times and for judging memory.
     pub fn trim(&mut self) {
-        self.spare = Vec::new();
-        if self.dirty.is_empty() {
-            self.dirty = Vec::new();
-        }
+        room::release(&mut self.spare);
+        room::trim(&mut self.dirty);
+        self.queues.trim();
     }
 }
 

@@ -6,6 +6,8 @@
 //! hub's outlets hold keys for far longer. A lookup that checks the generation turns all of these
 //! into `None`.
 
+use crate::room;
+use slab::Slab;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -116,17 +118,28 @@ impl Thrift {
     /// One entry fewer: `len` are left in room for `capacity`. Whether to look now.
     #[inline]
     fn looks(&mut self, len: usize, capacity: usize) -> bool {
-        if capacity <= SHRINK_FROM || len * 8 >= capacity {
+        if !is_roomy(len, capacity) {
             return false;
         }
         self.removals += 1;
         len == 0 || self.removals > self.wait
     }
 
+    /// Whether there were removals since the last look, and to look now is worth while.
+    fn is_due(&self, len: usize, capacity: usize) -> bool {
+        self.removals > 0 && is_roomy(len, capacity)
+    }
+
     /// A look walked over so many free places.
     fn looked(&mut self, walked: usize) {
         (self.removals, self.wait) = (0, walked / SHRINK_STEPS);
     }
+}
+
+/// Whether a slab or column is so empty that it should be looked at.
+#[inline]
+fn is_roomy(len: usize, capacity: usize) -> bool {
+    capacity > SHRINK_FROM && len * 8 < capacity
 }
 
 /// Whether it is worth while to cut room for `capacity` entries to `used`. One entry more doubles
@@ -138,7 +151,8 @@ fn is_worth(used: usize, capacity: usize) -> bool {
 /// Issues keys and keeps one value under each: a slab plus one counter of generations.
 #[derive(Debug)]
 pub struct Table<T, V> {
-    slab: slab::Slab<(NonZeroU32, V)>,
+    /// No place holds `None` between calls: it only stands in while entries are moved.
+    slab: Slab<Option<(NonZeroU32, V)>>,
     last_generation: u32,
     /// Places in the slab, free ones included; it does not say itself.
     places: usize,
@@ -149,7 +163,7 @@ pub struct Table<T, V> {
 impl<T, V> Default for Table<T, V> {
     fn default() -> Self {
         Self {
-            slab: slab::Slab::new(),
+            slab: Slab::new(),
             last_generation: 0,
             places: 0,
             thrift: Thrift::default(),
@@ -185,7 +199,7 @@ impl<T, V> Table<T, V> {
             generation: generation.get(),
             tag: PhantomData,
         };
-        entry.insert((generation, make(key)));
+        entry.insert(Some((generation, make(key))));
         self.places = self.places.max(key.index() + 1);
         key
     }
@@ -194,7 +208,7 @@ impl<T, V> Table<T, V> {
     #[inline]
     pub fn get(&self, key: Key<T>) -> Option<&V> {
         match self.slab.get(key.index()) {
-            Some((generation, value)) if generation.get() == key.generation => Some(value),
+            Some(Some((generation, value))) if generation.get() == key.generation => Some(value),
             _ => None,
         }
     }
@@ -203,7 +217,7 @@ impl<T, V> Table<T, V> {
     #[inline]
     pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut V> {
         match self.slab.get_mut(key.index()) {
-            Some((generation, value)) if generation.get() == key.generation => Some(value),
+            Some(Some((generation, value))) if generation.get() == key.generation => Some(value),
             _ => None,
         }
     }
@@ -219,17 +233,35 @@ impl<T, V> Table<T, V> {
         if !self.contains(key) {
             return None;
         }
-        let (_, value) = self.slab.remove(key.index());
-        let capacity = self.slab.capacity();
-        if self.thrift.looks(self.slab.len(), capacity) {
-            let used = self.slab.iter().next_back().map_or(0, |(last, _)| last + 1);
-            self.thrift.looked(self.places.saturating_sub(used));
-            if is_worth(used, capacity) {
-                self.slab.shrink_to_fit();
-                self.places = used;
-            }
+        let (_, value) = self.slab.remove(key.index())?;
+        if self.thrift.looks(self.slab.len(), self.slab.capacity()) {
+            self.look();
         }
         Some(value)
+    }
+
+    /// Gives back what can be, in quiet times: all room of an empty table, and what the last
+    /// removals may have left.
+    pub fn trim(&mut self) {
+        if self.slab.is_empty() {
+            room::release_slab(&mut self.slab);
+            self.places = 0;
+            return;
+        }
+        if self.thrift.is_due(self.slab.len(), self.slab.capacity()) {
+            self.look();
+        }
+        room::sink_slab(&mut self.slab, self.places);
+    }
+
+    /// Looks for memory to give back behind the last entry.
+    fn look(&mut self) {
+        let used = self.slab.iter().next_back().map_or(0, |(last, _)| last + 1);
+        self.thrift.looked(self.places.saturating_sub(used));
+        if is_worth(used, self.slab.capacity()) {
+            room::refit_slab(&mut self.slab, used);
+            self.places = used;
+        }
     }
 
     /// How many values there are.
@@ -244,15 +276,33 @@ impl<T, V> Table<T, V> {
 
     /// All entries in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &V)> {
-        self.slab.iter().map(|(index, (generation, value))| {
-            (
-                Key {
-                    index: index as u32,
-                    generation: generation.get(),
-                    tag: PhantomData,
-                },
-                value,
-            )
+        self.slab.iter().filter_map(|(index, row)| {
+            let (generation, value) = row.as_ref()?;
+            let key = Key {
+                index: index as u32,
+                generation: generation.get(),
+                tag: PhantomData,
+            };
+            Some((key, value))
+        })
+    }
+
+    /// Places up to the last that is or was taken; none of the entries lies beyond.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// The entries within these places, in their order, at the price of the places.
+    pub fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (Key<T>, &V)> {
+        let places = places.start..places.end.min(self.places);
+        places.filter_map(|index| {
+            let (generation, value) = self.slab.get(index)?.as_ref()?;
+            let key = Key {
+                index: index as u32,
+                generation: generation.get(),
+                tag: PhantomData,
+            };
+            Some((key, value))
         })
     }
 
@@ -263,7 +313,7 @@ impl<T, V> Table<T, V> {
 
     /// The bytes this table holds on the heap, not counting what its values own.
     pub fn heap_bytes(&self) -> usize {
-        self.slab.capacity() * size_of::<(NonZeroU32, V)>()
+        self.slab.capacity() * size_of::<Option<(NonZeroU32, V)>>()
     }
 }
 
@@ -334,17 +384,34 @@ impl<T, V> Column<T, V> {
         self.get(key)?;
         let (_, value) = self.slots[key.index()].take()?;
         self.len -= 1;
-        let capacity = self.slots.capacity();
-        if self.thrift.looks(self.len, capacity) {
-            let last = self.slots.iter().rposition(Option::is_some);
-            let used = last.map_or(0, |last| last + 1);
-            self.thrift.looked(self.slots.len() - used);
-            if is_worth(used, capacity) {
-                self.slots.truncate(used);
-                self.slots.shrink_to_fit();
-            }
+        if self.thrift.looks(self.len, self.slots.capacity()) {
+            self.look();
         }
         Some(value)
+    }
+
+    /// Gives back what can be, in quiet times: all room of an empty column, and what the last
+    /// removals may have left.
+    pub fn trim(&mut self) {
+        if self.len == 0 {
+            room::release(&mut self.slots);
+            return;
+        }
+        if self.thrift.is_due(self.len, self.slots.capacity()) {
+            self.look();
+        }
+        room::sink(&mut self.slots);
+    }
+
+    /// Looks for memory to give back behind the last entry.
+    fn look(&mut self) {
+        let last = self.slots.iter().rposition(Option::is_some);
+        let used = last.map_or(0, |last| last + 1);
+        self.thrift.looked(self.slots.len() - used);
+        if is_worth(used, self.slots.capacity()) {
+            self.slots.truncate(used);
+            room::refit(&mut self.slots, used);
+        }
     }
 
     /// How many values there are.
@@ -369,6 +436,27 @@ impl<T, V> Column<T, V> {
                 },
                 value,
             ))
+        })
+    }
+
+    /// Places up to the last that is or was taken; none of the entries lies beyond.
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The entries within these places, in their order, at the price of the places.
+    pub fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (Key<T>, &V)> {
+        let places = places.start.min(self.slots.len())..places.end.min(self.slots.len());
+        let start = places.start;
+        let slots = self.slots.get(places).unwrap_or_default();
+        slots.iter().enumerate().filter_map(move |(at, slot)| {
+            let (generation, value) = slot.as_ref()?;
+            let key = Key {
+                index: (start + at) as u32,
+                generation: generation.get(),
+                tag: PhantomData,
+            };
+            Some((key, value))
         })
     }
 

@@ -17,6 +17,7 @@
 //! A key whose owner has gone is harmless: the owner's table does not find it.
 
 use crate::limits::{WHEEL_SLOT_MS, WHEEL_SLOTS};
+use crate::room;
 use std::fmt;
 use std::ops::{Add, Sub};
 
@@ -203,11 +204,12 @@ impl<K: Copy> Wheel<K> {
                 break;
             }
             let slot = (tick % WHEEL_SLOTS as u64) as usize;
-            let keys = std::mem::take(&mut self.slots[slot]);
+            let mut keys = std::mem::take(&mut self.slots[slot]);
             self.occupied[slot / 64] &= !(1 << (slot % 64));
             self.entries -= keys.len();
             self.next_tick = tick + 1;
-            out.extend(keys.into_iter().map(|key| Surfaced { key, tick }));
+            out.extend(keys.drain(..).map(|key| Surfaced { key, tick }));
+            room::release(&mut keys);
         }
         self.next_tick = self.next_tick.max(last + 1);
     }

@@ -22,6 +22,7 @@ const LEAVES: &[&str] = &[
     "random",
     "peers",
     "loop_stats",
+    "room",
 ];
 
 /// What a module may import beside itself and the leaves.

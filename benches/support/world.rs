@@ -134,6 +134,14 @@ impl World {
         self.drain();
     }
 
+    /// What the server does once a second between two turns: gives back what is only kept for
+    /// speed.
+    pub(crate) fn trim(&mut self) {
+        self.out.trim();
+        self.conns.trim();
+        self.engine.trim();
+    }
+
     /// A request of the server API, signed.
     pub(crate) fn signed(&self, path: &str, body: &str) -> Vec<u8> {
         let signature = self.signer.sign(path, self.now.unix_seconds());

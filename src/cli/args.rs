@@ -15,6 +15,9 @@ pub(crate) enum Command {
     VersionNumber,
     Run(Given),
     Dev(Given),
+    Init(Init),
+    Import(Import),
+    MakeConfig(MakeConfig),
     Check(Given),
     Dump(Given),
     Explain(Given, &'static Opt),
@@ -35,6 +38,34 @@ pub(crate) struct Sign {
     pub(crate) at: Option<u64>,
 }
 
+/// What `fanwire init` was given.
+#[derive(Debug, Default)]
+pub(crate) struct Init {
+    /// Else the working directory.
+    pub(crate) dir: Option<PathBuf>,
+    /// Files that are there may be replaced.
+    pub(crate) force: bool,
+}
+
+/// What `fanwire import channelstream` was given.
+#[derive(Debug)]
+pub(crate) struct Import {
+    pub(crate) file: PathBuf,
+    /// Else standard output.
+    pub(crate) output: Option<PathBuf>,
+    /// A file that is there may be replaced.
+    pub(crate) force: bool,
+}
+
+/// What `fanwire make-config` was given.
+#[derive(Debug, Default)]
+pub(crate) struct MakeConfig {
+    /// Else the environment.
+    pub(crate) json: Option<String>,
+    /// Else standard output.
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Where settings come from, as far as the command line says it.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
@@ -43,7 +74,16 @@ pub(crate) struct Given {
     pub(crate) sets: Vec<String>,
 }
 
-const COMMANDS: [&str; 5] = ["run", "dev", "config", "sign", "version"];
+const COMMANDS: [&str; 8] = [
+    "run",
+    "dev",
+    "init",
+    "import",
+    "make-config",
+    "config",
+    "sign",
+    "version",
+];
 const CONFIG_COMMANDS: [&str; 3] = ["check", "dump", "explain"];
 /// Options of commands that read settings.
 const SETTINGS: [&str; 4] = ["config", "ini", "listen", "set"];
@@ -59,6 +99,9 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Str
         Some(Word::Value(command)) => match command.as_str() {
             "run" => settings(&mut parser, &SETTINGS, Topic::Run, Command::Run),
             "dev" => settings(&mut parser, &["listen"], Topic::Dev, Command::Dev),
+            "init" => init(&mut parser),
+            "import" => import(&mut parser),
+            "make-config" => make_config(&mut parser),
             "config" => config(&mut parser),
             "sign" => sign(&mut parser),
             "version" => settings(&mut parser, &[], Topic::All, |_| Command::Version),
@@ -82,6 +125,8 @@ fn next(parser: &mut Parser, known: &[&str]) -> Result<Option<Word>, String> {
         Some(Arg::Short('h')) => return Ok(Some(Word::Help)),
         Some(Arg::Long("help")) => return Ok(Some(Word::Help)),
         Some(Arg::Short('i')) if known.contains(&"ini") => Word::Option("ini".to_owned()),
+        Some(Arg::Short('j')) if known.contains(&"json") => Word::Option("json".to_owned()),
+        Some(Arg::Short('o')) if known.contains(&"output") => Word::Option("output".to_owned()),
         Some(Arg::Short('v')) if known.contains(&"version") => Word::Option("version".to_owned()),
         Some(Arg::Long(name)) if known.contains(&name) => Word::Option(name.to_owned()),
         Some(Arg::Value(value)) => Word::Value(text(value)?),
@@ -152,6 +197,59 @@ fn settings(
         }
     }
     Ok(command(given))
+}
+
+fn init(parser: &mut Parser) -> Result<Command, String> {
+    let mut init = Init::default();
+    while let Some(word) = next(parser, &["force"])? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::Init)),
+            Word::Option(_) => init.force = true,
+            Word::Value(word) if init.dir.is_some() => return Err(surplus(&word)),
+            Word::Value(word) => init.dir = Some(word.into()),
+        }
+    }
+    Ok(Command::Init(init))
+}
+
+fn import(parser: &mut Parser) -> Result<Command, String> {
+    match next(parser, &[])? {
+        Some(Word::Value(what)) if what == "channelstream" => {}
+        Some(Word::Value(what)) => {
+            return Err(unknown_command("import ", &what, &["channelstream"]));
+        }
+        Some(Word::Help) => return Ok(Command::Help(Topic::Import)),
+        Some(Word::Option(_)) | None => return Err("import: expected channelstream".to_owned()),
+    }
+    let (mut file, mut output, mut force) = (None, None, false);
+    while let Some(word) = next(parser, &["output", "force"])? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::Import)),
+            Word::Option(name) if name == "force" => force = true,
+            Word::Option(_) => output = Some(value(parser)?.into()),
+            Word::Value(word) if file.is_some() => return Err(surplus(&word)),
+            Word::Value(word) => file = Some(word.into()),
+        }
+    }
+    let file = file.ok_or("import channelstream: expected an INI file")?;
+    Ok(Command::Import(Import {
+        file,
+        output,
+        force,
+    }))
+}
+
+fn make_config(parser: &mut Parser) -> Result<Command, String> {
+    let mut make = MakeConfig::default();
+    while let Some(word) = next(parser, &["json", "output"])? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::MakeConfig)),
+            Word::Option(name) if name == "json" => make.json = Some(text(value(parser)?)?),
+            Word::Option(_) => make.output = Some(value(parser)?.into()),
+            Word::Value(word) => return Err(surplus(&word)),
+        }
+    }
+    Ok(Command::MakeConfig(make))
 }
 
 fn config(parser: &mut Parser) -> Result<Command, String> {
@@ -270,6 +368,27 @@ mod tests {
                 "Dev(Given { config: None, listen: [\"x\"], sets: [] })",
             ),
             ("dev --help", "Help(Dev)"),
+            ("init", "Init(Init { dir: None, force: false })"),
+            (
+                "init /etc/fanwire --force",
+                "Init(Init { dir: Some(\"/etc/fanwire\"), force: true })",
+            ),
+            (
+                "import channelstream a.ini -o b.toml",
+                "Import(Import { file: \"a.ini\", output: Some(\"b.toml\"), force: false })",
+            ),
+            (
+                "make-config -j {} -o f",
+                "MakeConfig(MakeConfig { json: Some(\"{}\"), output: Some(\"f\") })",
+            ),
+            (
+                "make-config",
+                "MakeConfig(MakeConfig { json: None, output: None })",
+            ),
+            ("init -h", "Help(Init)"),
+            ("import -h", "Help(Import)"),
+            ("import channelstream -h", "Help(Import)"),
+            ("make-config --help", "Help(MakeConfig)"),
             ("config --help", "Help(Config)"),
             (
                 "config check --config a",
@@ -313,7 +432,7 @@ mod tests {
             ("rnu", "unknown command rnu; did you mean run?"),
             (
                 "webhooks",
-                "expected one of run, dev, config, sign, version",
+                "expected one of run, dev, init, import, make-config, config, sign, version",
             ),
             ("run extra", "unexpected argument \"extra\""),
             (
@@ -327,6 +446,14 @@ mod tests {
             ("-i a", "unknown option -i"),
             ("dev --set a=b", "unknown option --set"),
             ("dev -i a", "unknown option -i"),
+            ("init a b", "unexpected argument \"b\""),
+            ("init -o x", "unknown option -o"),
+            ("import", "expected channelstream"),
+            ("import soketi x", "unknown command import soketi"),
+            ("import channelstream", "expected an INI file"),
+            ("import channelstream a b", "unexpected argument \"b\""),
+            ("make-config x", "unexpected argument \"x\""),
+            ("make-config -j", "missing argument"),
             ("config", "expected one of check, dump, explain"),
             ("config chek", "did you mean config check?"),
             ("config explain", "expected a key"),

@@ -6,6 +6,9 @@ pub(crate) enum Topic {
     All,
     Run,
     Dev,
+    Init,
+    Import,
+    MakeConfig,
     Config,
     Sign,
 }
@@ -17,6 +20,9 @@ impl Topic {
             Self::All => ALL,
             Self::Run => RUN,
             Self::Dev => DEV,
+            Self::Init => INIT,
+            Self::Import => IMPORT,
+            Self::MakeConfig => MAKE_CONFIG,
             Self::Config => CONFIG,
             Self::Sign => SIGN,
         }
@@ -28,8 +34,8 @@ pub(crate) const WELCOME: &str = "\
 fanwire: a lean realtime server.
 
   fanwire dev                      try it on this machine, with ready-made keys
-  fanwire config check -i FILE     check a configuration, Channelstream's INI files too
-  fanwire run -i FILE              run the server
+  fanwire init                     write settings for this machine
+  fanwire run -i FILE              run the server, with Channelstream's INI files too
 
 More: fanwire --help
 ";
@@ -39,6 +45,9 @@ Usage: fanwire COMMAND
 
   run                      run the server in the foreground
   dev                      the same for development: loopback only, well-known keys
+  init [DIR]               write settings with fresh secrets, and a systemd unit
+  import channelstream     turn an INI file of Channelstream into settings
+  make-config              write an INI file, as channelstream_utils make_config does
   config check             check the configuration
   config dump              show the effective configuration, secrets masked
   config explain KEY       show value, source and default of one option
@@ -73,6 +82,37 @@ Runs a server for development on 127.0.0.1:8000 with Channelstream's well-known 
 \"secret\" and the admin pages open. It listens on loopback or Unix sockets only.
 
   --listen ADDR     listen here instead; may be repeated
+";
+
+const INIT: &str = "\
+Usage: fanwire init [DIR] [--force]
+
+Writes DIR/fanwire.toml, every option explained and with secrets of its own, and
+DIR/fanwire.service, a unit for systemd; then prints what to do next. DIR is the working directory
+unless given, and is made if it is not there.
+
+  --force           replace files that are there already
+";
+
+const IMPORT: &str = "\
+Usage: fanwire import channelstream FILE.ini [-o FILE] [--force]
+
+Turns settings of Channelstream into settings of fanwire that mean the same, every option
+explained. What Channelstream ignores is ignored with a warning.
+
+  -o, --output FILE   write there, for the owner's eyes only, instead of to standard output
+  --force             replace the file if it is there already
+";
+
+const MAKE_CONFIG: &str = "\
+Usage: fanwire make-config [-j JSON] [-o FILE]
+
+Writes an INI file for Channelstream or fanwire, from CHANNELSTREAM_* variables or from JSON, as
+channelstream_utils make_config does.
+
+  -j, --json JSON     take the values from this object; the environment is not looked at then
+  -o, --output FILE   write there, for the owner's eyes only, instead of to standard output;
+                      a file that is there already is replaced
 ";
 
 const CONFIG: &str = "\

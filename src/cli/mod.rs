@@ -6,6 +6,7 @@
 mod args;
 pub(crate) mod dev;
 mod help;
+mod init;
 mod log;
 pub(crate) mod notify;
 mod sign;
@@ -48,6 +49,9 @@ fn run(command: Command, start: Start) -> ExitCode {
         Command::Version => answer(&version()),
         Command::Run(given) => serve(&given, false, start),
         Command::Dev(given) => serve(&given, true, start),
+        Command::Init(given) => init::init(&given),
+        Command::Import(given) => init::import(&given),
+        Command::MakeConfig(given) => init::make(&given),
         Command::Check(given) => check(&given),
         Command::Dump(given) => with_config(&given, |loaded| {
             answer(&options::dump(&loaded.config, &loaded.sources))

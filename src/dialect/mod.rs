@@ -5,9 +5,11 @@
 //! the dynamic call costs nothing that can be measured. A host program may bring its own.
 
 pub mod channelstream;
+mod desk;
 mod job;
 mod park;
 
+pub use desk::Desk;
 pub use job::{Job, Meter};
 pub use park::{Pace, Park, Stream};
 
@@ -34,10 +36,38 @@ pub enum Reply {
     Park(Box<Park>),
     /// With news from here on, for as long as the connection lasts.
     Stream(Box<Stream>),
+    /// With an answer that is given after a while. Nothing else is taken from the connection
+    /// meanwhile, and nobody else waits.
+    After {
+        /// How long it is held back.
+        ms: u64,
+        /// What is said then.
+        response: Response,
+    },
+    /// With what only the engine knows. Who asks has been checked.
+    Report(Report),
     /// The connection becomes a WebSocket and the outlet of this subscriber.
     Upgrade(Accept, SubscriberId),
     /// The connection becomes a WebSocket, only to be told with a Close why it may not stay.
     UpgradeAndClose(Accept, u16, &'static str),
+}
+
+/// What only the engine knows, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// How things stand: numbers of connections, messages, the loop and the process.
+    Overview,
+    /// One page of the connections there are.
+    Connections {
+        /// The place in the table where the page begins.
+        from: usize,
+        /// Rows, at most [`PAGE_ROWS_MAX`](crate::limits::PAGE_ROWS_MAX).
+        rows: usize,
+        /// Only those in whose row this stands; in lower case, empty for all.
+        search: String,
+    },
+    /// Ends this connection and says whether it was there.
+    Close(ConnId),
 }
 
 impl From<Response> for Reply {
@@ -53,6 +83,8 @@ impl std::fmt::Debug for Reply {
             Self::Later(job) => write!(f, "Later({} bytes)", job.bytes()),
             Self::Park(park) => write!(f, "Park({:?})", park.who),
             Self::Stream(stream) => write!(f, "Stream({:?})", stream.who),
+            Self::After { ms, response } => write!(f, "After({ms} ms, {})", response.status),
+            Self::Report(report) => write!(f, "Report({report:?})"),
             Self::Upgrade(_, who) => write!(f, "Upgrade({who:?})"),
             Self::UpgradeAndClose(_, code, why) => write!(f, "UpgradeAndClose({code}, {why})"),
         }
@@ -189,6 +221,11 @@ pub trait Dialect {
         None
     }
 
+    /// Whether the caller has signed in as an admin, for pages of the engine's own.
+    fn is_admin(&self, _request: &Request<'_>, _ctx: &Ctx<'_>) -> bool {
+        false
+    }
+
     /// Dresses an answer that the engine itself gives on one of this dialect's paths.
     fn dress(&self, _request: &Request<'_>, _response: &mut Response) {}
 }
@@ -207,6 +244,8 @@ pub struct Ctx<'a> {
     pub from: Origin,
     /// The time this turn started.
     pub now: Now,
+    /// Who tried to sign in as an admin, and with what key sessions are signed.
+    pub desk: &'a mut Desk,
     /// Whether a [`Reply::Later`] would be taken. If not, too much waits already, and a request
     /// that may need one is refused before anything of it is done.
     pub takes_jobs: bool,

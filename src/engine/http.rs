@@ -26,6 +26,14 @@ enum Expects {
     Body,
 }
 
+/// An answer that is held back.
+#[derive(Debug)]
+struct After {
+    due: Millis,
+    shape: Shape,
+    response: Response,
+}
+
 /// What is kept of a connection that speaks HTTP.
 #[derive(Debug)]
 pub(super) struct Http {
@@ -40,6 +48,8 @@ pub(super) struct Http {
     has_ended: bool,
     /// The last request is answered by a job that goes on; nothing more is taken until then.
     waits: bool,
+    /// The answer to the last request, held back until then.
+    after: Option<Box<After>>,
     /// When the head was admitted of which the body is awaited, in seconds since 1970-01-01 UTC.
     admitted_unix_s: Option<u64>,
 }
@@ -55,6 +65,7 @@ impl Http {
             expects: Expects::Head,
             has_ended: false,
             waits: false,
+            after: None,
             admitted_unix_s: None,
         }
     }
@@ -82,6 +93,11 @@ impl Http {
     /// Whether a job goes on that answers its last request.
     pub(super) fn waits(&self) -> bool {
         self.waits
+    }
+
+    /// Since when it is in the middle of what it is in.
+    pub(super) fn since(&self) -> Millis {
+        self.since
     }
 
     /// The answer to the last request is there.
@@ -157,10 +173,11 @@ impl Engine {
                 let start = bytes.len().saturating_sub(rest);
                 http.kept = bytes.get(start..).unwrap_or_default().to_vec();
                 http.waits = true;
+                let due = http.after.as_ref().map(|after| after.due);
                 self.put_back(conn, Phase::Http(http));
                 // Looked at again and again until the job is done.
                 let later = turn.now.mono + self.config.idle_ms;
-                self.arm(conn, later);
+                self.arm(conn, due.unwrap_or(later));
             }
             End::Park(park, shape, dialect, rest) => {
                 let start = bytes.len().saturating_sub(rest);
@@ -284,19 +301,26 @@ impl Engine {
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
-                    match self.reply(conn, http.from, &request, asked_unix_s, turn) {
-                        Reply::Now(response) => {
-                            let close = response.close || !shape.keep_alive;
-                            let shape = Shape {
-                                keep_alive: !close,
-                                ..shape
-                            };
-                            self.respond(conn, &response, Some(shape), turn);
-                            if close {
-                                // More may be on its way, which must not reset the answer away.
-                                return End::Finish(Ending::Linger);
+                    let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
+                    let response = match reply {
+                        Reply::Now(response) => response,
+                        Reply::Report(report) => {
+                            let mut response = self.report(&report, conn, turn);
+                            let dialect = self.dialect_of(&request);
+                            if let Some(dialect) = self.world.dialects.get(dialect) {
+                                dialect.dress(&request, &mut response);
                             }
-                            bytes += response.body.len();
+                            response
+                        }
+                        Reply::After { ms, response } => {
+                            let due = turn.now.mono + ms;
+                            http.decoder.release();
+                            http.after = Some(Box::new(After {
+                                due,
+                                shape,
+                                response,
+                            }));
+                            return End::Wait(input.len());
                         }
                         Reply::Later(job) => {
                             let dialect = self.dialect_of(&request);
@@ -330,7 +354,18 @@ impl Engine {
                             self.switch(conn, accept, turn);
                             return End::Refused(code, reason);
                         }
+                    };
+                    let close = response.close || !shape.keep_alive;
+                    let shape = Shape {
+                        keep_alive: !close,
+                        ..shape
+                    };
+                    self.respond(conn, &response, Some(shape), turn);
+                    if close {
+                        // More may be on its way, which must not reset the answer away.
+                        return End::Finish(Ending::Linger);
                     }
+                    bytes += response.body.len();
                     let work = WORK_PER_REQUEST + bytes as u64 / BODY_BYTES_PER_WORK;
                     let is_enough = self.world.hub_with(turn, |_, io| {
                         io.spend(work);
@@ -389,7 +424,15 @@ impl Engine {
     ) -> Reply {
         let dialect = self.dialect_of(request);
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(response) = self.own_page(from, request, turn) {
+            // The login opens the metrics as well.
+            let signed_in = request.path == "/metrics"
+                && self
+                    .world
+                    .with(dialect, conn, from, turn, |dialect, ctx| {
+                        dialect.is_admin(request, ctx)
+                    })
+                    .unwrap_or(false);
+            if let Some(response) = self.own_page(from, request, signed_in, turn) {
                 return Some(Reply::Now(response));
             }
             self.world.with(dialect, conn, from, turn, |dialect, ctx| {
@@ -525,6 +568,15 @@ impl Engine {
         let Phase::Http(http) = &mut inbound.phase else {
             return;
         };
+        if let Some(after) = &http.after {
+            let due = after.due;
+            if turn.now.mono < due {
+                self.arm(conn, due);
+            } else if let Some(after) = http.after.take() {
+                self.finish(conn, after.shape, &after.response, turn);
+            }
+            return;
+        }
         if http.waits || !http.kept.is_empty() {
             // Its answers wait to leave, or to be made; whether they do is watched elsewhere.
             let later = turn.now.mono + self.config.idle_ms;

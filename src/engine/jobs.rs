@@ -74,11 +74,13 @@ impl Engine {
             }));
             match outcome {
                 Ok(Some(None)) => self.world.jobs.push(waiting),
-                Ok(Some(Some(response))) => self.finish(&waiting, &response, turn),
+                Ok(Some(Some(response))) => {
+                    self.finish(waiting.conn, waiting.shape, &response, turn)
+                }
                 // Without its dialect it has nothing to say.
                 Ok(None) | Err(_) => {
                     let response = self.panicked();
-                    self.finish(&waiting, &response, turn);
+                    self.finish(waiting.conn, waiting.shape, &response, turn);
                 }
             }
             if self.world.hub_with(turn, |_, io| io.has_done_enough()) {
@@ -88,8 +90,13 @@ impl Engine {
     }
 
     /// The answer is there: gives it to whoever still waits for it.
-    fn finish(&mut self, waiting: &Waiting, response: &Response, turn: &mut Turn<'_>) {
-        let conn = waiting.conn;
+    pub(super) fn finish(
+        &mut self,
+        conn: ConnId,
+        shape: Shape,
+        response: &Response,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
@@ -97,10 +104,10 @@ impl Engine {
             return;
         };
         http.stop_waiting();
-        let close = response.close || !waiting.shape.keep_alive || self.is_draining();
+        let close = response.close || !shape.keep_alive || self.is_draining();
         let shape = Shape {
             keep_alive: !close,
-            ..waiting.shape
+            ..shape
         };
         self.respond(conn, response, Some(shape), turn);
         if close {

@@ -33,6 +33,7 @@ pub struct ProcessStats {
 )]
 pub struct Metrics {
     pub connections_opened: u64,
+    pub connections_peak: u64,
     pub requests: u64,
     pub upgrades: u64,
     pub refused: u64,
@@ -139,6 +140,25 @@ impl Engine {
             gauge,
             "Open WebSockets.",
             self.sockets_open,
+        );
+        page.one("fanwire_polls", gauge, "Waiting polls.", self.polls_open);
+        page.one(
+            "fanwire_streams",
+            gauge,
+            "Open event streams.",
+            self.streams_open,
+        );
+        page.one(
+            "fanwire_jobs",
+            gauge,
+            "Requests that are answered over several turns.",
+            self.jobs(),
+        );
+        page.one(
+            "fanwire_connections_peak",
+            gauge,
+            "The most sockets that were open at a time.",
+            metrics.connections_peak,
         );
         page.one(
             "fanwire_connections_opened_total",

@@ -16,19 +16,21 @@ mod jobs;
 mod metrics;
 mod own;
 mod poll;
+mod report;
 mod stream;
 mod websocket;
 
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevPage};
 
-use crate::dialect::{Ctx, Dialect, Io, Meter};
+use crate::dialect::{Ctx, Desk, Dialect, Io, Meter};
 use crate::frame::{Frame, FrameWriter};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
 use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
 use crate::limits;
 use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
+use crate::room;
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
@@ -151,6 +153,7 @@ enum Phase {
 struct Inbound {
     /// The one deadline of this connection, whatever its phase makes of it.
     timer: Timer,
+    opened: Millis,
     phase: Phase,
 }
 
@@ -163,14 +166,16 @@ struct World {
     hang_ups: VecDeque<(ConnId, Format, HangUp)>,
     meter: Meter,
     jobs: jobs::Jobs,
+    desk: Desk,
     metrics: Metrics,
 }
 
 impl World {
     /// The hub, and what its calls are given to speak through.
-    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, Io<'a>) {
+    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, &'a mut Desk, Io<'a>) {
         let Self {
             hub,
+            desk,
             dialects,
             random,
             writer,
@@ -186,7 +191,7 @@ impl World {
             hang_ups,
             meter,
         };
-        (hub, io)
+        (hub, desk, io)
     }
 
     /// Calls into a dialect on behalf of `conn`.
@@ -200,7 +205,7 @@ impl World {
     ) -> Option<R> {
         let now = turn.now;
         let takes_jobs = self.jobs.has_room();
-        let (hub, io) = self.parts(turn.out);
+        let (hub, desk, io) = self.parts(turn.out);
         let chosen = io.dialects.get(dialect)?;
         let mut ctx = Ctx {
             hub,
@@ -208,6 +213,7 @@ impl World {
             conn,
             from,
             now,
+            desk,
             takes_jobs,
             asked_unix_s: now.unix_seconds(),
         };
@@ -220,7 +226,7 @@ impl World {
         turn: &mut Turn<'_>,
         call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
     ) -> R {
-        let (hub, mut io) = self.parts(turn.out);
+        let (hub, _, mut io) = self.parts(turn.out);
         call(hub, &mut io)
     }
 }
@@ -280,6 +286,7 @@ impl Engine {
     /// An engine without connections. The last of `dialects` gets every request that is nobody's.
     pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
         let hub = Hub::new(config.hub.clone(), random.seed());
+        let desk = Desk::new(&mut random);
         Self {
             config,
             inbound: Column::new(),
@@ -293,6 +300,7 @@ impl Engine {
                 hang_ups: VecDeque::new(),
                 meter: Meter::default(),
                 jobs: jobs::Jobs::default(),
+                desk,
                 metrics: Metrics::default(),
             },
             date: DateCache::default(),
@@ -439,6 +447,17 @@ impl Engine {
         }
     }
 
+    /// Gives back memory that is only kept for whoever comes next. For quiet times, after
+    /// [`Outbox::trim`] and whatever else the driver gives back: this lets the allocator's caches
+    /// settle, too.
+    pub fn trim(&mut self) {
+        self.inbound.trim();
+        self.world.hub.trim();
+        self.world.writer.trim();
+        room::trim_queue(&mut self.world.hang_ups);
+        room::settle();
+    }
+
     fn on_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
@@ -485,9 +504,12 @@ impl Handler for Engine {
             conn,
             Inbound {
                 timer: Timer::default(),
+                opened: turn.now.mono,
                 phase,
             },
         );
+        let peak = &mut self.world.metrics.connections_peak;
+        *peak = (*peak).max(self.inbound.len() as u64);
         if self.is_draining() {
             turn.out.end(conn, Ending::Drain);
         }
@@ -581,7 +603,7 @@ impl Handler for Engine {
         self.wheel.surface(turn.now.mono, &mut self.due);
         for _ in 0..limits::ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
-                self.due = VecDeque::new();
+                room::release_queue(&mut self.due);
                 break;
             };
             let Some(inbound) = self.inbound.get_mut(entry.key) else {
@@ -605,7 +627,7 @@ impl Handler for Engine {
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() || self.jobs() > 0 {
+        if !self.due.is_empty() || !self.polls_due.is_empty() || self.jobs() > 0 {
             return Some(Millis(0));
         }
         match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {

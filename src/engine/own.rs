@@ -113,11 +113,13 @@ impl Engine {
         })
     }
 
-    /// The answer, if the request is for one of fanwire's own pages.
+    /// The answer, if the request is for one of fanwire's own pages. `is_signed_in` says that the
+    /// caller has the login cookie of an admin.
     pub(super) fn own_page(
         &self,
         from: Origin,
         request: &Request<'_>,
+        is_signed_in: bool,
         turn: &Turn<'_>,
     ) -> Option<Response> {
         let page = self.page(request)?;
@@ -131,7 +133,7 @@ impl Engine {
                 Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
             }
             Page::Ready => Response::json(200, r#"{"status":"ready"}"#),
-            Page::Metrics if !self.config.admin.admits(from, request) => {
+            Page::Metrics if !is_signed_in && !self.config.admin.admits(from, request) => {
                 Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
                     .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")
             }

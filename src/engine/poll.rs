@@ -13,6 +13,7 @@ use super::{Engine, Phase};
 use crate::dialect::Park;
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
+use crate::hub::SubscriberId;
 use crate::outbox::Ending;
 use crate::time::Millis;
 use crate::transport::http::Response;
@@ -32,6 +33,12 @@ pub(super) struct Parked {
     news: Vec<Frame>,
     /// The answer is made at the end of this turn.
     is_due: bool,
+}
+
+impl Parked {
+    pub(super) fn who(&self) -> SubscriberId {
+        self.park.who
+    }
 }
 
 /// The answer made last. A crowd that waits for the same news is told with the same bytes.

@@ -17,6 +17,12 @@ pub(super) struct Streaming {
     dialect: u8,
 }
 
+impl Streaming {
+    pub(super) fn who(&self) -> SubscriberId {
+        self.who
+    }
+}
+
 impl Engine {
     /// The answer begins: its head, then what the dialect says, then news.
     pub(super) fn begin_stream(

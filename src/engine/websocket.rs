@@ -53,6 +53,11 @@ impl Open {
         self.who
     }
 
+    /// When a byte last came.
+    pub(super) fn heard(&self) -> Millis {
+        self.heard
+    }
+
     pub(super) fn dialect(&self) -> usize {
         usize::from(self.dialect)
     }

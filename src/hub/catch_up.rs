@@ -1,7 +1,6 @@
 //! Telling a subscriber what it missed while it was away.
 
-use super::channel::KeptEvent;
-use super::{ChannelId, Effects, Event, Hub, SubscriberId};
+use super::{ChannelId, Effects, Hub, SubscriberId};
 use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 
 /// In what order someone is caught up.
@@ -44,14 +43,8 @@ impl Hub {
                     continue;
                 }
                 let told = entry.sequence;
-                let frame = entry.frame(format, |event| match event {
-                    KeptEvent::Message(kept) => {
-                        fx.encode(format, &Event::Message(kept.view()), true, told)
-                    }
-                    KeptEvent::Presence(presence) => {
-                        fx.encode(format, &Event::Presence(presence), true, told)
-                    }
-                });
+                let frame =
+                    entry.frame(format, |kept| fx.encode(format, &kept.event(), true, told));
                 missed.push((told, frame));
             }
         }
@@ -61,9 +54,7 @@ impl Hub {
             .and_then(|user| user.private.as_mut());
         for entry in private.into_iter().flat_map(|private| private.after(seen)) {
             let told = entry.sequence;
-            let frame = entry.frame(format, |kept| {
-                fx.encode(format, &Event::Message(kept.view()), true, told)
-            });
+            let frame = entry.frame(format, |kept| fx.encode(format, &kept.event(), true, told));
             missed.push((told, frame));
         }
         if order == Order::Time {

@@ -1,6 +1,7 @@
 //! Channels: named sets of subscribers within an app, with settings, members and history.
 
-use super::event::{KeptMessage, Presence};
+use super::amend::Edited;
+use super::event::{Change, KeptEvent, KeptMessage};
 use super::recent::Recent;
 use super::{AppId, Format, Id, MembershipId, SubscriberId, UserId};
 use crate::handler::ConnId;
@@ -77,23 +78,6 @@ pub(crate) struct Membership {
     pub(crate) joined: u64,
 }
 
-/// An event a channel keeps for catch-up.
-#[derive(Debug)]
-pub(crate) enum KeptEvent {
-    Message(Rc<KeptMessage>),
-    Presence(Rc<Presence>),
-}
-
-impl KeptEvent {
-    /// Whether `user` may hear it: not what excludes it, and not its own coming and going.
-    pub(crate) fn is_for(&self, user: &str) -> bool {
-        match self {
-            Self::Message(message) => message.is_for(user),
-            Self::Presence(presence) => &*presence.user != user,
-        }
-    }
-}
-
 /// A named set of subscribers.
 #[derive(Debug)]
 pub struct Channel {
@@ -101,6 +85,9 @@ pub struct Channel {
     pub(crate) id: Id,
     pub(crate) name: Rc<str>,
     pub(crate) settings: Settings,
+    /// Its settings were given to the channel itself, and not by who happened to be the first to
+    /// join: it is remembered with them.
+    pub(crate) is_configured: bool,
     /// One list per format that is there; nearly always one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) members: Vec<MembershipId>,
@@ -118,6 +105,7 @@ impl Channel {
             id,
             name: Rc::from(name),
             settings,
+            is_configured: false,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),
@@ -138,6 +126,11 @@ impl Channel {
         &self.name
     }
 
+    /// The name, to be kept.
+    pub(crate) fn shared_name(&self) -> Rc<str> {
+        self.name.clone()
+    }
+
     /// The app it belongs to.
     pub fn app(&self) -> AppId {
         self.app
@@ -149,8 +142,13 @@ impl Channel {
     }
 
     /// The messages it remembers, oldest first.
-    pub fn history(&self) -> impl Iterator<Item = &KeptMessage> {
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &KeptMessage> {
         self.history.iter().map(|message| &**message)
+    }
+
+    /// How many messages it remembers.
+    pub fn history_len(&self) -> usize {
+        self.history.len()
     }
 
     /// When something last happened in it: microseconds since 1970-01-01 UTC.
@@ -200,11 +198,49 @@ impl Channel {
     pub(crate) fn keep_in_history(&mut self, message: Rc<KeptMessage>, count: usize, bytes: usize) {
         self.history_bytes += message.bytes();
         self.history.push_back(message);
+        self.cut_history(count, bytes);
+    }
+
+    fn cut_history(&mut self, count: usize, bytes: usize) {
         while self.history.len() > count || (self.history_bytes > bytes && self.history.len() > 1) {
             let Some(gone) = self.history.pop_front() else {
                 break;
             };
             self.history_bytes -= gone.bytes();
         }
+    }
+
+    /// Changes the message `id` wherever it is kept. `history_bytes` and `recent_bytes` bound what
+    /// is kept: an edit may have made the message larger. How many messages and events were looked
+    /// at.
+    pub(crate) fn amend(
+        &mut self,
+        id: Id,
+        change: &Change<'_>,
+        edited: &mut Edited,
+        history_bytes: usize,
+        recent_bytes: usize,
+    ) -> usize {
+        let looked_at = self.history.len() + self.recent.len();
+        let mut bytes = self.history_bytes;
+        match change {
+            Change::Edit(edit) => {
+                for kept in self.history.iter_mut().filter(|kept| kept.id == id) {
+                    bytes -= kept.bytes();
+                    *kept = edited.of(kept, edit);
+                    bytes += kept.bytes();
+                }
+            }
+            Change::Delete => self.history.retain(|kept| {
+                let stays = kept.id != id;
+                bytes -= if stays { 0 } else { kept.bytes() };
+                stays
+            }),
+        }
+        self.history_bytes = bytes;
+        // A smaller number of messages waits for the next one that is stored.
+        self.cut_history(usize::MAX, history_bytes);
+        edited.in_recent(&mut self.recent, id, change, recent_bytes);
+        looked_at
     }
 }

@@ -55,6 +55,7 @@ impl NewMessage<'_> {
             user: &self.user,
             channel: self.channel.as_deref(),
             body: self.body,
+            edited: None,
         }
     }
 }
@@ -76,13 +77,14 @@ pub struct KeptMessage {
     pub except: Box<[Box<str>]>,
     #[allow(missing_docs)]
     pub no_history: bool,
-    #[allow(missing_docs)]
-    pub body: Option<Box<str>>,
+    /// Shared by all that one edit gave the same.
+    pub body: Option<Rc<str>>,
+    /// When it was last edited, by the stamp of that edit.
+    pub edited: Option<Stamp>,
 }
 
 impl KeptMessage {
     pub(crate) fn new(message: &NewMessage<'_>, channel: Option<Rc<str>>) -> Self {
-        let boxed = |names: &[Cow<'_, str>]| names.iter().map(|name| Box::from(&**name)).collect();
         Self {
             id: message.id,
             at: message.at,
@@ -91,7 +93,27 @@ impl KeptMessage {
             only: boxed(&message.only),
             except: boxed(&message.except),
             no_history: message.no_history,
-            body: message.body.map(Box::from),
+            body: message.body.map(Rc::from),
+            edited: None,
+        }
+    }
+
+    /// The same message after an edit: what that does not give stays as it is. `body` is the
+    /// edit's, if it has one.
+    pub(crate) fn edited(&self, edit: &Edit<'_>, body: Option<Rc<str>>) -> Self {
+        Self {
+            id: self.id,
+            at: edit.at.unwrap_or(self.at),
+            user: match &edit.user {
+                Some(user) => Box::from(&**user),
+                None => self.user.clone(),
+            },
+            channel: self.channel.clone(),
+            only: self.only.clone(),
+            except: self.except.clone(),
+            no_history: self.no_history,
+            body: body.or_else(|| self.body.clone()),
+            edited: Some(edit.edited),
         }
     }
 
@@ -103,24 +125,36 @@ impl KeptMessage {
             user: &self.user,
             channel: self.channel.as_deref(),
             body: self.body.as_deref(),
+            edited: self.edited,
         }
     }
 
     /// Whether `user` may hear it, by its lists of names.
     pub(crate) fn is_for(&self, user: &str) -> bool {
-        !self.except.iter().any(|name| &**name == user)
-            && (self.only.is_empty() || self.only.iter().any(|name| &**name == user))
+        is_for(&self.only, &self.except, user)
     }
 
     /// The bytes it takes, roughly, for the limits on what is kept.
     pub(crate) fn bytes(&self) -> usize {
-        let names = |list: &[Box<str>]| list.iter().map(|name| name.len() + 16).sum::<usize>();
         size_of::<Self>()
             + self.user.len()
             + self.body.as_ref().map_or(0, |body| body.len())
-            + names(&self.only)
-            + names(&self.except)
+            + names_bytes(&self.only)
+            + names_bytes(&self.except)
     }
+}
+
+fn boxed(names: &[Cow<'_, str>]) -> Box<[Box<str>]> {
+    names.iter().map(|name| Box::from(&**name)).collect()
+}
+
+fn is_for(only: &[Box<str>], except: &[Box<str>], user: &str) -> bool {
+    let names = |list: &[Box<str>]| list.iter().any(|name| &**name == user);
+    !names(except) && (only.is_empty() || names(only))
+}
+
+fn names_bytes(list: &[Box<str>]) -> usize {
+    list.iter().map(|name| name.len() + 16).sum()
 }
 
 /// A message as a subscriber is told of it.
@@ -132,6 +166,168 @@ pub struct MessageView<'a> {
     pub user: &'a str,
     pub channel: Option<&'a str>,
     pub body: Option<&'a str>,
+    /// When it was last edited, if it was.
+    pub edited: Option<Stamp>,
+}
+
+/// A change to a message that was sent before, as it comes in. Whom it is for is its own affair
+/// and not that of the message.
+#[derive(Debug, Clone)]
+pub struct Amendment<'a> {
+    /// Which message.
+    pub id: Id,
+    /// Where that went; without channel it was private to `only`.
+    pub channel: Option<Cow<'a, str>>,
+    /// If not empty: only these users hear of the change.
+    pub only: Vec<Cow<'a, str>>,
+    /// These users do not.
+    pub except: Vec<Cow<'a, str>>,
+    /// What is done to it.
+    pub change: Change<'a>,
+}
+
+/// What is done to a message that was sent before.
+#[derive(Debug, Clone)]
+pub enum Change<'a> {
+    /// Parts of it are replaced.
+    Edit(Edit<'a>),
+    /// It is taken back.
+    Delete,
+}
+
+/// The parts of a message that are replaced; those that are absent stay as they are.
+#[derive(Debug, Clone)]
+pub struct Edit<'a> {
+    /// When it was sent.
+    pub at: Option<Stamp>,
+    /// Who sends it.
+    pub user: Option<Cow<'a, str>>,
+    /// The payload, as a whole.
+    pub body: Option<&'a str>,
+    /// When it was edited.
+    pub edited: Stamp,
+}
+
+impl Amendment<'_> {
+    /// What subscribers are told of it.
+    pub(crate) fn event(&self) -> Event<'_> {
+        let channel = self.channel.as_deref();
+        match &self.change {
+            Change::Edit(edit) => Event::MessageEdit(EditView {
+                id: self.id,
+                channel,
+                at: edit.at,
+                user: edit.user.as_deref(),
+                body: edit.body,
+                edited: edit.edited,
+            }),
+            Change::Delete => Event::MessageDelete(DeleteView {
+                id: self.id,
+                channel,
+            }),
+        }
+    }
+}
+
+/// A change to a message, kept so that who was away hears of it.
+#[derive(Debug)]
+pub(crate) struct KeptAmendment {
+    id: Id,
+    channel: Option<Rc<str>>,
+    only: Box<[Box<str>]>,
+    except: Box<[Box<str>]>,
+    /// Absent: the message was taken back.
+    edit: Option<KeptEdit>,
+}
+
+#[derive(Debug)]
+struct KeptEdit {
+    at: Option<Stamp>,
+    user: Option<Box<str>>,
+    body: Option<Rc<str>>,
+    edited: Stamp,
+}
+
+impl KeptAmendment {
+    /// `body` is the edit's, if it is one and has one.
+    pub(crate) fn new(
+        amendment: &Amendment<'_>,
+        channel: Option<Rc<str>>,
+        body: Option<Rc<str>>,
+    ) -> Self {
+        let edit = match &amendment.change {
+            Change::Edit(edit) => Some(KeptEdit {
+                at: edit.at,
+                user: edit.user.as_deref().map(Box::from),
+                body,
+                edited: edit.edited,
+            }),
+            Change::Delete => None,
+        };
+        Self {
+            id: amendment.id,
+            channel,
+            only: boxed(&amendment.only),
+            except: boxed(&amendment.except),
+            edit,
+        }
+    }
+
+    pub(crate) fn event(&self) -> Event<'_> {
+        let channel = self.channel.as_deref();
+        match &self.edit {
+            Some(edit) => Event::MessageEdit(EditView {
+                id: self.id,
+                channel,
+                at: edit.at,
+                user: edit.user.as_deref(),
+                body: edit.body.as_deref(),
+                edited: edit.edited,
+            }),
+            None => Event::MessageDelete(DeleteView {
+                id: self.id,
+                channel,
+            }),
+        }
+    }
+
+    pub(crate) fn is_for(&self, user: &str) -> bool {
+        is_for(&self.only, &self.except, user)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let edit = self.edit.as_ref();
+        let user = edit.and_then(|edit| edit.user.as_ref());
+        let body = edit.and_then(|edit| edit.body.as_ref());
+        size_of::<Self>()
+            + user.map_or(0, |user| user.len())
+            + body.map_or(0, |body| body.len())
+            + names_bytes(&self.only)
+            + names_bytes(&self.except)
+    }
+}
+
+/// An edit as a subscriber is told of it: only what was replaced.
+#[derive(Debug, Clone, Copy)]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of `Amendment` and `Edit`"
+)]
+pub struct EditView<'a> {
+    pub id: Id,
+    pub channel: Option<&'a str>,
+    pub at: Option<Stamp>,
+    pub user: Option<&'a str>,
+    pub body: Option<&'a str>,
+    pub edited: Stamp,
+}
+
+/// A message that was taken back, as a subscriber is told of it.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the fields are those of `Amendment`")]
+pub struct DeleteView<'a> {
+    pub id: Id,
+    pub channel: Option<&'a str>,
 }
 
 /// Keys and values of a user's state that others may see; values are JSON scalars as text.
@@ -165,17 +361,50 @@ pub struct Presence {
     pub members: Option<Vec<MemberSnapshot>>,
 }
 
+fn state_bytes(state: &PublicState) -> usize {
+    state.iter().map(|(k, v)| k.len() + v.len() + 64).sum()
+}
+
 impl Presence {
     pub(crate) fn bytes(&self) -> usize {
-        let state = |s: &PublicState| s.iter().map(|(k, v)| k.len() + v.len() + 64).sum::<usize>();
         let members = self
             .members
             .iter()
             .flatten()
             // The name is shared, but not in the frame that is kept once somebody caught up.
-            .map(|m| 64 + m.user.len() + state(&m.state))
+            .map(|m| 64 + m.user.len() + state_bytes(&m.state))
             .sum::<usize>();
-        size_of::<Self>() + state(&self.state) + members
+        size_of::<Self>() + state_bytes(&self.state) + members
+    }
+}
+
+/// A member's public state has changed, as one of its channels is told.
+#[derive(Debug)]
+pub struct StateChange {
+    /// Fresh for each channel.
+    pub id: Id,
+    /// When the channel was told.
+    pub at: Stamp,
+    /// The channel's name.
+    pub channel: Rc<str>,
+    /// Whose state it is.
+    pub user: Rc<str>,
+    /// What it is now, shared by the channels that are told the same.
+    pub told: Rc<ToldState>,
+}
+
+/// What is told of a user's state.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ToldState {
+    /// All of it that is public.
+    pub state: PublicState,
+    /// Of the keys that changed those that are public, in the order of the request.
+    pub changed: PublicState,
+}
+
+impl ToldState {
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + state_bytes(&self.state) + state_bytes(&self.changed)
     }
 }
 
@@ -184,6 +413,55 @@ impl Presence {
 pub enum Event<'a> {
     /// Someone published.
     Message(MessageView<'a>),
+    /// A message was edited.
+    MessageEdit(EditView<'a>),
+    /// A message was taken back.
+    MessageDelete(DeleteView<'a>),
     /// Someone joined or parted.
     Presence(&'a Presence),
+    /// A member's public state has changed.
+    UserState(&'a StateChange),
+}
+
+/// An event that is kept for catch-up. Cloning one is a counter.
+#[derive(Debug, Clone)]
+pub(crate) enum KeptEvent {
+    Message(Rc<KeptMessage>),
+    Amendment(Rc<KeptAmendment>),
+    Presence(Rc<Presence>),
+    State(Rc<StateChange>),
+}
+
+impl KeptEvent {
+    /// What a dialect needs to tell it.
+    pub(crate) fn event(&self) -> Event<'_> {
+        match self {
+            Self::Message(message) => Event::Message(message.view()),
+            Self::Amendment(amendment) => amendment.event(),
+            Self::Presence(presence) => Event::Presence(presence),
+            Self::State(change) => Event::UserState(change),
+        }
+    }
+
+    /// Whether `user` may hear it: not what excludes it, and not its own coming and going.
+    pub(crate) fn is_for(&self, user: &str) -> bool {
+        match self {
+            Self::Message(message) => message.is_for(user),
+            Self::Amendment(amendment) => amendment.is_for(user),
+            Self::Presence(presence) => &*presence.user != user,
+            Self::State(_) => true,
+        }
+    }
+
+    /// The bytes it takes, roughly, for the limits on what is kept.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Message(message) => message.bytes(),
+            Self::Amendment(amendment) => amendment.bytes(),
+            Self::Presence(presence) => presence.bytes(),
+            // What is told is shared between channels, but not in the frames that are kept once
+            // somebody caught up.
+            Self::State(change) => size_of::<StateChange>() + change.told.bytes(),
+        }
+    }
 }

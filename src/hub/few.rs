@@ -1,5 +1,7 @@
 //! A list that is nearly always empty or has one entry, and then needs no heap.
 
+use crate::room;
+
 /// None, one, or many of something. Order is kept by `push`, not by `swap_remove`.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Few<T> {
@@ -80,7 +82,8 @@ impl<T> Few<T> {
                     (_, Some(last)) => {
                         many.push(last);
                         if many.capacity() > 16 && many.len() * 4 < many.capacity() {
-                            many.shrink_to(many.len() * 2);
+                            let room = many.len() * 2;
+                            room::refit(&mut many, room);
                         }
                         Self::Many(many)
                     }

@@ -6,8 +6,8 @@
 
 use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
 use crate::limits::ALARMS_PER_TURN;
+use crate::room;
 use crate::time::{Millis, Now, Surfaced};
-use std::collections::VecDeque;
 
 impl Hub {
     /// When this hub next wants to be told the time, if ever. The answer can change after any call
@@ -27,7 +27,7 @@ impl Hub {
         for _ in 0..ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
                 // A crowd's room is not kept for the next one.
-                self.due = VecDeque::new();
+                room::release_queue(&mut self.due);
                 return;
             };
             self.ring(entry, now, fx);
@@ -71,8 +71,9 @@ impl Hub {
         if channel.subscriber_count() > 0 {
             return;
         }
-        // A history is remembered as long as the process lives; its size is bounded.
-        if !channel.history.is_empty() {
+        // A history is remembered as long as the process lives; its size is bounded. So is what
+        // the application gave the channel itself.
+        if !channel.history.is_empty() || channel.is_configured {
             channel.timer.disarm();
             return;
         }
@@ -146,6 +147,15 @@ impl Hub {
         }
     }
 
+    /// Something was done for a user. If it is only remembered, it is so from now on.
+    pub fn touch_user(&mut self, id: UserId, now: Now) {
+        let is_away = |user: &super::User| user.subscribers.is_empty();
+        if self.users.get(id).is_some_and(is_away) {
+            self.return_user(id);
+            self.settle_user(id, now);
+        }
+    }
+
     /// A remembered user is back.
     pub(super) fn return_user(&mut self, id: UserId) {
         let Some(user) = self.users.get_mut(id) else {
@@ -182,6 +192,18 @@ impl Hub {
                     .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
             },
         );
+    }
+
+    /// Gives back memory that is only kept for whoever comes next. For quiet times.
+    pub fn trim(&mut self) {
+        self.channels.trim();
+        self.subscribers.trim();
+        self.users.trim();
+        self.memberships.trim();
+        room::trim_table(&mut self.channel_names);
+        room::trim_table(&mut self.subscriber_ids);
+        room::trim_table(&mut self.user_names);
+        room::trim_table(&mut self.membership_pairs);
     }
 
     /// Checks that both sides of every relation agree. For tests: it visits everything.
@@ -230,6 +252,7 @@ impl Hub {
             assert!(
                 channel.subscriber_count() > 0
                     || !channel.history.is_empty()
+                    || channel.is_configured
                     || channel.timer.due() != Millis::NEVER,
                 "{:?}: a channel that nobody uses has a time to go",
                 channel.name

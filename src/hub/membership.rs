@@ -5,7 +5,8 @@
 //! by the pair of channel and user. A subscriber's own list is sorted by channel and searched by
 //! halves, as it may hold thousands.
 
-use super::channel::{KeptEvent, Listener, Membership};
+use super::channel::{Listener, Membership};
+use super::event::KeptEvent;
 use super::few::Few;
 use super::subscriber::Subscription;
 use super::{
@@ -13,6 +14,7 @@ use super::{
     Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
 };
 use crate::handler::ConnId;
+use crate::room;
 use crate::time::{Millis, Now, Timer};
 use std::rc::Rc;
 
@@ -356,7 +358,7 @@ impl Hub {
             .map(|listener| listener.subscriber);
         let list = &mut audience.listeners;
         if list.capacity() > 64 && list.len() * 4 < list.capacity() {
-            list.shrink_to(list.len() * 2);
+            room::refit(list, list.len() * 2);
         }
         if let Some(moved) = moved.and_then(|moved| self.subscribers.get_mut(moved))
             && let Ok(at) = moved.find(gone.channel)
@@ -394,7 +396,8 @@ impl Hub {
             if channel.members.capacity() > 64
                 && channel.members.len() * 4 < channel.members.capacity()
             {
-                channel.members.shrink_to(channel.members.len() * 2);
+                let room = channel.members.len() * 2;
+                room::refit(&mut channel.members, room);
             }
             if let Some(moved) = channel
                 .members
@@ -452,11 +455,10 @@ impl Hub {
             members,
         });
         self.sequence += 1;
-        let bytes = presence.bytes();
         // The one it is about has no subscriber in the channel yet, or none any more, so the
         // whole audience is the right one.
         self.tell_all(channel_key, &Event::Presence(&presence), &[], fx);
-        self.keep_recent(channel_key, KeptEvent::Presence(presence), bytes);
+        self.keep_recent(channel_key, KeptEvent::Presence(presence));
         if let Some(channel) = self.channels.get_mut(channel_key) {
             channel.last_active_micros = now.unix_micros;
         }

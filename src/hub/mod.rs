@@ -8,15 +8,18 @@
 //! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving,
 //! presence), `lifetime` (what is forgotten when).
 
+mod amend;
 mod catch_up;
 mod channel;
 mod effects;
 mod event;
 mod few;
 mod lifetime;
+mod look;
 mod membership;
 mod publish;
 mod recent;
+mod state;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,8 @@ pub use catch_up::Order;
 pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
 pub use effects::{Effects, Format, HangUp, Id};
 pub use event::{
-    Event, KeptMessage, MemberSnapshot, MessageView, NewMessage, Presence, PublicState, Stamp,
+    Amendment, Change, DeleteView, Edit, EditView, Event, KeptMessage, MemberSnapshot, MessageView,
+    NewMessage, Presence, PublicState, Stamp, StateChange, ToldState,
 };
 pub use subscriber::{Subscriber, SubscriberTag};
 pub use user::{State, User, UserTag};
@@ -34,15 +38,16 @@ pub use user::{State, User, UserTag};
 use crate::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_EVENTS_MAX, CATCH_UP_PRIVATE_MAX, CHANNEL_CONFIGURED_FORGET_MS,
     CHANNEL_FORGET_MS, CHANNELS_PER_SUBSCRIBER_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX,
-    MEMBERS_LISTED_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
+    MEMBERS_LISTED_MAX, USER_FORGET_MS, USERS_REMEMBERED_MAX,
 };
+use crate::room;
 use crate::table::{Key, Table};
 use crate::time::{Surfaced, Wheel};
 use channel::Membership;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
@@ -335,6 +340,16 @@ impl Hub {
         id
     }
 
+    /// Gives a channel all its settings anew. It is remembered with them from now on, even while
+    /// nobody is in it. What it keeps already stays, and is bounded anew with the next event.
+    pub fn configure(&mut self, channel: ChannelId, settings: Settings, now: crate::time::Now) {
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.settings = settings;
+            channel.is_configured = true;
+        }
+        self.settle_channel(channel, now);
+    }
+
     /// The user of this name; made if nothing is known of it. True: it was made now.
     pub fn ensure_user(&mut self, app: AppId, name: &str, fx: &mut impl Effects) -> (UserId, bool) {
         if let Some(id) = self.find_user(app, name) {
@@ -361,51 +376,6 @@ impl Hub {
         self.user_names
             .insert_unique(hash.hash_one((app.0, name)), id, rehash);
         (id, true)
-    }
-
-    /// Sets one key of a user's state to a JSON scalar. A null for a key that is not there is not
-    /// stored. True: the value is another one than before.
-    pub fn set_state(&mut self, user: UserId, key: &str, value: &str) -> bool {
-        let Some(user) = self.users.get_mut(user) else {
-            return false;
-        };
-        let old = user.state.as_ref().and_then(|state| state.get(key));
-        if old.map_or(value == "null", |old| &**old == value) {
-            return false;
-        }
-        user.state
-            .get_or_insert_default()
-            .insert(Box::from(key), Box::from(value));
-        true
-    }
-
-    /// Whether `changes` can be set without the user's state growing beyond its bounds. Of a name
-    /// that is not known the state is empty.
-    pub fn state_fits<'k>(
-        &'k self,
-        user: Option<UserId>,
-        changes: impl Iterator<Item = (&'k str, &'k str)>,
-    ) -> bool {
-        let mut state: BTreeMap<&str, &str> = BTreeMap::new();
-        if let Some(user) = user.and_then(|user| self.users.get(user)) {
-            state.extend(user.state());
-        }
-        state.extend(changes);
-        let bytes: usize = state.iter().map(|(k, v)| k.len() + v.len()).sum();
-        state.len() <= STATE_KEYS_MAX && bytes <= STATE_BYTES_MAX
-    }
-
-    /// Replaces the keys of a user's state that others may see.
-    pub fn set_public_keys<'k>(&mut self, user: UserId, keys: impl Iterator<Item = &'k str>) {
-        let Some(user) = self.users.get_mut(user) else {
-            return;
-        };
-        let keys: BTreeSet<Box<str>> = keys.map(Box::from).collect();
-        user.public_keys = if keys.is_empty() {
-            None
-        } else {
-            Some(Box::new(keys))
-        };
     }
 
     // ---- numbers ---------------------------------------------------------------------------
@@ -458,7 +428,5 @@ fn forget<K>(
     if let Ok(entry) = table.find_entry(hash, same) {
         entry.remove();
     }
-    if table.capacity() > 16 && table.len() * 8 < table.capacity() {
-        table.shrink_to(table.len() * 2, rehash);
-    }
+    room::shrink_table(table, rehash);
 }

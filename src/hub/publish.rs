@@ -5,12 +5,14 @@
 //! 16 bytes each) and the outbox, and nothing else. Whoever is excluded is found beforehand by
 //! name, as places in that array, so that the loop tests nothing per delivery.
 
-use super::channel::{Audience, KeptEvent, Listener};
+use super::channel::{Audience, Listener};
+use super::event::KeptEvent;
 use super::{
     AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, SubscriberId, UserId,
 };
 use crate::frame::Frame;
 use crate::time::Now;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 impl Hub {
@@ -31,7 +33,14 @@ impl Hub {
                 Some(channel) => self.publish_to_channel(app, channel, message, now, fx),
                 None => 0,
             },
-            None => self.publish_to_users(app, message, fx),
+            None => {
+                let users = self.users_named(app, &message.only, &message.except);
+                if users.is_empty() {
+                    return 0;
+                }
+                let kept = KeptEvent::Message(Rc::new(KeptMessage::new(message, None)));
+                self.tell_users(&users, &kept, now, fx)
+            }
         };
         self.totals.delivered += delivered;
         delivered
@@ -59,71 +68,89 @@ impl Hub {
                 let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
                 channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
             }
-            let bytes = kept.bytes();
-            self.keep_recent(key, KeptEvent::Message(kept), bytes);
+            self.keep_recent(key, KeptEvent::Message(kept));
         }
         let event = Event::Message(message.view());
-        let users = |hub: &Self, names: &[std::borrow::Cow<'_, str>]| -> Vec<UserId> {
-            let mut users: Vec<UserId> = names
-                .iter()
-                .filter_map(|name| hub.find_user(app, name))
-                .collect();
-            users.sort_unstable();
-            users.dedup();
-            users
-        };
-        let delivered = if !message.only.is_empty() {
-            let mut chosen = users(self, &message.only);
-            let except = users(self, &message.except);
-            chosen.retain(|user| except.binary_search(user).is_err());
-            self.tell_only(key, &event, &chosen, fx)
-        } else if message.except.is_empty() {
-            self.tell_all(key, &event, &[], fx)
-        } else {
-            let except = users(self, &message.except);
-            self.tell_all(key, &event, &except, fx)
-        };
+        let delivered = self.tell_chosen(app, key, &event, &message.only, &message.except, fx);
         // A message into a channel without members starts or restarts its time to be forgotten.
         self.settle_channel(key, now);
         delivered
     }
 
-    /// To every connection of each named user that is known, once each.
-    fn publish_to_users(
-        &mut self,
+    /// Tells those in a channel whom two lists of names choose: if `only` has any, none but them,
+    /// and in no case those in `except`.
+    pub(super) fn tell_chosen(
+        &self,
         app: AppId,
-        message: &NewMessage<'_>,
+        key: ChannelId,
+        event: &Event<'_>,
+        only: &[Cow<'_, str>],
+        except: &[Cow<'_, str>],
+        fx: &mut impl Effects,
+    ) -> u64 {
+        if !only.is_empty() {
+            let chosen = self.users_named(app, only, except);
+            self.tell_only(key, event, &chosen, fx)
+        } else if except.is_empty() {
+            self.tell_all(key, event, &[], fx)
+        } else {
+            let except = self.users_named(app, except, &[]);
+            self.tell_all(key, event, &except, fx)
+        }
+    }
+
+    /// The users of the names in `only`, as far as they are known and not in `except`, each once
+    /// and sorted.
+    pub(super) fn users_named(
+        &self,
+        app: AppId,
+        only: &[Cow<'_, str>],
+        except: &[Cow<'_, str>],
+    ) -> Vec<UserId> {
+        let users = |names: &[Cow<'_, str>]| -> Vec<UserId> {
+            let mut users: Vec<UserId> = names
+                .iter()
+                .filter_map(|name| self.find_user(app, name))
+                .collect();
+            users.sort_unstable();
+            users.dedup();
+            users
+        };
+        let mut chosen = users(only);
+        if !except.is_empty() {
+            let except = users(except);
+            chosen.retain(|user| except.binary_search(user).is_err());
+        }
+        chosen
+    }
+
+    /// Tells every connection of these users something that is private to them, and keeps it for
+    /// catch-up. Says how many connections it was handed to.
+    pub(super) fn tell_users(
+        &mut self,
+        users: &[UserId],
+        kept: &KeptEvent,
+        now: Now,
         fx: &mut impl Effects,
     ) -> u64 {
         self.sequence += 1;
         let sequence = self.sequence;
         let limits = (self.config.catch_up_private, self.config.catch_up_bytes);
-        let mut users: Vec<UserId> = message
-            .only
-            .iter()
-            .filter(|name| !message.except.contains(name))
-            .filter_map(|name| self.find_user(app, name))
-            .collect();
-        users.sort_unstable();
-        users.dedup();
-        if users.is_empty() {
-            return 0;
-        }
-        let kept = Rc::new(KeptMessage::new(message, None));
-        let event = Event::Message(kept.view());
+        let (event, bytes) = (kept.event(), kept.bytes());
         let mut frames = Frames::default();
         let mut delivered = 0;
-        for user in users {
-            let Some(user) = self.users.get_mut(user) else {
+        for &key in users {
+            let Some(user) = self.users.get_mut(key) else {
                 continue;
             };
             if user.subscribers.is_empty() {
                 // Catch-up reaches back to the birth of a subscriber and no further, so nobody
-                // could ever be given it.
+                // could ever be given it. That it is remembered counts from now on.
+                self.touch_user(key, now);
                 continue;
             }
             let private = user.private.get_or_insert_default();
-            private.push(sequence, kept.clone(), kept.bytes(), limits.0, limits.1);
+            private.push(sequence, kept.clone(), bytes, limits.0, limits.1);
             for &who in user.subscribers.as_slice() {
                 let Some(subscriber) = self.subscribers.get(who) else {
                     continue;
@@ -139,12 +166,13 @@ impl Hub {
     }
 
     /// Keeps an event of a channel for catch-up, if the channel does that.
-    pub(super) fn keep_recent(&mut self, channel: ChannelId, event: KeptEvent, bytes: usize) {
+    pub(super) fn keep_recent(&mut self, channel: ChannelId, event: KeptEvent) {
         let (count, bytes_max) = (self.config.catch_up_events, self.config.catch_up_bytes);
         let Some(channel) = self.channels.get_mut(channel) else {
             return;
         };
         if channel.settings.store_recent {
+            let bytes = event.bytes();
             channel
                 .recent
                 .push(self.sequence, event, bytes, count, bytes_max);

@@ -67,6 +67,35 @@ impl<E> Recent<E> {
         self.cut(count_max, bytes_max);
     }
 
+    /// Replaces events: `change` returns what an event becomes and its bytes, or none where it
+    /// stays. Frames of what was replaced are made anew when they are asked for.
+    pub(crate) fn replace(
+        &mut self,
+        mut change: impl FnMut(&E) -> Option<(E, usize)>,
+        bytes_max: usize,
+    ) {
+        for entry in &mut self.entries {
+            let Some((event, bytes)) = change(&entry.event) else {
+                continue;
+            };
+            self.bytes = self.bytes - entry.bytes + bytes;
+            entry.event = event;
+            entry.bytes = bytes;
+            entry.frames = Few::None;
+        }
+        self.cut(usize::MAX, bytes_max);
+    }
+
+    /// Forgets the events that are not to stay.
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&E) -> bool) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|entry| {
+            let stays = stays(&entry.event);
+            *bytes -= if stays { 0 } else { entry.bytes };
+            stays
+        });
+    }
+
     fn cut(&mut self, count_max: usize, bytes_max: usize) {
         while self.entries.len() > count_max || (self.bytes > bytes_max && self.entries.len() > 1) {
             let Some(gone) = self.entries.pop_front() else {
@@ -84,6 +113,14 @@ impl<E> Recent<E> {
         self.entries.range_mut(start..)
     }
 
+    /// The same, only to look at.
+    pub(crate) fn look_after(&self, sequence: u64) -> impl DoubleEndedIterator<Item = &Entry<E>> {
+        let start = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
+        self.entries.range(start..)
+    }
+
     /// How many entries after `sequence` there are, and their bytes.
     pub(crate) fn size_after(&self, sequence: u64) -> (usize, usize) {
         let start = self
@@ -91,6 +128,10 @@ impl<E> Recent<E> {
             .partition_point(|entry| entry.sequence <= sequence);
         let entries = self.entries.range(start..);
         (entries.len(), entries.map(|entry| entry.bytes).sum())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -127,6 +168,36 @@ mod tests {
             [12],
             "one always stays"
         );
+    }
+
+    #[test]
+    fn what_is_replaced_or_taken_out_is_counted_anew() {
+        let mut recent = Recent::default();
+        for sequence in 1..=4 {
+            recent.push(sequence, sequence, 10, 4, 100);
+        }
+        for entry in recent.after(0) {
+            entry.frame(Format(0), |_| Frame::from(&b"before"[..]));
+        }
+        recent.replace(|&event| (event == 3).then_some((30, 65)), 100);
+        assert_eq!((recent.len(), recent.bytes()), (4, 95));
+        let mut made = 0;
+        for entry in recent.after(0) {
+            entry.frame(Format(0), |_| {
+                made += 1;
+                Frame::from(&b"after"[..])
+            });
+        }
+        assert_eq!(made, 1, "only that of the replaced event");
+        // Larger than fits: the oldest go, be it the replaced one itself.
+        recent.replace(|&event| (event == 30).then_some((31, 95)), 100);
+        let left: Vec<u64> = recent.after(0).map(|entry| entry.event).collect();
+        assert_eq!((left, recent.bytes()), (vec![4], 10));
+        recent.push(5, 5, 10, 4, 100);
+        recent.retain(|&event| event != 4);
+        assert_eq!((recent.len(), recent.bytes()), (1, 10));
+        recent.retain(|_| false);
+        assert_eq!((recent.len(), recent.bytes()), (0, 0));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::handler::{Conn, ConnId};
 use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
 
+mod changes;
+
 const APP: AppId = AppId(0);
 const FORMAT: Format = Format(0);
 
@@ -23,6 +25,23 @@ impl Effects for Recorder {
         self.encoded += 1;
         let text = match event {
             Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
+            Event::MessageEdit(e) => {
+                let user = e.user.map(|user| format!("{user}:")).unwrap_or_default();
+                let body = e.body.unwrap_or("");
+                format!("{}:!{user}{body}", e.channel.unwrap_or("-"))
+            }
+            Event::MessageDelete(d) => {
+                format!("{}:x{}", d.channel.unwrap_or("-"), d.id.0 >> 64)
+            }
+            Event::UserState(s) => {
+                let pairs = |state: &PublicState| {
+                    let pairs: Vec<String> =
+                        state.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                    pairs.join(",")
+                };
+                let (state, changed) = (pairs(&s.told.state), pairs(&s.told.changed));
+                format!("{}:{}@{state}!{changed}", s.channel, s.user)
+            }
             Event::Presence(p) => {
                 let members = p
                     .members

@@ -1,6 +1,6 @@
 //! Users: what subscribers say they are. One user may have many subscribers.
 
-use super::event::{KeptMessage, PublicState};
+use super::event::{KeptEvent, PublicState};
 use super::few::Few;
 use super::recent::Recent;
 use super::{AppId, Id, SubscriberId};
@@ -25,8 +25,8 @@ pub struct User {
     pub(crate) state: Option<Box<State>>,
     pub(crate) public_keys: Option<Box<BTreeSet<Box<str>>>>,
     pub(crate) subscribers: Few<SubscriberId>,
-    /// Private messages for catch-up.
-    pub(crate) private: Option<Box<Recent<Rc<KeptMessage>>>>,
+    /// Private messages, and changes to them, for catch-up.
+    pub(crate) private: Option<Box<Recent<KeptEvent>>>,
     pub(crate) timer: Timer,
     /// Order of going away, while there are no subscribers but a state to remember.
     pub(crate) away: Option<u64>,
@@ -56,11 +56,26 @@ impl User {
             .map(|(key, value)| (&**key, &**value))
     }
 
+    /// The value of one key of the state.
+    pub fn state_value(&self, key: &str) -> Option<&str> {
+        self.state.as_ref()?.get(key).map(|value| &**value)
+    }
+
+    /// The keys that others may see, whether the state has them or not, in order.
+    pub fn public_keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.public_keys.as_deref();
+        keys.into_iter().flatten().map(|key| &**key)
+    }
+
+    /// Whether others may see this key.
+    pub fn is_public(&self, key: &str) -> bool {
+        let keys = self.public_keys.as_deref();
+        keys.is_some_and(|keys| keys.contains(key))
+    }
+
     /// The part of the state whose keys are public, by key.
     pub fn public_state(&self) -> impl Iterator<Item = (&str, &str)> {
-        let keys = self.public_keys.as_deref();
-        self.state()
-            .filter(move |(key, _)| keys.is_some_and(|keys| keys.contains(*key)))
+        self.state().filter(|(key, _)| self.is_public(key))
     }
 
     pub(crate) fn public_snapshot(&self) -> PublicState {

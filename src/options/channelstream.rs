@@ -17,10 +17,10 @@ pub(super) const ENV_PREFIX: &str = "CHANNELSTREAM_";
 /// The variable that names the file.
 pub(super) const ENV_INI: &str = "CHANNELSTREAM_INI";
 /// The one signature scheme there is.
-const DEFAULT_CHECKER: &str = "channelstream.utils.DefaultSigner";
+pub(super) const DEFAULT_CHECKER: &str = "channelstream.utils.DefaultSigner";
 
 /// Every key the original reads.
-const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 14] = [
     "host",
     "port",
     "secret",
@@ -285,13 +285,13 @@ impl Translation<'_> {
 }
 
 /// Everything but these words is false, also nothing.
-fn is_true(text: &str) -> bool {
+pub(super) fn is_true(text: &str) -> bool {
     let word = text.trim().to_lowercase();
     ["t", "true", "y", "yes", "on", "1"].contains(&word.as_str())
 }
 
 /// The entries of a list. The original writes one per line and reads commas; both are taken.
-fn list(text: &str) -> Vec<String> {
+pub(super) fn list(text: &str) -> Vec<String> {
     let entries = text
         .split([',', '\n'])
         .map(str::trim)

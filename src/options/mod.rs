@@ -27,6 +27,8 @@ mod config;
 mod ini;
 #[cfg(feature = "server")]
 mod load;
+#[cfg(feature = "server")]
+pub mod make_config;
 mod nearest;
 // Without the reader of files nobody sets a row; the rows and what they show stay.
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
@@ -37,6 +39,8 @@ mod table;
 mod toml_file;
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod value;
+#[cfg(feature = "server")]
+mod write_toml;
 
 pub use crate::peers::PeerList;
 pub use check::{Severity, check};
@@ -51,3 +55,5 @@ pub use nearest::nearest;
 pub use opt::{Opt, Problem, Source, find, unknown};
 pub use show::{document, dump, explain};
 pub use table::OPTIONS;
+#[cfg(feature = "server")]
+pub use write_toml::{FreshSecrets, fresh_toml, imported_toml};

@@ -290,6 +290,22 @@ impl Opt {
         }
     }
 
+    /// The value of an option that is a secret.
+    pub(super) fn secret(&self, config: &Config) -> Option<Secret> {
+        match self.field {
+            Field::Secret(at) => Some(at(&mut config.clone()).clone()),
+            Field::Switch(_)
+            | Field::Text(_)
+            | Field::Path(_)
+            | Field::Level(_)
+            | Field::Scheme(_)
+            | Field::Listen(_)
+            | Field::Peers(_)
+            | Field::Texts(_)
+            | Field::Number { .. } => None,
+        }
+    }
+
     /// Whether the operator took the limit away.
     pub(super) fn is_unlimited(&self, config: &Config) -> bool {
         match self.field {

@@ -51,7 +51,7 @@ pub fn explain(opt: &Opt, config: &Config, sources: &[Source]) -> String {
 
 impl Opt {
     /// The default as TOML. A well-known secret is no secret.
-    fn default_shown(&self) -> String {
+    pub(super) fn default_shown(&self) -> String {
         let default = Config::default();
         match self.key().as_str() {
             "channelstream.secret" => super::value::quoted(default.channelstream.secret.expose()),

@@ -37,6 +37,7 @@ use crate::limits::{
 };
 use crate::loop_stats::LoopStats;
 use crate::outbox::Outbox;
+use crate::room;
 use crate::table::{Column, Table};
 use crate::time::{Millis, Now};
 use accept::Accepting;
@@ -412,19 +413,21 @@ impl<H: Handler> Reactor<H> {
         let core = &mut self.core;
         core.outbox.trim();
         core.gather.trim();
-        core.per_address.shrink_to_fit();
-        core.resume.shrink_to_fit();
-        core.resuming.shrink_to_fit();
-        core.cut_short.shrink_to_fit();
-        core.behind.shrink_to_fit();
-        core.dead.shrink_to_fit();
-        core.watched.shrink_to_fit();
-        core.lingers.shrink_to_fit();
-        core.lingered.shrink_to_fit();
-        core.refused.shrink_to_fit();
-        core.handshakes.shrink_to_fit();
+        core.links.trim();
+        core.addresses.trim();
+        room::trim_map(&mut core.per_address);
+        room::trim_map(&mut core.lingered);
+        room::trim(&mut core.resume);
+        room::trim(&mut core.resuming);
+        room::trim(&mut core.cut_short);
+        room::trim_queue(&mut core.behind);
+        room::trim(&mut core.dead);
+        room::trim(&mut core.watched);
+        room::trim_queue(&mut core.lingers);
+        room::trim_queue(&mut core.refused);
+        room::trim_queue(&mut core.handshakes);
         #[cfg(feature = "tls")]
-        core.plain.shrink_to(0);
+        room::release(&mut core.plain);
     }
 
     /// Sockets that are open, those in a TLS handshake and the few counted that were refused and

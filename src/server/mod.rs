@@ -157,6 +157,7 @@ impl Builder {
             drain_ms: self.drain_ms.unwrap_or(DRAIN_MS),
             deadline: None,
             noted_at: Millis(0),
+            noted_turns: 0,
             _sampler: sampler,
         })
     }
@@ -223,8 +224,10 @@ pub struct Server {
     drain_ms: u64,
     /// When a stop that is under way ends whatever is left.
     deadline: Option<Millis>,
-    /// When the engine was last told what the loop has counted.
+    /// When the engine was last told what the loop has counted, and memory given back.
     noted_at: Millis,
+    /// How many turns there had been then.
+    noted_turns: u64,
     _sampler: Option<Sampler>,
 }
 
@@ -234,7 +237,8 @@ impl fmt::Debug for Server {
     }
 }
 
-/// How old the loop's numbers in the metrics may be.
+/// How old the loop's numbers in the metrics may be, and how long memory is kept for whoever comes
+/// next.
 const NOTE_EVERY_MS: u64 = 1_000;
 
 impl Server {
@@ -272,11 +276,8 @@ impl Server {
         let left = self
             .deadline
             .map(|at| at.since(self.reactor.clock().mono()));
-        let wait = match (left.map(Duration::from_millis), wait) {
-            (Some(left), Some(wait)) => Some(left.min(wait)),
-            (left, wait) => left.or(wait),
-        };
-        self.reactor.turn(wait)?;
+        let bounds = [left.map(Duration::from_millis), self.note_wait(), wait];
+        self.reactor.turn(bounds.into_iter().flatten().min())?;
         while let Ok(control) = self.control.try_recv() {
             match control {
                 Control::Stop => self.stop(),
@@ -288,7 +289,9 @@ impl Server {
             self.noted_at = now;
             let stats = self.reactor.stats();
             self.reactor.handler_mut().note_loop(stats);
-            self.reactor.outbox_mut().trim();
+            self.reactor.trim();
+            self.reactor.handler_mut().trim();
+            self.noted_turns = stats.turns;
         }
         Ok(match self.deadline {
             None => Flow::Running,
@@ -303,7 +306,17 @@ impl Server {
 
     /// How long a host may leave the server without a turn if its descriptor stays silent.
     pub fn next_wait(&self) -> Option<Duration> {
-        self.reactor.next_wait()
+        let waits = [self.reactor.next_wait(), self.note_wait()];
+        waits.into_iter().flatten().min()
+    }
+
+    /// How long until the books are done and memory is given back for what happened since that
+    /// was last done. None if nothing did: who is idle sleeps.
+    fn note_wait(&self) -> Option<Duration> {
+        (self.reactor.stats().turns != self.noted_turns).then(|| {
+            let since = self.reactor.clock().mono().since(self.noted_at);
+            Duration::from_millis(NOTE_EVERY_MS.saturating_sub(since))
+        })
     }
 
     /// Begins to stop: no new connections, goodbyes to those that are there. Go on calling

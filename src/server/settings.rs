@@ -49,6 +49,7 @@ pub fn dialects(config: &Config) -> Vec<MakeDialect> {
 /// Channelstream's part of the settings.
 pub fn channelstream_config(config: &Config) -> channelstream::Config {
     let settings = &config.channelstream;
+    let login = config.admin_login();
     channelstream::Config {
         secret: settings.secret.expose().to_owned(),
         allow_posting_from: settings.allow_posting_from.clone(),
@@ -60,6 +61,9 @@ pub fn channelstream_config(config: &Config) -> channelstream::Config {
             options::Scheme::Https => Scheme::Https,
         }),
         trusted_proxies: config.trusted_proxies.clone(),
+        admin_user: login.map_or_else(String::new, |(user, _)| user.to_owned()),
+        admin_secret: login.map_or_else(String::new, |(_, secret)| secret.expose().to_owned()),
+        cookie_secret: settings.cookie_secret.expose().to_owned(),
         heartbeat_ms: config.timeouts.channelstream_heartbeat_ms,
         expire_ms: config.timeouts.channelstream_expire_ms,
         return_ms: config.timeouts.channelstream_return_ms,

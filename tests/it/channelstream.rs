@@ -1,175 +1,133 @@
 //! Every recorded transcript of Channelstream, as a test of its own name.
 //!
 //! Each is replayed three times: `memory::` with every write cut at each of its places, `real::`
-//! against the binary, `real_bytewise::` the same byte by byte. The list below says for each file
-//! how much of it concerns what is built; a test keeps the list and the folder equal, and another
-//! keeps the classes honest. When an endpoint is built, its 501 is gone, the tests of the classes
-//! `now_partly` and `later` fail, and the transcript moves up in the list.
+//! against the binary, `real_bytewise::` the same byte by byte. A test keeps the list below and the
+//! folder equal.
 
-use crate::replay::Extent;
 use crate::transcript::Scenario;
 use std::path::PathBuf;
 
-/// How much of a transcript is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Now,
-    NowPartly,
-    Later,
-}
-
-impl Class {
-    fn extent(self) -> Extent {
-        match self {
-            Self::Now => Extent::Whole,
-            Self::NowPartly => Extent::Partly,
-            Self::Later => Extent::UntilLater,
-        }
-    }
-}
-
 macro_rules! transcripts {
-    (now { $($now:ident,)* } now_partly { $($partly:ident,)* } later { $($later:ident,)* }) => {
-        /// Names and classes of all transcripts that are part of the contract.
-        const CONTRACT: &[(&str, Class)] = &[
-            $((stringify!($now), Class::Now),)*
-            $((stringify!($partly), Class::NowPartly),)*
-            $((stringify!($later), Class::Later),)*
-        ];
+    ($($name:ident,)*) => {
+        /// Names of all transcripts that are part of the contract.
+        const CONTRACT: &[&str] = &[$(stringify!($name),)*];
 
         mod memory {
             use super::*;
-            $(#[test] fn $now() { in_memory(stringify!($now), Class::Now); })*
-            $(#[test] fn $partly() { in_memory(stringify!($partly), Class::NowPartly); })*
-            $(#[test] fn $later() { in_memory(stringify!($later), Class::Later); })*
+            $(#[test] fn $name() { crate::engine::run(&file(stringify!($name))); })*
         }
 
         #[cfg(feature = "server")]
         mod real {
             use super::*;
             use crate::session::Cut::Whole;
-            $(#[test] fn $now() { over_tcp(stringify!($now), Class::Now, Whole); })*
-            $(#[test] fn $partly() { over_tcp(stringify!($partly), Class::NowPartly, Whole); })*
-            $(#[test] fn $later() { over_tcp(stringify!($later), Class::Later, Whole); })*
+            $(#[test] fn $name() { crate::server::run(&file(stringify!($name)), Whole); })*
         }
 
         #[cfg(feature = "server")]
         mod real_bytewise {
             use super::*;
             use crate::session::Cut::Bytewise;
-            $(#[test] fn $now() { over_tcp(stringify!($now), Class::Now, Bytewise); })*
-            $(#[test] fn $partly() { over_tcp(stringify!($partly), Class::NowPartly, Bytewise); })*
-            $(#[test] fn $later() { over_tcp(stringify!($later), Class::Later, Bytewise); })*
+            $(#[test] fn $name() { crate::server::run(&file(stringify!($name)), Bytewise); })*
         }
     };
 }
 
 transcripts! {
-    // Wholly concerns what is built: every step as it was recorded.
-    now {
-        t001_connect_minimal,
-        t002_connect_defaults,
-        t003_connect_full,
-        t004_connect_existing_user,
-        t005_connect_channel_names,
-        t006_connect_conn_id_forms,
-        t007_connect_two_users,
-        t008_connect_info_options,
-        t009_connect_config_only_at_creation,
-        t010_connect_errors,
-        t011_connect_unknown_fields,
-        t012_connect_length_limits,
-        t013_auth_missing_secret,
-        t014_auth_bad_signature,
-        t015_auth_expired,
-        t016_auth_accepted_forms,
-        t017_auth_bad_signature_public_paths,
-        t019_not_found,
-        t020_error_body_negotiation,
-        t021_subscribe,
-        t022_subscribe_conn_id_in_query,
-        t023_subscribe_errors,
-        t024_unsubscribe,
-        t025_unsubscribe_errors,
-        t029_message_to_channel,
-        t030_message_many,
-        t031_message_same_user_two_connections,
-        t032_message_exclude_users,
-        t033_message_pm_in_channel,
-        t034_message_pm_global,
-        t035_message_dropped,
-        t036_message_fields,
-        t037_message_timestamp_formats,
-        t038_message_errors,
-        t039_message_history,
-        t052_info,
-        t053_info_all,
-        t054_info_errors,
-        t055_presence_with_user_lists,
-        t056_presence_without_user_lists,
-        t057_presence_abrupt_close,
-        t058_presence_second_connection,
-        t059_presence_off_by_default,
-        t060_catchup_on_open,
-        t061_catchup_filters,
-        t063_catchup_store_frames_off,
-        t064_catchup_limits,
-        t065_longpoll_message,
-        t066_longpoll_coalesce,
-        t067_longpoll_idle,
-        t068_longpoll_catchup,
-        t069_longpoll_jsonp,
-        t070_longpoll_errors,
-        t071_ws_unknown_connection,
-        t072_ws_bad_conn_id,
-        t073_ws_handshake_errors,
-        t074_ws_handshake,
-        t075_ws_client_traffic,
-        t076_ws_heartbeat,
-        t077_ws_close_echo,
-        t078_disconnect,
-        t079_disconnect_post,
-        t080_disconnect_errors,
-        t081_gc_unattended,
-        t082_cors_default,
-        t090_enforce_https,
-        t093_allow_cors,
-        t094_validate_requests_off,
-    }
-    // Some steps reach an endpoint that is not built yet and must get 501; the others do not
-    // depend on what those would do, and are replayed as recorded.
-    now_partly {
-        t018_bad_json,
-        t083_proxy_prefix,
-        t095_ip_not_allowed,
-    }
-    // From some step on everything depends on an endpoint that is not built yet: replayed up to
-    // that step, which must get 501.
-    later {
-        t026_user_state,
-        t027_user_state_errors,
-        t028_user_state_frames,
-        t040_edit_in_channel,
-        t041_edit_unknown,
-        t042_edit_private,
-        t043_edit_audience,
-        t044_edit_errors,
-        t045_delete_in_channel,
-        t046_delete_private,
-        t047_delete_errors,
-        t048_channel_config,
-        t049_channel_config_coercion,
-        t050_channel_config_errors,
-        t051_channel_config_live,
-        t062_catchup_edit_delete,
-        t084_proxy_scheme,
-        t085_admin_redirects,
-        t086_admin_sign_in,
-        t087_admin_json,
-        t088_admin_signed,
-        t089_static_client,
-        t092_http_scheme,
-    }
+    t001_connect_minimal,
+    t002_connect_defaults,
+    t003_connect_full,
+    t004_connect_existing_user,
+    t005_connect_channel_names,
+    t006_connect_conn_id_forms,
+    t007_connect_two_users,
+    t008_connect_info_options,
+    t009_connect_config_only_at_creation,
+    t010_connect_errors,
+    t011_connect_unknown_fields,
+    t012_connect_length_limits,
+    t013_auth_missing_secret,
+    t014_auth_bad_signature,
+    t015_auth_expired,
+    t016_auth_accepted_forms,
+    t017_auth_bad_signature_public_paths,
+    t018_bad_json,
+    t019_not_found,
+    t020_error_body_negotiation,
+    t021_subscribe,
+    t022_subscribe_conn_id_in_query,
+    t023_subscribe_errors,
+    t024_unsubscribe,
+    t025_unsubscribe_errors,
+    t026_user_state,
+    t027_user_state_errors,
+    t028_user_state_frames,
+    t029_message_to_channel,
+    t030_message_many,
+    t031_message_same_user_two_connections,
+    t032_message_exclude_users,
+    t033_message_pm_in_channel,
+    t034_message_pm_global,
+    t035_message_dropped,
+    t036_message_fields,
+    t037_message_timestamp_formats,
+    t038_message_errors,
+    t039_message_history,
+    t040_edit_in_channel,
+    t041_edit_unknown,
+    t042_edit_private,
+    t043_edit_audience,
+    t044_edit_errors,
+    t045_delete_in_channel,
+    t046_delete_private,
+    t047_delete_errors,
+    t048_channel_config,
+    t049_channel_config_coercion,
+    t050_channel_config_errors,
+    t051_channel_config_live,
+    t052_info,
+    t053_info_all,
+    t054_info_errors,
+    t055_presence_with_user_lists,
+    t056_presence_without_user_lists,
+    t057_presence_abrupt_close,
+    t058_presence_second_connection,
+    t059_presence_off_by_default,
+    t060_catchup_on_open,
+    t061_catchup_filters,
+    t062_catchup_edit_delete,
+    t063_catchup_store_frames_off,
+    t064_catchup_limits,
+    t065_longpoll_message,
+    t066_longpoll_coalesce,
+    t067_longpoll_idle,
+    t068_longpoll_catchup,
+    t069_longpoll_jsonp,
+    t070_longpoll_errors,
+    t071_ws_unknown_connection,
+    t072_ws_bad_conn_id,
+    t073_ws_handshake_errors,
+    t074_ws_handshake,
+    t075_ws_client_traffic,
+    t076_ws_heartbeat,
+    t077_ws_close_echo,
+    t078_disconnect,
+    t079_disconnect_post,
+    t080_disconnect_errors,
+    t081_gc_unattended,
+    t082_cors_default,
+    t083_proxy_prefix,
+    t084_proxy_scheme,
+    t085_admin_redirects,
+    t086_admin_sign_in,
+    t087_admin_json,
+    t088_admin_signed,
+    t089_static_client,
+    t090_enforce_https,
+    t092_http_scheme,
+    t093_allow_cors,
+    t094_validate_requests_off,
+    t095_ip_not_allowed,
 }
 
 /// Oddities of the original, recorded as evidence. What we do instead is in [`crate::better`].
@@ -192,15 +150,6 @@ const QUIRKS: &[&str] = &[
     "t110_quirk_no_channel_no_cleanup",
     "t111_quirk_poll_of_removed_connection",
 ];
-
-fn in_memory(name: &str, class: Class) {
-    crate::engine::run(&file(name), class.extent());
-}
-
-#[cfg(feature = "server")]
-fn over_tcp(name: &str, class: Class, cut: crate::session::Cut) {
-    crate::server::run(&file(name), class.extent(), cut);
-}
 
 /// A folder below `tests/data/channelstream`.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -239,7 +188,7 @@ pub(crate) fn all_files() -> Vec<(String, String)> {
 fn the_list_has_every_file_once() {
     let mut listed: Vec<&str> = CONTRACT
         .iter()
-        .map(|(name, _)| *name)
+        .copied()
         .chain(QUIRKS.iter().copied())
         .collect();
     listed.sort_unstable();
@@ -251,15 +200,10 @@ fn the_list_has_every_file_once() {
 }
 
 #[test]
-fn the_classes_say_what_the_files_hold() {
-    for (name, class) in CONTRACT {
+fn the_lists_say_what_the_files_hold() {
+    for name in CONTRACT {
         let scenario = Scenario::parse(&file(name), "abcdefgh").expect(name);
         assert!(scenario.contract, "{name} is no part of the contract");
-        let later = scenario.steps.iter().filter(|step| step.is_later()).count();
-        match class {
-            Class::Now => assert_eq!(later, 0, "{name} has steps for later"),
-            Class::NowPartly | Class::Later => assert!(later > 0, "{name} could be replayed now"),
-        }
     }
     for name in QUIRKS {
         let scenario = Scenario::parse(&file(name), "abcdefgh").expect(name);

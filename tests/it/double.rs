@@ -175,7 +175,7 @@ impl Handler for Double {
 mod tests {
     use super::*;
     use crate::memory::Memory;
-    use crate::replay::{Extent, Run, replay};
+    use crate::replay::{Run, replay};
     use crate::session::{Cut, Link, Received, Sut};
     use crate::tcp::Tcp;
     use crate::transcript::Scenario;
@@ -218,7 +218,6 @@ mod tests {
             &scenario,
             Run {
                 text: "abcdefgh",
-                extent: Extent::Whole,
                 resets,
             },
             sut,
@@ -309,7 +308,6 @@ mod tests {
         let scenario = Scenario::parse(steps, "abcdefgh").expect("good");
         let run = Run {
             text: "abcdefgh",
-            extent: Extent::Whole,
             resets: false,
         };
         let mut memory = Memory::new(Double::default(), "secret", Cut::Whole);

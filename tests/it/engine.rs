@@ -1,7 +1,7 @@
 //! The engine in memory: the one place that knows how an engine is made.
 
 use crate::memory::Memory;
-use crate::replay::{Extent, Run, replay};
+use crate::replay::{Run, replay};
 use crate::session::{Cut, Setup};
 use crate::transcript::Scenario;
 use fanwire::dialect::Dialect;
@@ -31,6 +31,8 @@ pub(crate) fn new_engine(setup: &Setup) -> Engine {
         validate_requests: setup.validate_requests,
         enforce_https: setup.enforce_https,
         http_scheme: Scheme::from_name(setup.http_scheme),
+        admin_user: setup.admin_user.to_owned(),
+        admin_secret: setup.admin_secret.to_owned(),
         ..Config::default()
     };
     let dialect: Box<dyn Dialect> = Box::new(Channelstream::new(config));
@@ -38,7 +40,7 @@ pub(crate) fn new_engine(setup: &Setup) -> Engine {
 }
 
 /// Replays a scenario with every write cut in two at each of its places, then byte by byte.
-pub(crate) fn run(text: &str, extent: Extent) {
+pub(crate) fn run(text: &str) {
     let once = |cut: Cut, number: usize| {
         // Eight letters, another for each run.
         let name: String = (0..8)
@@ -49,7 +51,6 @@ pub(crate) fn run(text: &str, extent: Extent) {
         let mut memory = Memory::new(new_engine(&setup), setup.secret, cut);
         let run = Run {
             text: &name,
-            extent,
             resets: number % 2 == 1,
         };
         if let Err(why) = replay(&scenario, run, &mut memory) {

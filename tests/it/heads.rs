@@ -135,14 +135,19 @@ fn all_refused() -> Vec<Refused> {
         refused("POST /subscribe", 403),
         refused("POST /unsubscribe?secret=", 403),
         refused("GET /info", 403),
+        refused("PATCH /message", 403),
+        refused("DELETE /message", 403),
         refused("POST /user_state", 403),
+        refused("POST /channel_config", 403),
+        refused("GET /channel_config", 404),
         refused("POST /nothing", 404),
         refused("PUT /message", 404),
         refused("POST /static/x", 404),
-        refused("GET /static/x", 501),
+        refused("GET /static/x", 404),
+        refused("GET /admin", 501),
         Refused {
             signed_s_ago: Some(0),
-            ..refused("POST /user_state", 501)
+            ..refused("POST /openapi.json", 501)
         },
         Refused {
             signed_s_ago: Some(61),

@@ -15,6 +15,7 @@ mod channelstream;
 mod http;
 mod json;
 mod memory;
+mod openapi;
 mod parrot;
 mod replay;
 mod session;

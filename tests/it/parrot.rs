@@ -471,7 +471,7 @@ impl Sut for Parrot {
 mod tests {
     use super::*;
     use crate::channelstream::all_files;
-    use crate::replay::{Extent, Run, replay};
+    use crate::replay::{Run, replay};
     use crate::transcript::Scenario;
 
     /// Steps that call the parrot, counted the way it counts.
@@ -479,7 +479,6 @@ mod tests {
         let mut parrot = Parrot::new(lie);
         let run = Run {
             text: "abcdefgh",
-            extent: Extent::Whole,
             resets: false,
         };
         let verdict = replay(scenario, run, &mut parrot);

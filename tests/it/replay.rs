@@ -14,24 +14,11 @@ const ANSWER_WAIT_MS: u64 = 12_000;
 /// How long a server may take to end TCP after Close frames have gone both ways.
 const TCP_END_MS: u64 = 6_000;
 
-/// How much of a scenario concerns what is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// All of it, as it was recorded.
-    Whole,
-    /// All of it, but steps that reach an endpoint that is not built yet must get 501, and nothing
-    /// after them depends on what they do.
-    Partly,
-    /// The steps before the first that reaches such an endpoint, and that one, which must get 501.
-    UntilLater,
-}
-
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run<'a> {
     /// The text that stands in for `<run>`.
     pub(crate) text: &'a str,
-    pub(crate) extent: Extent,
     /// Whether `ws_abort` resets the connection, rather than end it in order without a Close.
     pub(crate) resets: bool,
 }
@@ -48,17 +35,9 @@ pub(crate) fn replay(scenario: &Scenario, run: Run<'_>, sut: &mut dyn Sut) -> Re
     };
     let mut verdict = Ok(());
     for (index, step) in scenario.steps.iter().enumerate() {
-        let is_later = run.extent != Extent::Whole && step.is_later();
-        let done = if is_later {
-            replay.refused(step)
-        } else {
-            replay.step(step)
-        };
+        let done = replay.step(step);
         if let Err(why) = done {
             verdict = Err(format!("step {}: {why}\n  {}", index + 1, step.source));
-            break;
-        }
-        if is_later && run.extent == Extent::UntilLater {
             break;
         }
     }
@@ -233,32 +212,6 @@ impl Replay<'_> {
                 self.sut.wait_ms(*ms);
                 Ok(())
             }
-        }
-    }
-
-    /// A step on an endpoint that is not built yet: 501 with `{"error": TEXT, ...}`.
-    fn refused(&mut self, step: &Step) -> Result<(), Mismatch> {
-        let (Act::Ask { request, .. } | Act::Start { request, .. } | Act::Open { request, .. }) =
-            &step.act
-        else {
-            panic!("only requests reach endpoints: {}", step.source);
-        };
-        let (answer, _) = self.ask(request, step)?;
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
-        if answer.status != 501 {
-            return Err(format!(
-                "the endpoint is not built, so want 501; got {} {body}. If it is built now, move \
-                 this transcript to another class",
-                answer.status
-            ));
-        }
-        let kind = answer.header("content-type").unwrap_or_default();
-        if !kind.starts_with("application/json") {
-            return Err(format!("501 with the type {kind:?}"));
-        }
-        match Json::parse(&body)?.get("error") {
-            Some(Json::Text(word)) if !word.is_empty() => Ok(()),
-            _ => Err(format!("501 without an error's name: {body}")),
         }
     }
 

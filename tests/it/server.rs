@@ -5,7 +5,7 @@
     reason = "a thread reads what the process says, and real time is what this test is about"
 )]
 
-use crate::replay::{Extent, Run, replay};
+use crate::replay::{Run, replay};
 use crate::session::{Cut, Setup};
 use crate::tcp::Tcp;
 use crate::transcript::Scenario;
@@ -90,7 +90,7 @@ impl Drop for Process {
 }
 
 /// Replays a scenario against a fresh server.
-pub(crate) fn run(text: &str, extent: Extent, cut: Cut) {
+pub(crate) fn run(text: &str, cut: Cut) {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let number = RUNS.fetch_add(1, Ordering::Relaxed) ^ u64::from(std::process::id()) << 16;
     let name: String = (0..8)
@@ -102,7 +102,6 @@ pub(crate) fn run(text: &str, extent: Extent, cut: Cut) {
     let mut tcp = Tcp::new(process.address, setup.secret, cut);
     let run = Run {
         text: &name,
-        extent,
         resets: cut == Cut::Bytewise,
     };
     if let Err(why) = replay(&scenario, run, &mut tcp) {

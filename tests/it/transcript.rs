@@ -447,31 +447,6 @@ impl Request {
         keys.done()?;
         Ok(request)
     }
-
-    /// The path without query and without the prefix that `X-Script-Name` names.
-    fn route(&self) -> &str {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let prefix = self.headers.iter().find_map(|(name, value)| {
-            name.eq_ignore_ascii_case("x-script-name")
-                .then_some(value.as_deref())?
-        });
-        prefix
-            .and_then(|prefix| path.strip_prefix(prefix))
-            .unwrap_or(path)
-    }
-
-    /// Whether this goes to an endpoint that is not built yet, on a method that it has or may
-    /// have.
-    fn goes_to_later_endpoint(&self) -> bool {
-        let path = self.route();
-        match path {
-            "/message" => matches!(self.method.as_str(), "PATCH" | "DELETE"),
-            "/user_state" | "/channel_config" | "/openapi.json" | "/api-explorer" | "/admin" => {
-                self.method != "OPTIONS"
-            }
-            _ => path.starts_with("/admin/") || path.starts_with("/static/"),
-        }
-    }
 }
 
 impl Expect {
@@ -501,50 +476,6 @@ impl Expect {
         };
         keys.done()?;
         Ok(expect)
-    }
-
-    /// Whether the recorded answer comes from a check that precedes every endpoint: https, the
-    /// secret, path and method, the need of a signature.
-    fn comes_before_the_endpoint(&self) -> bool {
-        let bad_signature = || {
-            let reason = self
-                .body
-                .as_ref()
-                .and_then(|body| body.get("request")?.text());
-            reason == Some("Bad Signature")
-        };
-        match self.status {
-            Some(403 | 404 | 406) => true,
-            Some(401) => bad_signature(),
-            _ => false,
-        }
-    }
-}
-
-impl Step {
-    /// Whether what is recorded here must wait for an endpoint that is not built yet: until then
-    /// the answer is 501.
-    pub(crate) fn is_later(&self) -> bool {
-        match &self.act {
-            Act::Ask {
-                request, expect, ..
-            }
-            | Act::Open {
-                request, expect, ..
-            } => request.goes_to_later_endpoint() && !expect.comes_before_the_endpoint(),
-            Act::Start { request, .. } => request.goes_to_later_endpoint(),
-            Act::Finish { .. }
-            | Act::Frame { .. }
-            | Act::Frames { .. }
-            | Act::Quiet { .. }
-            | Act::Heartbeat { .. }
-            | Act::Send { .. }
-            | Act::Pong { .. }
-            | Act::Close { .. }
-            | Act::Abort { .. }
-            | Act::Closed { .. }
-            | Act::Sleep { .. } => false,
-        }
     }
 }
 
@@ -596,44 +527,6 @@ mod tests {
             r#"{"request": {"method": "GET", "path": "/", "body": 1, "raw_body": ""}, "response": {}}"#,
         ] {
             assert!(parse(steps).is_err(), "{steps}");
-        }
-    }
-
-    #[test]
-    fn later_is_what_reaches_an_endpoint_that_is_not_built() {
-        let ask = |method: &str, path: &str, headers: &str, response: &str| {
-            let step = format!(
-                r#"{{"request": {{"method": "{method}", "path": "{path}", "headers": {headers}}},
-                    "response": {response}}}"#
-            );
-            parse(&step).expect("good").steps[0].is_later()
-        };
-        let ok = r#"{"status": 200}"#;
-        let bad = r#"{"status": 401, "body": {"request": "Bad Signature"}}"#;
-        for (method, path) in [
-            ("POST", "/user_state"),
-            ("PATCH", "/message"),
-            ("DELETE", "/message?x=1"),
-            ("GET", "/admin?conn_id=1"),
-            ("GET", "/admin/admin.json"),
-            ("GET", "/static/x.js"),
-        ] {
-            assert!(ask(method, path, "{}", ok), "{method} {path}");
-            for before in [bad, r#"{"status": 403}"#, r#"{"status": 404}"#] {
-                assert!(!ask(method, path, "{}", before), "{method} {path} {before}");
-            }
-        }
-        assert!(ask("GET", "/admin", "{}", r#"{"status": 401}"#));
-        assert!(ask("GET", "/p/admin", r#"{"X-Script-Name": "/p"}"#, ok));
-        for (method, path) in [
-            ("POST", "/message"),
-            ("OPTIONS", "/user_state"),
-            ("POST", "/connect"),
-            ("GET", "/listen"),
-            ("GET", "/p/admin"),
-            ("GET", "/administrator"),
-        ] {
-            assert!(!ask(method, path, "{}", ok), "{method} {path}");
         }
     }
 }

@@ -33,7 +33,7 @@ fn whoever_may_not_send_is_told_before_the_first_byte_of_the_body() {
         ("POST /message", &*too_old, 401),
         ("POST /disconnect", &*forged, 401),
         ("POST /nothing", "", 404),
-        ("GET /listen", "", 501),
+        ("GET /admin", "", 501),
     ];
     for (line, secret, status) in cases {
         for framing in &framings {

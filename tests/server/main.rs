@@ -2,8 +2,10 @@
 //!
 //! | Module | What it shows |
 //! |---|---|
+//! | `original` | the settings of Channelstream do what they are there for |
 //! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
 //! | `tls` | all of it over TLS |
+//! | `admin` | signing in, and what may be done then |
 //! | `requests`, `sockets` | what bad, slow and odd peers get, over HTTP and WebSocket |
 //! | `pressure` | those who do not read, who send rubbish, who are too many |
 //! | `process`, `client` | the server and its peers as tests hold them |
@@ -16,8 +18,10 @@
     reason = "threads, real time and waiting for it are what these tests are about"
 )]
 
+mod admin;
 mod client;
 mod heads;
+mod original;
 mod pressure;
 mod process;
 mod reload;

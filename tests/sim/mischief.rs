@@ -105,7 +105,7 @@ pub const ODD: [Odd; 14] = [
     odd("POST", "/subscribe", "[1]", 422, true),
     odd("POST", "/disconnect", "{\"conn_id\":7}", 422, false),
     odd("GET", "/disconnect", "", 422, false),
-    odd("POST", "/user_state", "{}", 501, true),
+    odd("POST", "/openapi.json", "{}", 501, true),
     odd("GET", "/listen", "", 422, false),
     odd("GET", "/nothing", "", 404, false),
     Odd {

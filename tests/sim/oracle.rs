@@ -7,6 +7,7 @@
 //! must be the same everywhere.
 
 mod answers;
+mod changes;
 mod hub;
 mod listening;
 
@@ -28,6 +29,7 @@ const PLACEHOLDER: char = '\u{1}';
 pub struct Settings {
     pub notify_presence: bool,
     pub with_members: bool,
+    pub notify_state: bool,
     pub store_history: bool,
     pub history_size: usize,
     pub store_frames: bool,
@@ -38,6 +40,7 @@ impl Default for Settings {
         Self {
             notify_presence: false,
             with_members: false,
+            notify_state: false,
             store_history: false,
             history_size: 10,
             store_frames: true,
@@ -51,7 +54,7 @@ impl Settings {
             "notify_presence": self.notify_presence,
             "store_history": self.store_history,
             "broadcast_presence_with_user_lists": self.with_members,
-            "notify_state": false,
+            "notify_state": self.notify_state,
             "store_frames": self.store_frames,
             "history_size": self.history_size,
         })
@@ -69,12 +72,34 @@ pub struct Info {
 /// A message to be published.
 #[derive(Debug, Clone)]
 pub struct Message {
+    /// As the client chose it, if it did.
+    pub id: Option<String>,
     pub user: String,
     pub channel: Option<String>,
     pub only: Vec<String>,
     pub except: Vec<String>,
     pub no_history: bool,
     pub body: Option<Value>,
+}
+
+/// A message is to be edited or taken back.
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    pub id: String,
+    pub channel: Option<String>,
+    pub only: Vec<String>,
+    pub except: Vec<String>,
+    pub no_history: bool,
+    pub edit: Option<Edit>,
+}
+
+/// What an edit replaces.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    pub user: Option<String>,
+    pub body: Option<Value>,
+    pub at: Option<String>,
+    pub edited: Option<String>,
 }
 
 /// A request of the server API or of a client.
@@ -102,6 +127,13 @@ pub enum Call {
         info: Info,
     },
     Publish(Vec<Message>),
+    Amend(Vec<Amendment>),
+    UserState {
+        user: String,
+        state: Vec<(String, Value)>,
+        public_keys: Option<Vec<String>>,
+    },
+    Configure(Vec<(String, Settings)>),
     Info {
         channels: Option<Vec<String>>,
         info: Info,
@@ -199,19 +231,41 @@ pub struct Line {
     pub presence: BTreeMap<(String, String), bool>,
     /// The poll that waits.
     wait: Option<listening::Wait>,
+    /// So many of what is to be heard next are of before something was missed.
+    pub unsure: usize,
+}
+
+impl Line {
+    /// Some coming and going may not be told. What waits to be heard is of before.
+    fn forget_presence(&mut self) {
+        self.presence.clear();
+        self.unsure = self.expect.len();
+    }
 }
 
 #[derive(Debug)]
 struct Event {
     /// Its place in the order of all that happened.
     told: u64,
+    /// As a client chose it, or a placeholder.
+    id: String,
     kind: Kind,
+    /// When it happened, by the server or by who sent it.
     stamp: String,
+    /// When it was edited, if this is what an edit made of a message.
+    edited: Option<String>,
 }
 
 #[derive(Debug)]
 enum Kind {
     Message(Message),
+    Amendment(Amendment),
+    State {
+        channel: String,
+        user: String,
+        state: Value,
+        changed: Vec<Value>,
+    },
     Presence {
         joined: bool,
         channel: String,
@@ -236,6 +290,7 @@ struct Channel {
     key: u32,
     name: String,
     settings: Settings,
+    is_configured: bool,
     /// User and how many of its subscribers, in order of joining.
     members: Vec<(String, usize)>,
     history: Vec<usize>,
@@ -339,6 +394,7 @@ impl Oracle {
             caught_up: false,
             presence: BTreeMap::new(),
             wait: None,
+            unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
     }
@@ -494,12 +550,15 @@ impl Oracle {
     }
 
     fn is_for(&self, event: usize, user: &str) -> bool {
+        let chosen = |only: &[String], except: &[String]| {
+            !except.iter().any(|name| name == user)
+                && (only.is_empty() || only.iter().any(|name| name == user))
+        };
         match &self.events[event].kind {
-            Kind::Message(message) => {
-                !message.except.iter().any(|name| name == user)
-                    && (message.only.is_empty() || message.only.iter().any(|name| name == user))
-            }
+            Kind::Message(message) => chosen(&message.only, &message.except),
+            Kind::Amendment(amendment) => chosen(&amendment.only, &amendment.except),
             Kind::Presence { user: about, .. } => about != user,
+            Kind::State { .. } => true,
         }
     }
 
@@ -535,7 +594,7 @@ impl Oracle {
         if let Some(outlet) = self.sub(key).outlet
             && let Some(line) = self.lines.get_mut(&outlet)
         {
-            line.presence.clear();
+            line.forget_presence();
         }
     }
 
@@ -544,9 +603,9 @@ impl Oracle {
         (self.channels.len(), self.subs.len(), self.users.len())
     }
 
-    /// Whether nothing is left but channels that remember their history.
+    /// Whether nothing is left but channels that remember their history or settings.
     pub fn is_over(&self) -> bool {
-        let remembers = |channel: &Channel| !channel.history.is_empty();
+        let remembers = |channel: &Channel| !channel.history.is_empty() || channel.is_configured;
         self.subs.is_empty() && self.users.is_empty() && self.channels.iter().all(remembers)
     }
 }

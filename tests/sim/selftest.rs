@@ -72,6 +72,19 @@ fn wrong_expectations_are_noticed() {
 }
 
 #[test]
+fn a_change_that_is_not_made_is_noticed() {
+    let words = [
+        "a frame says",
+        "an answer says",
+        "hears",
+        "has heard everything but",
+    ];
+    says(Sabotage::ForgetEdit, &words);
+    says(Sabotage::KeepDeleted, &words);
+    says(Sabotage::TellPrivateState, &words);
+}
+
+#[test]
 fn a_missing_heartbeat_is_noticed() {
     says(Sabotage::SkipBeat, &["had no heartbeat"]);
 }

@@ -18,6 +18,11 @@ pub struct Summary {
     pub frames: u64,
     pub caught_up: u64,
     pub presence: u64,
+    pub edits: u64,
+    pub deletes: u64,
+    pub states: u64,
+    pub edited: u64,
+    pub changes_caught_up: u64,
     pub heartbeats: u64,
     pub polls: u64,
     pub polls_empty: u64,
@@ -49,6 +54,25 @@ impl Summary {
         }
     }
 
+    /// A frame was heard.
+    pub fn frame(&mut self, text: &str, catch_up: bool) {
+        self.frames += 1;
+        self.caught_up += u64::from(catch_up);
+        let is = |kind: &str| u64::from(text.contains(&format!("\"type\":\"{kind}\"")));
+        let changes = [
+            is("message:edit"),
+            is("message:delete"),
+            is("user_state_change"),
+        ];
+        self.edits += changes[0];
+        self.deletes += changes[1];
+        self.states += changes[2];
+        if catch_up {
+            self.changes_caught_up += changes.iter().sum::<u64>();
+            self.edited += is("message") * u64::from(!text.contains("\"edited\":null"));
+        }
+    }
+
     pub fn close(&mut self, why: CloseReason) {
         self.closed += 1;
         self.slow += u64::from(why == CloseReason::SlowConsumer);
@@ -65,6 +89,11 @@ impl Summary {
         self.frames += other.frames;
         self.caught_up += other.caught_up;
         self.presence += other.presence;
+        self.edits += other.edits;
+        self.deletes += other.deletes;
+        self.states += other.states;
+        self.edited += other.edited;
+        self.changes_caught_up += other.changes_caught_up;
         self.heartbeats += other.heartbeats;
         self.polls += other.polls;
         self.polls_empty += other.polls_empty;
@@ -97,6 +126,11 @@ impl Summary {
             ("frames", self.frames),
             ("catch-up", self.caught_up),
             ("presence", self.presence),
+            ("edits", self.edits),
+            ("deletions", self.deletes),
+            ("changes of state", self.states),
+            ("edited messages in catch-up", self.edited),
+            ("changes in catch-up", self.changes_caught_up),
             ("heartbeats", self.heartbeats),
             ("polls with news", self.polls),
             ("polls without", self.polls_empty),

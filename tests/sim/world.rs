@@ -1,5 +1,6 @@
 //! The world: what is drawn for a run, what clients do in it, and how time passes.
 
+mod changes;
 mod deeds;
 mod listening;
 
@@ -120,7 +121,14 @@ impl Row {
 }
 
 /// What a client, or time, may do. The mix is drawn for each run.
-const DEEDS: usize = 24;
+const DEEDS: usize = 28;
+
+/// A message that a client can name.
+pub struct Sent {
+    pub id: String,
+    pub channel: Option<String>,
+    pub only: Vec<String>,
+}
 
 /// The world of one run.
 pub struct World {
@@ -163,6 +171,7 @@ pub struct World {
     last_ids: BTreeMap<String, Vec<u64>>,
     /// How much is listened over HTTP; zero: not at all.
     listens: u64,
+    messages: Vec<Sent>,
     serial: u64,
     steps: u32,
 }
@@ -303,7 +312,7 @@ impl World {
         weights[0] = weights[0].max(3);
         weights[1] = weights[1].max(3);
         // And these end everything quickly.
-        for rare in [11, 12, 14, 15, 16, 20, 23] {
+        for rare in [11, 12, 14, 15, 16, 20, 23, 27] {
             weights[rare] = weights[rare].min(1);
         }
         // In calm runs clients stay, so that much is heard.
@@ -311,7 +320,7 @@ impl World {
             for harsh in [9, 11, 12, 14, 15, 16, 20] {
                 weights[harsh] = 0;
             }
-            for friendly in [0, 1, 2, 3, 5, 6, 7] {
+            for friendly in [0, 1, 2, 3, 5, 6, 7, 24, 25, 26] {
                 weights[friendly] = weights[friendly].max(5);
             }
         }
@@ -357,6 +366,7 @@ impl World {
             ids: Vec::new(),
             last_ids: BTreeMap::new(),
             listens: *chance.pick(&[0, 1, 1, 2]),
+            messages: Vec::new(),
             serial: 0,
             steps: 40 + chance.below(160) as u32,
             chance,

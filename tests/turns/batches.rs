@@ -10,7 +10,7 @@ use fanwire::transport::http::{Request, Response};
 use std::fmt::Write;
 
 /// The body of a request that publishes messages numbered `from..to`.
-fn batch(channel: &str, from: usize, to: usize) -> String {
+pub(crate) fn batch(channel: &str, from: usize, to: usize) -> String {
     let mut body = String::from("[");
     for number in from..to {
         let comma = if number > from { "," } else { "" };
@@ -318,6 +318,53 @@ fn a_long_listing_is_written_over_several_turns() {
         assert_eq!(channel["users"], serde_json::json!([user]), "{name}");
     }
     assert_eq!(body["users"].as_array().map(Vec::len), Some(80));
+}
+
+#[test]
+fn the_admin_report_lets_others_between_and_is_whole() {
+    const USERS: usize = 2_000;
+    let mut world = World::new();
+    let (backend, other) = (world.open(), world.open());
+    for user in 0..USERS {
+        let body = format!(
+            r#"{{"username":"u{user}","channels":["c{}","c{}"],"info":{{"channels":[]}},
+               "fresh_user_state":{{"seen":"{}"}},"state_public_keys":["seen"]}}"#,
+            user % 200,
+            200 + user % 100,
+            "x".repeat(1_000)
+        );
+        let request = world.signed("/connect", &body);
+        world.send(backend, &request);
+        world.rest();
+        assert_eq!(status(&world.take_text(backend)), "200");
+    }
+    let request = world.signed("/admin/admin.json", "{}");
+    world.send(backend, &request);
+    let mut turns = 0;
+    while world.engine.jobs() > 0 {
+        assert!(world.take(backend).is_empty(), "not answered yet");
+        world.send(other, LIVE);
+        world.turn(0);
+        assert_eq!(status(&world.take_text(other)), "200", "in the same turn");
+        turns += 1;
+    }
+    world.rest();
+    assert!(turns >= 2, "{turns} turns");
+    let answer = world.take_text(backend);
+    assert_eq!(status(&answer), "200");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["channels"].as_object().map(|all| all.len()), Some(300));
+    assert_eq!(body["users"].as_array().map(Vec::len), Some(USERS));
+    for name in [
+        "remembered_user_count",
+        "unique_user_count",
+        "total_connections",
+    ] {
+        assert_eq!(body[name], USERS, "{name}");
+    }
+    assert_eq!(body["total_channels"], 300);
+    assert_eq!(body["uptime"], "0:00:01");
 }
 
 /// A dialect whose every request is a job that panics at its third step.

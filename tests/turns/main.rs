@@ -1,7 +1,8 @@
-//! What takes more than one turn, on the engine in memory: batches, listings, and requests that
-//! wait for news.
+//! What takes more than one turn, on the engine in memory: batches, listings, changes, and requests
+//! that wait for news.
 
 mod batches;
+mod changes;
 mod polls;
 mod streams;
 mod world;

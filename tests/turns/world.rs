@@ -138,10 +138,14 @@ impl World {
     }
 
     pub(crate) fn signed(&self, path: &str, body: &str) -> String {
+        self.signed_as("POST", path, body)
+    }
+
+    pub(crate) fn signed_as(&self, method: &str, path: &str, body: &str) -> String {
         let signature = self.signer.sign(path, self.now.unix_seconds());
         let length = body.len();
         format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nX-Channelstream-Secret: {signature}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: h\r\nX-Channelstream-Secret: {signature}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         )
     }

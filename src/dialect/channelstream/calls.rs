@@ -1,19 +1,18 @@
 //! What each endpoint does: words in, hub calls, words out (sections 7 and 8 of the
 //! specification).
 
-use super::batch::Batch;
-use super::encode::{push_details, push_id, push_state, push_texts};
-use super::errors::{self, BodyFault, Errors, Faults, Place};
+use super::batch::{Batch, Entry};
+use super::encode::{push_id, push_state, push_texts};
+use super::errors::{BodyFault, Errors};
 use super::info::{InfoJob, Listing, find, push_info};
 use super::pages;
 use super::speaker::{APP, Channelstream, FORMAT};
 use super::stamps::push_text;
-use super::words::{self, ConnectBody, Info, MessageBody, SubscribeBody, Text};
+use super::states;
+use super::words::{self, ConnectBody, Info, SubscribeBody, Text};
 use crate::dialect::{Ctx, Reply};
-use crate::hub::{ChannelId, Effects, Id, NewMessage, Settings, Stamp, SubscriberId};
-use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
+use crate::hub::{ChannelId, Effects, Id, Settings, SubscriberId};
 use crate::transport::http::{Request, Response};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl From<words::Settings> for Settings {
@@ -231,18 +230,68 @@ impl Channelstream {
         ctx: &mut Ctx<'_>,
     ) -> Result<Reply, BodyFault> {
         let messages = words::parse_messages(request.body)?;
-        // Whatever is published is published to the end.
-        if messages.len() > 1 && !ctx.takes_jobs {
-            return Ok(Reply::Now(pages::busy()));
+        Ok(self.batch(messages, request, ctx))
+    }
+
+    /// `PATCH /message`.
+    pub(super) fn edit(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Reply, BodyFault> {
+        let edits = words::parse_edits(request.body)?;
+        Ok(self.batch(edits, request, ctx))
+    }
+
+    /// `DELETE /message`.
+    pub(super) fn delete(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Reply, BodyFault> {
+        let deletes = words::parse_deletes(request.body)?;
+        Ok(self.batch(deletes, request, ctx))
+    }
+
+    /// Acts on all entries of a list, in this turn as far as it goes.
+    fn batch<E: Entry>(&self, entries: Vec<E>, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        // Whatever is begun is done to the end.
+        if entries.len() > 1 && !ctx.takes_jobs {
+            return Reply::Now(pages::busy());
         }
-        let mut batch = Batch::new(messages);
-        Ok(match batch.publish(ctx) {
+        let mut batch = Batch::new(entries);
+        match batch.go_on(ctx) {
             Some(text) => Reply::Now(Response::json(200, text)),
             None => {
                 let answer = self.dressed(request, Response::json(200, ""));
                 Reply::Later(batch.into_job(answer))
             }
-        })
+        }
+    }
+
+    /// `POST /channel_config`.
+    pub(super) fn channel_config(
+        &self,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        let configs = words::parse_channel_config(request.body)?;
+        let mut channels = Vec::with_capacity(configs.len());
+        for (name, settings) in configs {
+            let settings = settings.into();
+            let hub = &mut *ctx.hub;
+            let channel = hub.ensure_channel(APP, &name, settings, ctx.now, &mut ctx.io);
+            hub.configure(channel, settings, ctx.now);
+            channels.push(channel);
+        }
+        let info = Info {
+            include_history: false,
+            include_users: false,
+            ..Info::default()
+        };
+        let mut out = Vec::with_capacity(512);
+        push_info(&mut out, ctx.hub, &channels, &info);
+        Ok(Response::json(200, out))
     }
 
     /// `/info`, with any method.
@@ -295,31 +344,18 @@ fn known_connection<'r>(
 /// done.
 fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
     let known = ctx.hub.find_user(APP, &body.username);
-    let public: usize = body.state_public_keys.iter().map(|key| key.len()).sum();
-    let mut faults = Faults::default();
-    if body.state_public_keys.len() > STATE_KEYS_MAX || public > STATE_BYTES_MAX {
-        faults.push(
-            || Place::Field("state_public_keys"),
-            Errors::one(errors::STATE_SIZE),
-        );
-    }
     let fresh = match known {
         // Nobody reads it then.
         Some(_) => &[][..],
         None => &body.fresh_user_state[..],
     };
-    if !fresh.is_empty() || !body.user_state.is_empty() {
-        let changes = fresh.iter().chain(&body.user_state);
-        let changes = changes.map(|(key, value)| (&**key, *value));
-        if !ctx.hub.state_fits(known, changes) {
-            let field = match body.user_state.is_empty() {
-                true => "fresh_user_state",
-                false => "user_state",
-            };
-            faults.push(|| Place::Field(field), Errors::one(errors::STATE_SIZE));
-        }
-    }
-    Ok(faults.finish()?)
+    states::check_bounds(
+        ctx.hub,
+        known,
+        fresh,
+        &body.user_state,
+        &body.state_public_keys,
+    )
 }
 
 /// Names in the order given, each once: a repeated one does nothing the second time.
@@ -356,40 +392,16 @@ fn channels_answer(
     Response::json(200, out)
 }
 
-pub(super) fn new_message<'b>(body: &'b MessageBody<'_>, ctx: &mut Ctx<'_>) -> NewMessage<'b> {
-    fn names<'b>(list: &'b [Text<'_>]) -> Vec<Cow<'b, str>> {
-        list.iter().map(|name| Cow::Borrowed(&**name)).collect()
-    }
-    NewMessage {
-        id: body.uuid.map_or_else(|| ctx.io.id(), Id),
-        at: body
-            .timestamp
-            .map_or_else(|| Stamp::from_unix_micros(ctx.now.unix_micros), Stamp::from),
-        user: (&*body.user).into(),
-        channel: body.channel.as_deref().map(Cow::Borrowed),
-        only: names(&body.pm_users),
-        except: names(&body.exclude_users),
-        no_history: body.no_history,
-        body: body.message.as_deref(),
-    }
-}
-
-/// A message as the answer repeats it.
-pub(super) fn push_accepted(out: &mut Vec<u8>, message: &NewMessage<'_>) {
-    let only = message.only.iter().map(|name| &**name);
-    let except = message.except.iter().map(|name| &**name);
-    push_details(out, &message.view(), only, except, message.no_history);
-    out.extend_from_slice(b",\"edited\":null}");
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::errors;
     use super::super::speaker::Config;
     use super::*;
     use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;
     use crate::handler::{ConnId, Origin};
     use crate::hub::{Hub, HubConfig};
+    use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
     use crate::outbox::Outbox;
     use crate::random::Random;
     use crate::time::{Millis, Now};
@@ -403,6 +415,8 @@ mod tests {
         random: Random,
         writer: FrameWriter,
         speaker: Channelstream,
+        takes_jobs: bool,
+        desk: crate::dialect::Desk,
     }
 
     type Call = fn(&Channelstream, &Request<'_>, &mut Ctx<'_>) -> Result<Response, BodyFault>;
@@ -416,6 +430,8 @@ mod tests {
                 random: Random::seeded(1),
                 writer: FrameWriter::new(),
                 speaker: Channelstream::new(Config::default()),
+                takes_jobs: true,
+                desk: crate::dialect::Desk::new(&mut Random::seeded(1)),
             }
         }
 
@@ -448,9 +464,11 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
-                takes_jobs: true,
+                takes_jobs: self.takes_jobs,
+                desk: &mut self.desk,
                 asked_unix_s: 0,
             };
+            ctx.io.begin(if self.takes_jobs { 1 << 30 } else { 0 });
             let answer = match call(&self.speaker, &request, &mut ctx) {
                 Ok(response) => response.body.to_vec(),
                 Err(BodyFault::Invalid(errors)) => errors.to_json(),
@@ -459,6 +477,37 @@ mod tests {
             self.hub.check();
             String::from_utf8(answer).expect("UTF-8")
         }
+    }
+
+    fn at_once(reply: Result<Reply, BodyFault>) -> Result<Response, BodyFault> {
+        match reply? {
+            Reply::Now(response) => Ok(response),
+            later => panic!("{later:?}"),
+        }
+    }
+
+    fn user_state(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.user_state(request, ctx))
+    }
+
+    fn edit(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.edit(request, ctx))
+    }
+
+    fn delete(
+        speaker: &Channelstream,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Response, BodyFault> {
+        at_once(speaker.delete(request, ctx))
     }
 
     const ID: &str = "11111111111111111111111111111111";
@@ -537,5 +586,79 @@ mod tests {
             world.hub.find_user(APP, "bob").is_none(),
             "nothing was done"
         );
+    }
+
+    #[test]
+    fn a_state_that_is_set_later_is_bounded_the_same_way() {
+        let mut world = World::new(HubConfig::default());
+        world.call(Channelstream::connect, r#"{"username":"ann"}"#);
+        let state = |from: usize, count: usize| {
+            let state: Vec<String> = (from..from + count)
+                .map(|n| format!("\"{n}\":{n}"))
+                .collect();
+            let state = state.join(",");
+            format!(r#"{{"user":"ann","user_state":{{{state}}},"state_public_keys":["4096"]}}"#)
+        };
+        let full = world.call(user_state, &state(0, STATE_KEYS_MAX));
+        assert!(full.contains("\"4095\":4095"), "fits exactly");
+        let refused = format!(r#"{{"user_state":["{}"]}}"#, errors::STATE_SIZE);
+        assert_eq!(world.call(user_state, &state(STATE_KEYS_MAX, 1)), refused);
+        let same = world.call(user_state, &state(7, 100));
+        assert!(same.contains(r#""changed_state":[]"#), "{same}");
+
+        let refused = format!(r#"{{"state_public_keys":["{}"]}}"#, errors::STATE_SIZE);
+        let names: Vec<String> = (0..=STATE_KEYS_MAX).map(|n| format!("\"{n}\"")).collect();
+        let keys = |count: usize| {
+            let names = names[..count].join(",");
+            format!(r#"{{"user":"ann","state_public_keys":[{names}]}}"#)
+        };
+        assert_eq!(world.call(user_state, &keys(STATE_KEYS_MAX + 1)), refused);
+        let kept = world.call(user_state, r#"{"user":"ann"}"#);
+        assert!(
+            kept.ends_with(r#""public_keys":["4096"]}"#),
+            "nothing was done"
+        );
+        world.call(user_state, &keys(STATE_KEYS_MAX));
+        let kept = world.call(user_state, r#"{"user":"ann"}"#);
+        assert!(kept.contains(r#""4095","41""#), "fits exactly");
+    }
+
+    #[test]
+    fn what_may_take_several_turns_is_refused_whole_while_too_much_waits() {
+        let mut world = World::new(HubConfig::default());
+        let connect = format!(
+            r#"{{"username":"ann","conn_id":"{ID}","channels":["a","b"],
+               "state_public_keys":["k"],"channel_configs":{{"a":{{"notify_state":true}},
+               "b":{{"notify_state":true,"store_history":true}}}}}}"#
+        );
+        world.call(Channelstream::connect, &connect);
+        let one_channel =
+            r#"{"username":"bob","channels":["a"],"state_public_keys":["k"]}"#.to_owned();
+        world.call(Channelstream::connect, &one_channel);
+        world.takes_jobs = false;
+        let busy = r#"{"error":"busy""#;
+        let entry = format!(r#"{{"uuid":"{ID}","channel":"b"}}"#);
+        let mut before = world.hub.kept_bytes();
+        for call in [edit as Call, delete] {
+            let several = world.call(call, &format!("[{entry},{entry}]"));
+            assert!(several.starts_with(busy), "{several}");
+            assert_eq!(world.hub.kept_bytes(), before, "nothing was done");
+            let one = world.call(call, &format!("[{entry}]"));
+            assert!(one.starts_with("[{\"pm_users\""), "{one}");
+            assert!(world.hub.kept_bytes() > before, "it is kept for catch-up");
+            before = world.hub.kept_bytes();
+            let none = world.call(call, "[]");
+            assert_eq!(none, "[]");
+        }
+        let state = |user: &str| format!(r#"{{"user":"{user}","user_state":{{"k":1}}}}"#);
+        assert!(world.call(user_state, &state("ann")).starts_with(busy));
+        let user = world.hub.find_user(APP, "ann").expect("it is known");
+        let known = world.hub.user(user).expect("it is known");
+        assert_eq!(known.state_value("k"), None, "nothing was done");
+        let done = world.call(user_state, &state("bob"));
+        assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
+        world.takes_jobs = true;
+        let done = world.call(user_state, &state("ann"));
+        assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
     }
 }

@@ -3,7 +3,10 @@
 
 use super::dates::DateTime;
 use super::stamps::{push_stamp, push_text, push_uuid};
-use crate::hub::{Event, Id, MessageView, Presence, PublicState, Stamp};
+use crate::hub::{
+    DeleteView, EditView, Event, Id, MessageView, Presence, PublicState, Stamp, StateChange,
+};
+use std::ops::Deref;
 
 impl From<Stamp> for DateTime {
     fn from(stamp: Stamp) -> Self {
@@ -28,7 +31,10 @@ pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
     out.push(b'[');
     match event {
         Event::Message(message) => push_message(out, message, catch_up),
+        Event::MessageEdit(edit) => push_edit(out, edit, catch_up),
+        Event::MessageDelete(delete) => push_delete(out, delete, catch_up),
         Event::Presence(presence) => push_presence(out, presence, catch_up),
+        Event::UserState(change) => push_state_change(out, change, catch_up),
     }
     out.push(b']');
 }
@@ -48,9 +54,96 @@ fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, catch_up: bool) {
         out.extend_from_slice(b",\"message\":");
         out.extend_from_slice(body.as_bytes());
     }
-    out.extend_from_slice(b",\"edited\":null,\"catchup\":");
+    out.extend_from_slice(b",\"edited\":");
+    match message.edited {
+        Some(edited) => push_frame_time(out, edited),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"catchup\":");
     push_bool(out, catch_up);
     out.extend_from_slice(b",\"type\":\"message\"}");
+}
+
+/// Only what was replaced is in it; and `catchup` is, other than in messages, if it is true.
+fn push_edit(out: &mut Vec<u8>, edit: &EditView<'_>, catch_up: bool) {
+    out.reserve(192 + edit.body.map_or(0, str::len));
+    out.push(b'{');
+    push_id(out, "uuid", edit.id);
+    out.extend_from_slice(b",\"channel\":");
+    push_text_or_null(out, edit.channel);
+    if let Some(at) = edit.at {
+        out.extend_from_slice(b",\"timestamp\":");
+        push_frame_time(out, at);
+    }
+    if let Some(user) = edit.user {
+        out.extend_from_slice(b",\"user\":");
+        push_text(out, user);
+    }
+    if let Some(body) = edit.body {
+        out.extend_from_slice(b",\"message\":");
+        out.extend_from_slice(body.as_bytes());
+    }
+    out.extend_from_slice(b",\"edited\":");
+    push_frame_time(out, edit.edited);
+    push_caught_up(out, catch_up);
+    out.extend_from_slice(b",\"type\":\"message:edit\"}");
+}
+
+fn push_delete(out: &mut Vec<u8>, delete: &DeleteView<'_>, catch_up: bool) {
+    out.push(b'{');
+    push_id(out, "uuid", delete.id);
+    out.extend_from_slice(b",\"channel\":");
+    push_text_or_null(out, delete.channel);
+    push_caught_up(out, catch_up);
+    out.extend_from_slice(b",\"type\":\"message:delete\"}");
+}
+
+fn push_caught_up(out: &mut Vec<u8>, catch_up: bool) {
+    if catch_up {
+        out.extend_from_slice(b",\"catchup\":true");
+    }
+}
+
+fn push_state_change(out: &mut Vec<u8>, change: &StateChange, catch_up: bool) {
+    out.push(b'{');
+    push_id(out, "uuid", change.id);
+    out.extend_from_slice(b",\"type\":\"user_state_change\",\"user\":");
+    push_text(out, &change.user);
+    out.extend_from_slice(b",\"timestamp\":");
+    push_frame_time(out, change.at);
+    out.extend_from_slice(b",\"catchup\":");
+    push_bool(out, catch_up);
+    out.extend_from_slice(b",\"channel\":");
+    push_text(out, &change.channel);
+    out.extend_from_slice(b",\"message\":{\"state\":");
+    push_public_state(out, &change.told.state);
+    out.extend_from_slice(b",\"changed\":");
+    let changed = change.told.changed.iter();
+    push_changed(out, changed.map(|(key, value)| (&**key, &**value)));
+    out.extend_from_slice(b"}}");
+}
+
+/// Appends keys and values as a list of objects; the values are JSON already.
+pub(super) fn push_changed<'s>(
+    out: &mut Vec<u8>,
+    changed: impl Iterator<Item = (&'s str, &'s str)>,
+) {
+    out.push(b'[');
+    for (at, (key, value)) in changed.enumerate() {
+        push_comma(out, at);
+        out.extend_from_slice(b"{\"key\":");
+        push_text(out, key);
+        out.extend_from_slice(b",\"value\":");
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+fn push_frame_time(out: &mut Vec<u8>, at: Stamp) {
+    out.push(b'"');
+    DateTime::from(at).push_for_frame(out);
+    out.push(b'"');
 }
 
 fn push_presence(out: &mut Vec<u8>, presence: &Presence, catch_up: bool) {
@@ -151,31 +244,62 @@ pub(super) fn push_id(out: &mut Vec<u8>, name: &str, id: Id) {
     out.push(b'"');
 }
 
-/// Appends the beginning of a message as callers see it, with whom it was for; the caller ends the
-/// object.
-pub(super) fn push_details<'n>(
-    out: &mut Vec<u8>,
-    message: &MessageView<'_>,
-    only: impl Iterator<Item = &'n str>,
-    except: impl Iterator<Item = &'n str>,
-    no_history: bool,
-) {
+/// Whom something was for, as the answer repeats it.
+pub(super) struct Target<'a, Name> {
+    pub(super) only: &'a [Name],
+    pub(super) except: &'a [Name],
+    pub(super) channel: Option<&'a str>,
+    pub(super) no_history: bool,
+    pub(super) id: Id,
+}
+
+/// Appends the beginning of a message, an edit or a deletion as callers see it; the caller ends
+/// the object.
+pub(super) fn push_target<Name: Deref<Target = str>>(out: &mut Vec<u8>, target: &Target<'_, Name>) {
     out.extend_from_slice(b"{\"pm_users\":");
-    push_texts(out, only);
+    push_texts(out, target.only.iter().map(|name| &**name));
     out.extend_from_slice(b",\"exclude_users\":");
-    push_texts(out, except);
+    push_texts(out, target.except.iter().map(|name| &**name));
     out.extend_from_slice(b",\"channel\":");
-    push_text_or_null(out, message.channel);
+    push_text_or_null(out, target.channel);
     out.extend_from_slice(b",\"no_history\":");
-    push_bool(out, no_history);
+    push_bool(out, target.no_history);
     out.push(b',');
-    push_id(out, "uuid", message.id);
-    out.extend_from_slice(b",\"timestamp\":\"");
-    DateTime::from(message.at).push_for_answer(out);
-    out.extend_from_slice(b"\",\"user\":");
-    push_text(out, message.user);
-    if let Some(body) = message.body {
+    push_id(out, "uuid", target.id);
+}
+
+/// Appends more of the same object: when, who, what.
+pub(super) fn push_content(
+    out: &mut Vec<u8>,
+    at: Option<Stamp>,
+    user: Option<&str>,
+    body: Option<&str>,
+) {
+    if let Some(at) = at {
+        out.extend_from_slice(b",\"timestamp\":");
+        push_answer_time(out, at);
+    }
+    if let Some(user) = user {
+        out.extend_from_slice(b",\"user\":");
+        push_text(out, user);
+    }
+    if let Some(body) = body {
         out.extend_from_slice(b",\"message\":");
         out.extend_from_slice(body.as_bytes());
     }
+}
+
+/// Appends more of the same object: when it was edited, or null.
+pub(super) fn push_edited(out: &mut Vec<u8>, edited: Option<Stamp>) {
+    out.extend_from_slice(b",\"edited\":");
+    match edited {
+        Some(edited) => push_answer_time(out, edited),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn push_answer_time(out: &mut Vec<u8>, at: Stamp) {
+    out.push(b'"');
+    DateTime::from(at).push_for_answer(out);
+    out.push(b'"');
 }

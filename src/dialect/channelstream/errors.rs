@@ -17,6 +17,8 @@ pub const NO_TEXT: &str = "Not a valid string.";
 pub const USER_LENGTH: &str = "Length must be between 1 and 512.";
 /// A channel's name or a state key is empty or too long.
 pub const CHANNEL_LENGTH: &str = "Length must be between 1 and 256.";
+/// A channel's name is too long where it may be empty; the original lets any pass there.
+pub const LONG_NAME: &str = "Longer than maximum length 256.";
 /// An empty list where one entry is needed.
 pub const EMPTY: &str = "Shorter than minimum length 1.";
 /// Too many messages in one request, or names in one list; the original knows no such bound.
@@ -67,7 +69,7 @@ const _: () = assert!(
 );
 const _: () = assert!(
     crate::limits::CS_USER_CHARS_MAX == 512 && crate::limits::CS_CHANNEL_CHARS_MAX == 256,
-    "the texts of USER_LENGTH and CHANNEL_LENGTH say so"
+    "the texts of USER_LENGTH, CHANNEL_LENGTH and LONG_NAME say so"
 );
 
 /// Why a body is refused.

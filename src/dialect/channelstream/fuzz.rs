@@ -46,14 +46,36 @@ pub fn fuzz_json(data: &[u8]) {
     }
     for edit in sound(words::parse_edits(data), data).unwrap_or_default() {
         edit.edited.into_iter().for_each(date_time);
-        edit.message.into_iter().for_each(payload);
+        edit.timestamp.into_iter().for_each(date_time);
+        edit.message.as_deref().into_iter().for_each(payload);
+        names(edit.user.as_slice(), CS_USER_CHARS_MAX);
+        names(edit.channel.as_slice(), CS_CHANNEL_CHARS_MAX);
+        names(&edit.pm_users, CS_USER_CHARS_MAX);
+        names(&edit.exclude_users, CS_USER_CHARS_MAX);
     }
-    sound(words::parse_deletes(data), data);
+    for delete in sound(words::parse_deletes(data), data).unwrap_or_default() {
+        names(delete.channel.as_slice(), CS_CHANNEL_CHARS_MAX);
+        names(&delete.pm_users, CS_USER_CHARS_MAX);
+        names(&delete.exclude_users, CS_USER_CHARS_MAX);
+    }
     if let Some(state) = sound(words::parse_user_state(data, |name| name != "a"), data) {
         assert_ne!(state.user, "a");
         names(&[state.user], CS_USER_CHARS_MAX);
+        names(
+            &state.state_public_keys.unwrap_or_default(),
+            CS_CHANNEL_CHARS_MAX,
+        );
+        for (_, value) in &state.user_state {
+            is_json(value);
+            assert!(json::same_plain(value, value));
+        }
     }
-    sound(words::parse_channel_config(data), data);
+    let configs = sound(words::parse_channel_config(data), data).unwrap_or_default();
+    for (name, _) in &configs {
+        assert!(name.chars().count() <= CS_CHANNEL_CHARS_MAX);
+    }
+    let distinct: std::collections::BTreeSet<_> = configs.iter().map(|(name, _)| name).collect();
+    assert_eq!(distinct.len(), configs.len(), "a name comes once");
 }
 
 /// Reads any bytes as a signature, and as the other texts of a request.

@@ -2,7 +2,8 @@
 //! (section 6 of the specification).
 
 use super::encode::{
-    push_bool, push_comma, push_details, push_id, push_number, push_state, push_texts,
+    Target, push_bool, push_comma, push_content, push_edited, push_id, push_number, push_state,
+    push_target, push_texts,
 };
 use super::speaker::APP;
 use super::stamps::{push_stamp, push_text};
@@ -65,10 +66,8 @@ impl Listing {
         }
     }
 
-    /// Appends what comes next: one channel or user at least, and more until `is_enough` says so of
-    /// the bytes that were written for one. Whether that was all. What has gone meanwhile is left
-    /// out.
-    pub(super) fn push(
+    /// Appends the channels that come next, without what ends their object; as [`Listing::push`].
+    pub(super) fn push_channels(
         &mut self,
         out: &mut Vec<u8>,
         hub: &Hub,
@@ -93,6 +92,21 @@ impl Listing {
             if is_enough(out.len() - start) {
                 return false;
             }
+        }
+        true
+    }
+
+    /// Appends what comes next: one channel or user at least, and more until `is_enough` says so of
+    /// the bytes that were written for one. Whether that was all. What has gone meanwhile is left
+    /// out.
+    pub(super) fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        hub: &Hub,
+        mut is_enough: impl FnMut(usize) -> bool,
+    ) -> bool {
+        if !self.push_channels(out, hub, &mut is_enough) {
+            return false;
         }
         let members = &mut self.members;
         let users = self.users.get_or_insert_with(|| {
@@ -125,6 +139,13 @@ impl Listing {
     }
 }
 
+impl Listing {
+    /// What it holds on the heap, roughly, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        (self.channels.len() + self.members.len()) * 2 * size_of::<UserId>()
+    }
+}
+
 /// An answer of `/info` that takes several turns.
 pub(super) struct InfoJob {
     pub(super) listing: Listing,
@@ -154,8 +175,7 @@ impl Job for InfoJob {
     }
 
     fn bytes(&self) -> usize {
-        let listed = self.listing.channels.len() + self.listing.members.len();
-        self.text.capacity() + listed * 2 * size_of::<UserId>()
+        self.text.capacity() + self.listing.bytes()
     }
 }
 
@@ -207,7 +227,7 @@ fn push_channel(out: &mut Vec<u8>, hub: &Hub, channel: &Channel, members: &[User
     out.push(b'}');
 }
 
-fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
+pub(super) fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
     let flags = [
         (&b"{\"notify_presence\":"[..], settings.notify_presence),
         (b",\"store_history\":", settings.store_history),
@@ -228,9 +248,17 @@ fn push_settings(out: &mut Vec<u8>, settings: &Settings) {
 }
 
 /// A message as the history shows it: all of it, for everyone to read.
-fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
-    let only = message.only.iter().map(|name| &**name);
-    let except = message.except.iter().map(|name| &**name);
-    push_details(out, &message.view(), only, except, message.no_history);
-    out.extend_from_slice(b",\"edited\":null,\"catchup\":false,\"type\":\"message\"}");
+pub(super) fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
+    let target = Target {
+        only: &message.only,
+        except: &message.except,
+        channel: message.channel.as_deref(),
+        no_history: message.no_history,
+        id: message.id,
+    };
+    push_target(out, &target);
+    let (user, body) = (&*message.user, message.body.as_deref());
+    push_content(out, Some(message.at), Some(user), body);
+    push_edited(out, message.edited);
+    out.extend_from_slice(b",\"catchup\":false,\"type\":\"message\"}");
 }

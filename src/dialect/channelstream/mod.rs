@@ -8,25 +8,37 @@
 //! proxy said; [`json`], [`dates`], [`fields`], [`errors`] and [`words`] turn bodies into typed
 //! requests; [`stamps`] writes dates, ids and texts; [`pages`] words refusals.
 //!
-//! The half that does: `speaker` says which request is what, `calls` acts on it, `info` tells of
-//! channels, `encode` writes frames.
+//! The half that does: `speaker` says which request is what, `calls` acts on it, `entries` on each
+//! message, edit and deletion of a list, `states` on what users say of themselves; `info` tells of
+//! channels, `encode` writes frames, `listen` waits for news, `admin` has everything below
+//! `/admin`. Requests that ask for much go on over several turns (`batch`).
+//!
+//! What describes it and what speaks to it: `openapi` is the description of all endpoints, made
+//! from one table; `assets` are the files that pages load, and `explorer` is the page on which an
+//! operator tries things out.
 
 pub mod access;
+mod admin;
+mod assets;
 mod batch;
 mod calls;
 pub mod dates;
 mod encode;
+mod entries;
 pub mod errors;
+mod explorer;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzz;
 mod info;
 pub mod json;
 mod listen;
+mod openapi;
 pub mod pages;
 pub mod sign;
 mod speaker;
 pub mod stamps;
+mod states;
 pub mod words;
 
 pub use speaker::{APP, Channelstream, Config, FORMAT};

@@ -171,6 +171,11 @@ pub fn bad_signature() -> Response {
     Response::json(401, r#"{"request":"Bad Signature"}"#)
 }
 
+/// The answer where no path and method match.
+pub fn nothing(accept: Option<&str>) -> Response {
+    generic(404, accept, "There is nothing at this path.")
+}
+
 /// The answer to a body that is refused.
 pub fn body_fault(fault: &BodyFault, accept: Option<&str>) -> Response {
     match fault {

@@ -2,12 +2,14 @@
 //! (section 3 of the specification).
 
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
+use super::admin;
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::listen::{self, push_joined};
 use super::pages::{self, Cors};
 use super::sign::Signer;
 use super::words;
+use super::{assets, explorer, openapi};
 use crate::dialect::{Ctx, Dialect, Framing, Heartbeat, Pace, Reply, SocketEnd, Stream};
 use crate::hub::{AppId, Event, Format, HangUp, Id, Order, SubscriberId};
 use crate::limits::{
@@ -44,6 +46,12 @@ pub struct Config {
     pub http_scheme: Option<Scheme>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: PeerList,
+    /// Who may sign in to the admin pages.
+    pub admin_user: String,
+    /// The password for that; empty: nobody may.
+    pub admin_secret: String,
+    /// What the login cookie is signed with; empty: a key that is new with each start.
+    pub cookie_secret: String,
     /// `[]` is sent this often.
     pub heartbeat_ms: u64,
     /// A connection without socket lives this long.
@@ -69,6 +77,9 @@ impl Default for Config {
                 IpAddr::from([127, 0, 0, 1]),
                 IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
             ]),
+            admin_user: "admin".to_owned(),
+            admin_secret: String::new(),
+            cookie_secret: String::new(),
             heartbeat_ms: CS_HEARTBEAT_MS,
             expire_ms: CS_EXPIRE_MS,
             return_ms: CS_RETURN_MS,
@@ -99,68 +110,81 @@ pub struct Channelstream {
 
 /// What a path and method come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
-    /// It is here.
-    Built(Built),
-    /// Of the specification, signed, not built yet.
-    LaterSigned,
-    /// Of the specification, for anyone, not built yet.
-    LaterOpen,
-    Unknown,
-}
-
-/// The endpoints that are here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Built {
     Options,
     Connect,
     Subscribe,
     Unsubscribe,
     Message,
+    Edit,
+    Delete,
+    UserState,
+    ChannelConfig,
     Info,
     Disconnect,
+    OpenApi,
+    Explorer,
+    Static,
     Listen,
+    Admin(admin::Page),
 }
 
-impl Endpoint {
+impl Built {
     /// A wrong method on a known path is an unknown path.
-    fn of(method: Method, path: &str) -> Self {
+    fn of(method: Method, path: &str) -> Option<Self> {
         match (path, method) {
-            (_, Method::Options) => Self::Built(Built::Options),
-            ("/connect", Method::Post) => Self::Built(Built::Connect),
-            ("/subscribe", Method::Post) => Self::Built(Built::Subscribe),
-            ("/unsubscribe", Method::Post) => Self::Built(Built::Unsubscribe),
-            ("/message", Method::Post) => Self::Built(Built::Message),
-            ("/info", _) => Self::Built(Built::Info),
-            ("/disconnect", _) => Self::Built(Built::Disconnect),
-            ("/message", Method::Patch | Method::Delete)
-            | ("/user_state" | "/channel_config", Method::Post)
-            | ("/openapi.json", _) => Self::LaterSigned,
-            ("/admin" | "/admin/debug" | "/api-explorer", _) => Self::LaterOpen,
-            ("/admin/sign_in" | "/admin/sign_out", _) => Self::LaterOpen,
-            ("/listen", Method::Get | Method::Head) => Self::Built(Built::Listen),
-            ("/admin/admin.json", Method::Get | Method::Head | Method::Post) => Self::LaterOpen,
-            (path, Method::Get | Method::Head) if path.starts_with("/static/") => Self::LaterOpen,
-            _ => Self::Unknown,
+            (_, Method::Options) => Some(Self::Options),
+            ("/connect", Method::Post) => Some(Self::Connect),
+            ("/subscribe", Method::Post) => Some(Self::Subscribe),
+            ("/unsubscribe", Method::Post) => Some(Self::Unsubscribe),
+            ("/message", Method::Post) => Some(Self::Message),
+            ("/message", Method::Patch) => Some(Self::Edit),
+            ("/message", Method::Delete) => Some(Self::Delete),
+            ("/user_state", Method::Post) => Some(Self::UserState),
+            ("/channel_config", Method::Post) => Some(Self::ChannelConfig),
+            ("/info", _) => Some(Self::Info),
+            ("/disconnect", _) => Some(Self::Disconnect),
+            ("/openapi.json", _) => Some(Self::OpenApi),
+            ("/api-explorer", _) => Some(Self::Explorer),
+            (path, Method::Get | Method::Head | Method::Post)
+                if path.starts_with(explorer::PARTS) =>
+            {
+                Some(Self::Explorer)
+            }
+            ("/listen", Method::Get | Method::Head) => Some(Self::Listen),
+            (path, Method::Get | Method::Head) if assets::is_there(path) => Some(Self::Static),
+            (path, method) => admin::Page::of(method, path).map(Self::Admin),
         }
     }
 
     /// Whether the caller must have signed.
     fn is_signed(self) -> bool {
         match self {
-            Self::Built(
-                Built::Connect
-                | Built::Subscribe
-                | Built::Unsubscribe
-                | Built::Message
-                | Built::Info,
-            )
-            | Self::LaterSigned => true,
-            Self::Built(Built::Options | Built::Disconnect | Built::Listen)
-            | Self::LaterOpen
-            | Self::Unknown => false,
+            Self::Connect
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Message
+            | Self::Edit
+            | Self::Delete
+            | Self::UserState
+            | Self::ChannelConfig
+            | Self::Info
+            | Self::OpenApi => true,
+            // Where only admins are wanted, others are sent to sign in instead.
+            Self::Options
+            | Self::Disconnect
+            | Self::Listen
+            | Self::Static
+            | Self::Explorer
+            | Self::Admin(_) => false,
         }
     }
+}
+
+/// Whether there is an endpoint for this method at this path, other than OPTIONS on any path.
+#[cfg(test)]
+pub(super) fn is_routed(method: Method, path: &str) -> bool {
+    Built::of(method, path).is_some_and(|endpoint| endpoint != Built::Options)
 }
 
 impl Built {
@@ -168,11 +192,23 @@ impl Built {
     fn body_bytes_max(self) -> usize {
         match self {
             // Lists of messages, of channels, of values.
-            Self::Connect | Self::Subscribe | Self::Unsubscribe | Self::Message | Self::Info => {
-                usize::MAX
-            }
+            Self::Connect
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Message
+            | Self::Edit
+            | Self::Delete
+            | Self::UserState
+            | Self::ChannelConfig
+            | Self::Info => usize::MAX,
             // One id, or nothing; and anyone may ask.
-            Self::Options | Self::Disconnect | Self::Listen => HTTP_SMALL_BODY_BYTES_MAX,
+            Self::Options
+            | Self::Disconnect
+            | Self::Listen
+            | Self::OpenApi
+            | Self::Explorer
+            | Self::Static
+            | Self::Admin(_) => HTTP_SMALL_BODY_BYTES_MAX,
         }
     }
 }
@@ -192,7 +228,7 @@ impl Channelstream {
         self.signer.sign(value, now_unix_s)
     }
 
-    fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
+    pub(super) fn seen<'r>(&self, request: &Request<'r>, ctx: &Ctx<'_>) -> Seen<'r> {
         let peer = ctx.from.peer.map(|peer| peer.ip());
         // A peer on a Unix socket is somebody whom the file's mode let in: a proxy of ours.
         let is_trusted = peer.is_none() || self.config.trusted_proxies.lists(peer);
@@ -223,33 +259,39 @@ impl Channelstream {
             fits(request, HTTP_SMALL_BODY_BYTES_MAX)?;
         }
         let max_age_s = self.config.validate_requests.then_some(CS_SIGNATURE_AGE_S);
-        let caller = Caller::check(
-            request,
-            ctx.from.peer.map(|peer| peer.ip()),
-            &self.config.allow_posting_from,
-            &self.signer,
-            ctx.asked_unix_s,
-            max_age_s,
-        );
+        let caller = if admin::looks_at_cookie(seen.path) && self.is_signed_in(request, ctx) {
+            // Whose login is good needs no secret on these paths, and a bad one does no harm.
+            Caller::Signed
+        } else {
+            Caller::check(
+                request,
+                ctx.from.peer.map(|peer| peer.ip()),
+                &self.config.allow_posting_from,
+                &self.signer,
+                ctx.asked_unix_s,
+                max_age_s,
+            )
+        };
         if caller == Caller::BadSignature {
             return Err(pages::bad_signature());
         }
-        let endpoint = Endpoint::of(request.method, seen.path);
-        if endpoint.is_signed() && caller != Caller::Signed {
-            let words = "This path needs a signed request.";
-            return Err(pages::generic(403, accept, words));
-        }
-        match endpoint {
-            Endpoint::Built(built) => {
-                fits(request, built.body_bytes_max())?;
-                Ok(built)
+        let Some(endpoint) = Built::of(request.method, seen.path) else {
+            return Err(pages::nothing(accept));
+        };
+        if caller != Caller::Signed {
+            if endpoint.is_signed() {
+                let words = "This path needs a signed request.";
+                return Err(pages::generic(403, accept, words));
             }
-            Endpoint::LaterSigned | Endpoint::LaterOpen => Err(not_built()),
-            Endpoint::Unknown => {
-                let words = "There is nothing at this path.";
-                Err(pages::generic(404, accept, words))
+            if endpoint == Built::Explorer {
+                return Err(admin::to_sign_in(request, &seen));
+            }
+            if let Built::Admin(page) = endpoint {
+                Self::turn_away(page, request, &seen)?;
             }
         }
+        fits(request, endpoint.body_bytes_max())?;
+        Ok(endpoint)
     }
 
     /// The most bytes that the body of a request may have of which this is the head.
@@ -278,9 +320,26 @@ impl Channelstream {
             Built::Subscribe => reply(self.subscribe(request, ctx).map(Reply::Now), accept),
             Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
             Built::Message => reply(self.message(request, ctx), accept),
+            Built::Edit => reply(self.edit(request, ctx), accept),
+            Built::Delete => reply(self.delete(request, ctx), accept),
+            Built::UserState => reply(self.user_state(request, ctx), accept),
+            Built::ChannelConfig => {
+                reply(self.channel_config(request, ctx).map(Reply::Now), accept)
+            }
             Built::Info => reply(self.info(request, ctx), accept),
             Built::Listen => self.listen(request, ctx),
             Built::Disconnect => reply(self.disconnect(request, ctx).map(Reply::Now), accept),
+            Built::Admin(page) => self.admin(page, request, ctx),
+            Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
+            Built::Explorer => {
+                let sign = || self.sign("api-explorer", ctx.now.unix_seconds());
+                explorer::answer(self.seen(request, ctx).path, request, sign)
+                    .unwrap_or_else(|| pages::nothing(accept))
+                    .into()
+            }
+            Built::Static => assets::answer(self.seen(request, ctx).path, request)
+                .unwrap_or_else(|| pages::nothing(accept))
+                .into(),
         }
     }
 
@@ -356,14 +415,6 @@ fn fits(request: &Request<'_>, limit: usize) -> Result<(), Response> {
     }
 }
 
-/// The answer on a path of the specification that is not built yet.
-fn not_built() -> Response {
-    Response::json(
-        501,
-        r#"{"error":"not_implemented","message":"this endpoint of Channelstream is not built yet"}"#,
-    )
-}
-
 impl Dialect for Channelstream {
     fn name(&self) -> &'static str {
         "channelstream"
@@ -381,8 +432,14 @@ impl Dialect for Channelstream {
         };
         match reply {
             Reply::Now(response) => Reply::Now(self.dressed(request, response)),
+            Reply::After { ms, response } => Reply::After {
+                ms,
+                response: self.dressed(request, response),
+            },
             // Dressed when it was begun.
             later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
+            // Dressed by the engine, which makes it.
+            report @ Reply::Report(_) => report,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
         }
     }
@@ -479,6 +536,10 @@ impl Dialect for Channelstream {
             text: "[]",
             every_ms: self.config.heartbeat_ms,
         })
+    }
+
+    fn is_admin(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> bool {
+        self.is_signed_in(request, ctx)
     }
 
     fn dress(&self, request: &Request<'_>, response: &mut Response) {

@@ -9,7 +9,7 @@ pub use super::errors::BodyFault;
 use super::errors::{self, Errors, Faults, Place};
 use super::fields::{self, NameOf};
 use super::json::{self, Slots};
-use crate::limits::{CS_MESSAGES_PER_REQUEST_MAX, HISTORY_MESSAGES_DEFAULT};
+use crate::limits::{CS_CHANNEL_CHARS_MAX, CS_MESSAGES_PER_REQUEST_MAX, HISTORY_MESSAGES_DEFAULT};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
@@ -150,8 +150,8 @@ pub struct EditBody<'a> {
     pub no_history: bool,
     /// The new sender, if given.
     pub user: Option<Text<'a>>,
-    /// The new payload, if given.
-    pub message: Option<&'a str>,
+    /// The new payload, if given, a JSON object as it was written.
+    pub message: Option<Text<'a>>,
     /// The new time, if given.
     pub timestamp: Option<DateTime>,
     /// Left out: now.
@@ -363,7 +363,9 @@ pub fn parse_edits(body: &[u8]) -> Result<Vec<EditBody<'_>>, BodyFault> {
             exclude_users: faults.take("exclude_users", or_default(exclude_users, user_names)),
             no_history: faults.take("no_history", or_default(no_history, fields::boolean)),
             user: faults.take("user", optional(sender, user)),
-            message: faults.take("message", optional(message, fields::payload)),
+            message: faults
+                .take("message", optional(message, fields::payload))
+                .map(Text::Borrowed),
             timestamp: faults.take("timestamp", optional(timestamp, fields::date_time)),
             edited: faults.take("edited", optional(edited, fields::date_time)),
         }
@@ -424,7 +426,8 @@ pub fn parse_user_state<'a>(
     Ok(user_state)
 }
 
-/// Reads the body of `/channel_config`: settings by channel name, of any length, each name once.
+/// Reads the body of `/channel_config`: settings by channel name, each name once. A name may be
+/// empty, but no longer than in other requests: what is kept under it could not be asked for.
 /// The complaints are those of the first channel that is wrong, and do not name it.
 pub fn parse_channel_config(body: &[u8]) -> Result<Vec<(Text<'_>, Settings)>, BodyFault> {
     let text = json::checked(body)?;
@@ -432,6 +435,9 @@ pub fn parse_channel_config(body: &[u8]) -> Result<Vec<(Text<'_>, Settings)>, Bo
     let [] = json::read_object(text, &[])?.ok_or_else(|| Errors::schema(errors::WRONG_TYPE))?;
     let mut configs = Vec::new();
     for (name, json) in fields::members(text).map_err(schema_of)? {
+        if name.chars().count() > CS_CHANNEL_CHARS_MAX {
+            return Err(Errors::schema(errors::LONG_NAME).into());
+        }
         let settings = if json::is_null(json) {
             Settings::default()
         } else {

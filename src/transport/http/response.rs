@@ -6,6 +6,7 @@
 
 use super::head;
 use super::message::{Request, Response, Status};
+use std::fmt::Write as _;
 
 /// The interim answer that asks for the body (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -222,7 +223,8 @@ impl DateCache {
     pub fn at(&mut self, unix_seconds: u64) -> &str {
         if self.unix_seconds != unix_seconds {
             self.unix_seconds = unix_seconds;
-            self.text = imf_fixdate(unix_seconds);
+            self.text.clear();
+            write_fixdate(&mut self.text, unix_seconds);
         }
         &self.text
     }
@@ -234,6 +236,13 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// A moment as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), from seconds since
 /// 1970-01-01 UTC. Moments past the year 9999 are written as its last second.
 pub fn imf_fixdate(unix_seconds: u64) -> String {
+    let mut text = String::new();
+    write_fixdate(&mut text, unix_seconds);
+    text
+}
+
+/// Appends what [`imf_fixdate`] returns.
+fn write_fixdate(text: &mut String, unix_seconds: u64) {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -245,7 +254,11 @@ pub fn imf_fixdate(unix_seconds: u64) -> String {
     let month = MONTHS[month as usize - 1];
     let weekday = DAYS[(days % 7) as usize];
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+    );
 }
 
 /// Year, month (1 to 12) and day (1 to 31) of a day counted from 1970-01-01, in the Gregorian

@@ -73,7 +73,7 @@ export function faintTexts(leastRatio) {
 /** Fields without a name for those who cannot see them. */
 export function namelessControls() {
   const found = [];
-  for (const element of document.querySelectorAll("button, input, textarea")) {
+  for (const element of document.querySelectorAll("button, input:not([type=hidden]), textarea")) {
     const byLabel = [...(element.labels ?? [])].some((label) => label.textContent.trim() !== "");
     const byText = element.tagName === "BUTTON" && element.textContent.trim() !== "";
     if (!byLabel && !byText && !element.hasAttribute("aria-label")) found.push(element.outerHTML);

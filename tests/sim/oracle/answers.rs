@@ -1,8 +1,8 @@
 //! What requests are answered with, and whether a body or a frame says what it ought to.
 
 use super::{
-    Call, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub, User, public,
-    stamp,
+    Call, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub, User,
+    public, stamp,
 };
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer};
@@ -31,6 +31,9 @@ impl Oracle {
             | Call::Subscribe { .. }
             | Call::Unsubscribe { .. }
             | Call::Publish(_)
+            | Call::Amend(_)
+            | Call::UserState { .. }
+            | Call::Configure(_)
             | Call::Info { .. } => true,
         };
         if may_sign && is_wrong {
@@ -111,6 +114,29 @@ impl Oracle {
                 }
                 (200, Some(Value::Array(accepted)))
             }
+            Call::Amend(amendments) => {
+                let each = amendments
+                    .iter()
+                    .map(|amendment| self.amend(amendment, now));
+                (200, Some(each.collect()))
+            }
+            Call::UserState {
+                user,
+                state,
+                public_keys,
+            } => self.user_state(user, state, public_keys.as_deref(), now),
+            Call::Configure(configs) => {
+                for (name, settings) in configs {
+                    self.configure(name, *settings, now);
+                }
+                let names: Vec<String> = configs.iter().map(|(name, _)| name.clone()).collect();
+                let info = Info {
+                    history: false,
+                    users: false,
+                    public_state: false,
+                };
+                (200, Some(self.info(&names, info)))
+            }
             Call::Subscribe {
                 id,
                 channels,
@@ -183,16 +209,21 @@ impl Oracle {
             let user = User {
                 key: self.key(),
                 name: name.clone(),
-                state: fresh_state.iter().cloned().collect(),
+                state: BTreeMap::new(),
                 public_keys: Vec::new(),
                 private: Vec::new(),
                 timer: Timer::default(),
             };
             self.users.push(user);
+            for (key, value) in fresh_state {
+                self.user(name).set(key, value);
+            }
         }
         let user = self.user(name);
         user.public_keys.clone_from(public_keys);
-        user.state.extend(state.iter().cloned());
+        for (key, value) in state {
+            user.set(key, value);
+        }
 
         let at = now.mono + self.rules.expire_ms;
         let known = id.as_deref().and_then(|id| self.find(id));
@@ -314,10 +345,10 @@ impl Oracle {
             "exclude_users": message.except,
             "channel": message.channel,
             "no_history": message.no_history,
-            "uuid": format!("{PLACEHOLDER}event{event}"),
+            "uuid": self.events[event].id,
             "timestamp": self.events[event].stamp,
             "user": message.user,
-            "edited": null,
+            "edited": self.events[event].edited,
         });
         if let Some(body) = &message.body {
             said["message"] = body.clone();
@@ -327,19 +358,49 @@ impl Oracle {
 
     /// What the frame of an event says.
     fn frame(&self, event: usize, catch_up: bool) -> Value {
-        let uuid = format!("{PLACEHOLDER}event{event}");
-        let stamp = &self.events[event].stamp;
-        let object = match &self.events[event].kind {
+        let Event {
+            id: uuid,
+            stamp,
+            edited,
+            kind,
+            told: _,
+        } = &self.events[event];
+        let object = match kind {
             Kind::Message(message) => {
                 let mut object = json!({
                     "uuid": uuid, "timestamp": stamp, "channel": message.channel,
-                    "user": message.user, "edited": null, "catchup": catch_up, "type": "message",
+                    "user": message.user, "edited": edited, "catchup": catch_up,
+                    "type": "message",
                 });
                 if let Some(body) = &message.body {
                     object["message"] = body.clone();
                 }
                 object
             }
+            Kind::Amendment(amendment) => {
+                let mut object = json!({"uuid": uuid, "channel": amendment.channel});
+                match &amendment.edit {
+                    Some(edit) => {
+                        object["type"] = json!("message:edit");
+                        edit.write(&mut object, stamp);
+                    }
+                    None => object["type"] = json!("message:delete"),
+                }
+                if catch_up {
+                    object["catchup"] = json!(true);
+                }
+                object
+            }
+            Kind::State {
+                channel,
+                user,
+                state,
+                changed,
+            } => json!({
+                "uuid": uuid, "timestamp": stamp, "channel": channel, "user": user,
+                "type": "user_state_change", "catchup": catch_up,
+                "message": {"state": state, "changed": changed},
+            }),
             Kind::Presence {
                 joined,
                 channel,

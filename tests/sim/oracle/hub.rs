@@ -1,6 +1,9 @@
 //! The naive hub: who is told what, who comes and goes, and what is forgotten when.
 
-use super::{Alarm, Channel, Event, Kind, Message, Oracle, Sabotage, Settings, Sub, public, stamp};
+use super::{
+    Alarm, Channel, Event, Kind, Message, Oracle, PLACEHOLDER, Sabotage, Settings, Sub, public,
+    stamp,
+};
 use fanwire::time::{Millis, Now, Timer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,25 +12,17 @@ impl Oracle {
     /// Somebody publishes. The event's place is returned.
     pub fn publish(&mut self, message: &Message, now: Now) -> usize {
         self.sequence += 1;
-        let sequence = self.sequence;
         let event = self.events.len();
+        let drawn = || format!("{PLACEHOLDER}event{event}");
         self.events.push(Event {
-            told: sequence,
+            told: self.sequence,
+            id: message.id.clone().unwrap_or_else(drawn),
             kind: Kind::Message(message.clone()),
             stamp: stamp(now.unix_micros),
+            edited: None,
         });
         let Some(name) = &message.channel else {
-            let names: BTreeSet<&String> = message.only.iter().collect();
-            for name in names {
-                if message.except.contains(name) || !self.subs.iter().any(|s| s.user == *name) {
-                    continue;
-                }
-                let most = self.rules.catch_up_private;
-                let private = &mut self.user(name).private;
-                private.push((sequence, event));
-                private.drain(..private.len().saturating_sub(most));
-                self.tell(event, |sub| sub.user == *name);
-            }
+            self.tell_users(event, &message.only, &message.except, now);
             return event;
         };
         let Some(channel) = self.channels.iter_mut().find(|c| c.name == *name) else {
@@ -54,7 +49,41 @@ impl Oracle {
         event
     }
 
-    fn keep_recent(&mut self, name: &str, event: usize) {
+    /// Tells the users of these names, and keeps it for them.
+    pub(super) fn tell_users(
+        &mut self,
+        event: usize,
+        only: &[String],
+        except: &[String],
+        now: Now,
+    ) {
+        let sequence = self.sequence;
+        let names: BTreeSet<&String> = only.iter().collect();
+        for name in names {
+            if except.contains(name) || !self.users.iter().any(|user| user.name == *name) {
+                continue;
+            }
+            if !self.subs.iter().any(|sub| sub.user == *name) {
+                self.touch(name, now);
+                continue;
+            }
+            let most = self.rules.catch_up_private;
+            let private = &mut self.user(name).private;
+            private.push((sequence, event));
+            private.drain(..private.len().saturating_sub(most));
+            self.tell(event, |sub| sub.user == *name);
+        }
+    }
+
+    /// A user who is only remembered is so from now on.
+    pub(super) fn touch(&mut self, name: &str, now: Now) {
+        if !self.subs.iter().any(|sub| sub.user == name) {
+            self.user(name).timer.disarm();
+            self.settle_user(name, now);
+        }
+    }
+
+    pub(super) fn keep_recent(&mut self, name: &str, event: usize) {
         let (sequence, most) = (self.sequence, self.rules.catch_up_events);
         let channel = self.channels.iter_mut().find(|c| c.name == name);
         let channel = channel.expect("only called for one that is there");
@@ -66,7 +95,7 @@ impl Oracle {
     }
 
     /// Tells every attached subscriber that `hears`.
-    fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) {
+    pub(super) fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) {
         for sub in &self.subs {
             if let Some(outlet) = sub.outlet
                 && hears(sub)
@@ -75,6 +104,24 @@ impl Oracle {
                 line.tell(event, false);
             }
         }
+    }
+
+    pub(super) fn ensure_channel(&mut self, name: &str, settings: Settings, now: Now) {
+        if self.channels.iter().any(|c| c.name == *name) {
+            return;
+        }
+        let channel = Channel {
+            key: self.key(),
+            name: name.to_owned(),
+            settings,
+            is_configured: false,
+            members: Vec::new(),
+            history: Vec::new(),
+            recent: Vec::new(),
+            last_active: now.unix_micros,
+            timer: Timer::default(),
+        };
+        self.channels.push(channel);
     }
 
     pub(super) fn join_all(
@@ -86,20 +133,9 @@ impl Oracle {
     ) -> Vec<String> {
         let mut joined = Vec::new();
         for name in names {
-            if !self.channels.iter().any(|c| c.name == *name) {
-                let config = configs.iter().find(|(of, _)| of == name);
-                let channel = Channel {
-                    key: self.key(),
-                    name: name.clone(),
-                    settings: config.map(|(_, settings)| *settings).unwrap_or_default(),
-                    members: Vec::new(),
-                    history: Vec::new(),
-                    recent: Vec::new(),
-                    last_active: now.unix_micros,
-                    timer: Timer::default(),
-                };
-                self.channels.push(channel);
-            }
+            let config = configs.iter().find(|(of, _)| of == name);
+            let settings = config.map(|(_, settings)| *settings).unwrap_or_default();
+            self.ensure_channel(name, settings, now);
             let most = self.rules.channels_per_subscriber;
             let sub = self.sub(key);
             if sub.channels.contains(name) {
@@ -153,6 +189,8 @@ impl Oracle {
         let event = self.events.len();
         self.events.push(Event {
             told: self.sequence,
+            id: format!("{PLACEHOLDER}event{event}"),
+            edited: None,
             kind: Kind::Presence {
                 joined,
                 channel: name.to_owned(),
@@ -209,7 +247,7 @@ impl Oracle {
         self.wheel.arm(Alarm::Sub(key), &mut sub.timer, at + late);
     }
 
-    fn settle_channel(&mut self, name: &str, now: Now) {
+    pub(super) fn settle_channel(&mut self, name: &str, now: Now) {
         let place = self.channels.iter().position(|c| c.name == name);
         let place = place.expect("only called for one that is there");
         let rules = &self.rules;
@@ -217,7 +255,7 @@ impl Oracle {
         if !channel.members.is_empty() {
             return;
         }
-        let wait_ms = if !channel.history.is_empty() {
+        let wait_ms = if !channel.history.is_empty() || channel.is_configured {
             return channel.timer.disarm();
         } else if channel.settings != Settings::default() {
             rules.channel_configured_forget_ms

@@ -129,6 +129,8 @@ impl World {
             panic!("{conn:?} hears {}, nothing was expected", short(&item));
         };
         self.compare(conn, &expected, &item);
+        let line = self.oracle.line(conn);
+        line.unsure = line.unsure.saturating_sub(1);
     }
 
     fn compare(&mut self, conn: ConnId, expected: &Expect, item: &Item) {
@@ -201,8 +203,7 @@ impl World {
             (Expect::Upgraded, Item::Upgraded) => true,
             (Expect::Frame { event, catch_up }, Item::Text(text)) => {
                 self.oracle.check_frame(*event, *catch_up, text);
-                self.summary.frames += 1;
-                self.summary.caught_up += u64::from(*catch_up);
+                self.summary.frame(text, *catch_up);
                 self.alternates(conn, text);
                 if self.sabotage == Sabotage::RepeatPresence {
                     self.alternates(conn, text);
@@ -234,6 +235,9 @@ impl World {
         let word = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
         let joined = frame["message"]["action"] == "joined";
         let line = self.oracle.line(conn);
+        if line.unsure > 0 {
+            return;
+        }
         let before = line
             .presence
             .insert((word("channel"), word("user")), joined);

@@ -1,6 +1,6 @@
 //! What clients do: each deed is drawn, and so is everything about it.
 
-use super::{DAY_MS, Row, What, World};
+use super::{DAY_MS, Row, Sent, What, World};
 use crate::chance::Chance;
 use crate::link::{Link, Reading};
 use crate::mischief::{self, ODD};
@@ -101,6 +101,7 @@ impl World {
                     message: message.body.clone().unwrap_or_default().to_string(),
                 };
                 let message = Message {
+                    id: None,
                     only: Vec::new(),
                     except: Vec::new(),
                     no_history: false,
@@ -109,7 +110,11 @@ impl World {
                 };
                 self.mail.push((publication, message));
             }
-            _ => self.burst(),
+            23 => self.burst(),
+            24 => self.ask_edit(),
+            25 => self.ask_delete(),
+            26 => self.ask_user_state(),
+            _ => self.ask_configure(),
         }
     }
 
@@ -281,7 +286,7 @@ impl World {
         }
     }
 
-    fn user(&mut self) -> String {
+    pub(super) fn user(&mut self) -> String {
         self.chance
             .pick(&["ada", "bob", "cyd", "zoë \"q\""])
             .to_string()
@@ -291,7 +296,7 @@ impl World {
         ["a", "b", "c", "d", "é\\"].map(str::to_owned).to_vec()
     }
 
-    fn channels(&mut self, most: usize) -> Vec<String> {
+    pub(super) fn channels(&mut self, most: usize) -> Vec<String> {
         let names = self.every_channel();
         self.chance.some(&names, most)
     }
@@ -305,7 +310,7 @@ impl World {
         self.chance.pick(&self.ids[from..]).clone()
     }
 
-    fn fresh_id(&mut self) -> String {
+    pub(super) fn fresh_id(&mut self) -> String {
         let (high, low) = (self.chance.bits(), self.chance.bits());
         let hex = format!("{high:016x}{low:016x}");
         let (a, b, c) = (&hex[..8], &hex[8..12], &hex[12..16]);
@@ -326,7 +331,7 @@ impl World {
         (info, words)
     }
 
-    fn configs(&mut self) -> (Vec<(String, Settings)>, Value) {
+    pub(super) fn configs(&mut self) -> (Vec<(String, Settings)>, Value) {
         let mut configs: Vec<(String, Settings)> = Vec::new();
         let mut words = json!({});
         let names = match self.chance.below(3) {
@@ -340,6 +345,7 @@ impl World {
             let settings = Settings {
                 notify_presence: !self.chance.one_in(4),
                 with_members: self.chance.one_in(2),
+                notify_state: self.chance.one_in(2),
                 store_history: self.chance.one_in(8),
                 history_size: self.chance.below(4),
                 store_frames: !self.chance.one_in(4),
@@ -355,9 +361,10 @@ impl World {
             return (Vec::new(), json!({}));
         }
         let key = self.chance.pick(&["mood", "age"]).to_string();
-        let value = match self.chance.below(3) {
+        let value = match self.chance.below(4) {
             0 => json!(true),
-            1 => json!(self.chance.below(100)),
+            1 => json!(null),
+            2 => json!(self.chance.below(100)),
             _ => json!("good"),
         };
         let words = json!({ key.clone(): value });
@@ -444,7 +451,7 @@ impl World {
         self.ask("POST", "/unsubscribe", &body.to_string(), call);
     }
 
-    fn message(&mut self, to_channel: bool) -> Message {
+    pub(super) fn message(&mut self, to_channel: bool) -> Message {
         self.serial += 1;
         let users = ["ada", "bob", "cyd", "zoë \"q\"", "nobody"].map(str::to_owned);
         let channel = if to_channel {
@@ -458,14 +465,29 @@ impl World {
             _ => self.chance.below(40),
         };
         let body = json!({"n": self.serial, "pad": "x".repeat(padding)});
+        let only = if to_channel && !self.chance.one_in(4) {
+            Vec::new()
+        } else {
+            self.chance.some(&users, 2)
+        };
+        let id = self.chance.one_in(2).then(|| {
+            // Nobody forbids to use an id twice.
+            let id = match self.messages.last() {
+                Some(last) if self.chance.one_in(10) => last.id.clone(),
+                Some(_) | None => self.fresh_id(),
+            };
+            self.messages.push(Sent {
+                id: id.clone(),
+                channel: channel.clone(),
+                only: only.clone(),
+            });
+            id
+        });
         Message {
+            id,
             user: self.user(),
             channel,
-            only: if to_channel && !self.chance.one_in(4) {
-                Vec::new()
-            } else {
-                self.chance.some(&users, 2)
-            },
+            only,
             except: if self.chance.one_in(4) {
                 self.chance.some(&users, 2)
             } else {
@@ -506,6 +528,9 @@ impl World {
                 }
                 if let Some(body) = &message.body {
                     words["message"] = body.clone();
+                }
+                if let Some(id) = &message.id {
+                    words["uuid"] = json!(id);
                 }
                 words
             })

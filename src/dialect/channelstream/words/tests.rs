@@ -279,7 +279,7 @@ fn edits_and_deletes() {
         exclude_users: Vec::new(),
         no_history: false,
         user: Some("u".into()),
-        message: Some(r#"{"a": 1}"#),
+        message: Some(r#"{"a": 1}"#.into()),
         timestamp: None,
         edited: DateTime::parse("2020-01-02T03:04:05Z"),
     };

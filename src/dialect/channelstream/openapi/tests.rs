@@ -1,0 +1,488 @@
+//! What is described is there, and what is there is described.
+
+use super::super::speaker::is_routed;
+use super::super::words::{self, BodyFault};
+use super::schemas::{ALIASES, ANSWERS, BODIES, Field, Scalar, Shape, Structure};
+use super::table::{OPERATIONS, Operation};
+use super::write::{document, verb};
+use crate::limits::{
+    CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_MESSAGES_PER_REQUEST_MAX,
+    CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX,
+};
+use crate::transport::http::Method;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+const METHODS: [Method; 6] = [
+    Method::Get,
+    Method::Head,
+    Method::Post,
+    Method::Put,
+    Method::Patch,
+    Method::Delete,
+];
+
+/// What the engine answers before any dialect is asked; `tests/it/openapi.rs` asks it.
+const OF_THE_ENGINE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+
+/// Pages for people, which a description of an interface for programs leaves out.
+const PAGES: [&str; 5] = [
+    "/admin",
+    "/admin/debug",
+    "/admin/sign_in",
+    "/admin/sign_out",
+    "/api-explorer",
+];
+
+fn described(path: &str, method: Method) -> Option<&'static Operation> {
+    let mut here = OPERATIONS.iter().filter(|operation| operation.path == path);
+    let exact = here.clone().find(|operation| operation.method == method);
+    // HEAD is GET without the body, and not described apart.
+    let is_meant = |operation: &&Operation| {
+        operation.any_method || (method == Method::Head && operation.method == Method::Get)
+    };
+    exact.or_else(|| here.find(is_meant))
+}
+
+#[test]
+fn what_is_described_is_routed() {
+    for operation in OPERATIONS {
+        if OF_THE_ENGINE.contains(&operation.path) {
+            assert!(!is_routed(operation.method, operation.path));
+            continue;
+        }
+        let methods = match operation.any_method {
+            true => METHODS.to_vec(),
+            false => vec![operation.method],
+        };
+        for method in methods {
+            assert!(
+                is_routed(method, operation.path),
+                "{method:?} {}",
+                operation.path
+            );
+        }
+    }
+}
+
+/// The paths that the router names, read from its source: every text that begins with a slash.
+fn routed_paths() -> BTreeSet<&'static str> {
+    let source = include_str!("../speaker.rs");
+    let (_, router) = source
+        .split_once("fn of(method: Method")
+        .expect("the router");
+    let (router, _) = router.split_once("\n    }\n").expect("its end");
+    let texts = router.split('"').skip(1).step_by(2);
+    texts.filter(|text| text.starts_with('/')).collect()
+}
+
+#[test]
+fn what_is_routed_is_described() {
+    let paths = routed_paths();
+    assert!(paths.len() > 12, "{paths:?}");
+    for path in paths {
+        for method in METHODS {
+            if !is_routed(method, path) || PAGES.contains(&path) {
+                continue;
+            }
+            assert!(described(path, method).is_some(), "{method:?} {path}");
+        }
+    }
+}
+
+#[test]
+fn pages_are_routed_and_not_described() {
+    for page in PAGES {
+        assert!(is_routed(Method::Get, page), "{page}");
+        assert!(described(page, Method::Get).is_none(), "{page}");
+    }
+}
+
+#[test]
+fn endpoints_come_once_and_have_names_of_their_own() {
+    let mut places = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for operation in OPERATIONS {
+        assert!(places.insert((operation.path, verb(operation.method))));
+        assert!(ids.insert(operation.id), "{}", operation.id);
+        let name = operation.id.bytes();
+        assert!(
+            name.into_iter()
+                .all(|b| b.is_ascii_lowercase() || b == b'_')
+        );
+        assert!(!operation.summary.is_empty() && !operation.answers.is_empty());
+    }
+}
+
+// ---- the document --------------------------------------------------------------------------
+
+/// Calls `see` with every object of a document.
+fn each_object(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            see(object);
+            object.values().for_each(|value| each_object(value, see));
+        }
+        Value::Array(list) => list.iter().for_each(|value| each_object(value, see)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_nothing_lies_about() {
+    let document = document("");
+    let mut used = BTreeSet::new();
+    each_object(&document, &mut |object| {
+        if let Some(Value::String(to)) = object.get("$ref") {
+            let pointer = to.strip_prefix('#').expect("within the document");
+            assert!(document.pointer(pointer).is_some(), "{to}");
+            used.insert(pointer.to_owned());
+        }
+    });
+    for kind in ["schemas", "responses"] {
+        let components = document["components"][kind].as_object().expect("an object");
+        for name in components.keys() {
+            let pointer = format!("/components/{kind}/{name}");
+            assert!(used.contains(&pointer), "{pointer} is used nowhere");
+        }
+    }
+}
+
+#[test]
+fn the_document_has_the_form_of_openapi() {
+    let document = document("");
+    assert_eq!(document["openapi"], "3.1.1");
+    for (path, item) in document["paths"].as_object().expect("an object") {
+        assert!(path.starts_with('/'));
+        for (verb, operation) in item.as_object().expect("an object") {
+            if verb == "servers" {
+                continue;
+            }
+            let answers = operation["responses"].as_object().expect("answers");
+            assert!(answers.contains_key("200"), "{verb} {path}");
+            for (status, answer) in answers {
+                let is_status = status == "default" || status.parse::<u16>().is_ok();
+                assert!(is_status, "{verb} {path} {status}");
+                let is_whole = answer["description"].is_string() || answer["$ref"].is_string();
+                assert!(is_whole, "{verb} {path} {status}");
+            }
+            for need in operation["security"].as_array().expect("a list") {
+                for scheme in need.as_object().expect("an object").keys() {
+                    let schemes = &document["components"]["securitySchemes"];
+                    assert!(schemes[scheme].is_object(), "{scheme}");
+                }
+            }
+        }
+    }
+    let statuses = |path: &str, verb: &str| -> Vec<&str> {
+        let answers = document["paths"][path][verb]["responses"].as_object();
+        answers
+            .expect("answers")
+            .keys()
+            .map(String::as_str)
+            .collect()
+    };
+    let signed = ["200", "400", "401", "403", "406", "413", "422"];
+    assert_eq!(
+        statuses("/connect", "post"),
+        [&signed[..], &["default"]].concat()
+    );
+    assert!(statuses("/message", "post").contains(&"503"));
+    assert_eq!(statuses("/health/live", "get"), ["200", "default"]);
+}
+
+#[test]
+fn names_that_callers_know_are_kept() {
+    let document = document("");
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .expect("an object");
+    for name in [
+        "ConnectBody",
+        "SubscribeBody",
+        "UnsubscribeBody",
+        "UserStateBody",
+        "MessagesBody",
+        "MessageBody",
+        "MessageEditBody",
+        "MessagesDeleteBody",
+        "DisconnectBody",
+        "ChannelConfigBody",
+        "ChannelInfoBody",
+        "InfoResolution",
+    ] {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    let key = &document["components"]["securitySchemes"]["APIKeyHeader"];
+    assert_eq!(key["name"], "X-Channelstream-Secret");
+    assert_eq!(document["info"]["title"], "Channelstream API");
+}
+
+#[test]
+fn a_prefix_is_where_the_endpoints_are() {
+    assert_eq!(document("")["servers"][0]["url"], "/");
+    let behind = document("/push");
+    assert_eq!(behind["servers"][0]["url"], "/push");
+    assert_eq!(behind["paths"]["/metrics"]["servers"][0]["url"], "/");
+}
+
+#[test]
+fn limits_are_those_of_the_code() {
+    let document = document("");
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["UserName"]["maxLength"], CS_USER_CHARS_MAX);
+    assert_eq!(schemas["ChannelName"]["maxLength"], CS_CHANNEL_CHARS_MAX);
+    assert_eq!(
+        schemas["MessagesBody"]["maxItems"],
+        CS_MESSAGES_PER_REQUEST_MAX
+    );
+    let connect = &schemas["ConnectBody"]["properties"];
+    assert_eq!(connect["channels"]["maxItems"], CS_NAMES_PER_LIST_MAX);
+    assert_eq!(
+        connect["user_state"]["maxProperties"],
+        CS_KEYS_PER_MAPPING_MAX
+    );
+    assert_eq!(connect["channels"]["default"], json!([]));
+    let subscribe = &schemas["SubscribeBody"];
+    assert_eq!(subscribe["properties"]["channels"]["minItems"], 1);
+    assert_eq!(subscribe["required"], json!(["conn_id", "channels"]));
+}
+
+// ---- bodies --------------------------------------------------------------------------------
+
+const ID: &str = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+
+/// Values of a shape that are taken, and values that are not; those at the limits among them.
+fn samples(shape: Shape) -> (Vec<Value>, Vec<Value>) {
+    match shape {
+        Shape::Any => (vec![json!(1), json!({})], vec![]),
+        Shape::Text => (vec![json!("")], vec![json!(1)]),
+        Shape::True => (vec![json!(true)], vec![json!({})]),
+        Shape::Whole => (vec![json!(0)], vec![json!(-1)]),
+        Shape::Object => (
+            vec![json!({"a": [1]})],
+            vec![json!(1), json!([]), json!("a")],
+        ),
+        Shape::OrNull(other) => {
+            let (mut good, mut bad) = samples(*other);
+            good.push(Value::Null);
+            bad.retain(|bad| !bad.is_null());
+            (good, bad)
+        }
+        Shape::Either(one, _) => (samples(*one).0, vec![]),
+        Shape::List(of) => (vec![json!([]), json!([samples(*of).0[0]])], vec![json!({})]),
+        Shape::Names(of, least) => {
+            let (good, bad) = samples(Shape::Ref(of));
+            let mut refused = vec![json!({}), json!("a")];
+            refused.extend(bad.into_iter().map(|bad| json!([bad])));
+            let mut taken: Vec<Value> = good.into_iter().map(|good| json!([good])).collect();
+            let none = if least == 0 { &mut taken } else { &mut refused };
+            none.push(json!([]));
+            (taken, refused)
+        }
+        Shape::Entries(of) => {
+            let (good, _) = samples(Shape::Ref(of));
+            (vec![json!([]), json!(good)], vec![json!({}), json!([1])])
+        }
+        Shape::Mapping(of) => {
+            let (good, bad) = samples(*of);
+            let mut refused = vec![json!([])];
+            refused.extend(bad.into_iter().map(|bad| json!({"a": bad})));
+            let mut taken = vec![json!({})];
+            taken.extend(good.into_iter().map(|good| json!({"a": good})));
+            (taken, refused)
+        }
+        Shape::Map(_) => (vec![json!({})], vec![json!([])]),
+        Shape::Ref(name) => {
+            if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.name() == name) {
+                return scalar_samples(scalar);
+            }
+            let structure = BODIES.iter().find(|structure| structure.name == name);
+            let structure = structure.unwrap_or_else(|| panic!("{name} is no body"));
+            (vec![least(structure)], vec![json!([]), json!(1)])
+        }
+    }
+}
+
+fn scalar_samples(scalar: Scalar) -> (Vec<Value>, Vec<Value>) {
+    let long = |chars: usize| json!("é".repeat(chars));
+    let texts = |max: usize| {
+        (
+            vec![json!("a"), long(max - 1), long(max)],
+            vec![json!(""), long(max + 1), json!(1), Value::Null],
+        )
+    };
+    match scalar {
+        Scalar::UserName => texts(CS_USER_CHARS_MAX),
+        Scalar::ChannelName => texts(CS_CHANNEL_CHARS_MAX),
+        Scalar::Boolean => {
+            let document = document("");
+            let spelled = &document["components"]["schemas"]["Boolean"]["anyOf"][1]["enum"];
+            let mut good = spelled.as_array().expect("a list").clone();
+            good.extend([json!(true), json!(false)]);
+            (good, vec![json!("yes"), json!(2), json!([]), Value::Null])
+        }
+        Scalar::Count => (
+            vec![
+                json!(0),
+                json!(7),
+                json!(1.9),
+                json!(-0.5),
+                json!(true),
+                json!(" +5 "),
+            ],
+            vec![json!(-1), json!("1.5"), json!([]), Value::Null],
+        ),
+        Scalar::Uuid => (
+            vec![json!(ID), json!(ID.replace('-', ""))],
+            vec![json!("a"), json!(1), Value::Null],
+        ),
+        Scalar::DateTime => (
+            vec![
+                json!("2026-11-21T22:36:43.649648"),
+                json!("2026-1-2 3:04"),
+                json!("2026-01-02T03:04:05Z"),
+                json!("2026-01-02T03:04:05+01:30"),
+            ],
+            vec![
+                json!("2026-11-21"),
+                json!("2026-13-01T00:00"),
+                json!(5),
+                Value::Null,
+            ],
+        ),
+        Scalar::StateValue => (
+            vec![json!("a"), json!(1.5), json!(true), Value::Null],
+            vec![json!([]), json!({})],
+        ),
+        Scalar::Callback => (vec![json!("a.b")], vec![json!("a(")]),
+    }
+}
+
+/// A body of this structure with what it has to have.
+fn least(structure: &Structure) -> Value {
+    let needed = structure.fields.iter().filter(|field| field.is_required);
+    let needed = needed.map(|field| (field.name.to_owned(), samples(field.shape).0[0].clone()));
+    Value::Object(needed.collect())
+}
+
+/// Reads a body with the parser of its structure.
+fn read(name: &str, body: &Value) -> Result<(), BodyFault> {
+    let entry = || json!([body]).to_string();
+    let text = body.to_string();
+    match name {
+        "ConnectBody" => words::parse_connect(text.as_bytes()).map(drop),
+        "SubscribeBody" | "UnsubscribeBody" => {
+            words::parse_subscribe(text.as_bytes(), None, |_| true).map(drop)
+        }
+        "UserStateBody" => words::parse_user_state(text.as_bytes(), |_| true).map(drop),
+        "MessageBody" => words::parse_messages(entry().as_bytes()).map(drop),
+        "MessageEditBody" => words::parse_edits(entry().as_bytes()).map(drop),
+        "MessageDeleteBody" => words::parse_deletes(entry().as_bytes()).map(drop),
+        "DisconnectBody" => words::parse_disconnect(text.as_bytes()).map(drop),
+        "ChannelInfoBody" => words::parse_info(text.as_bytes()).map(drop),
+        "InfoResolution" => read("ChannelInfoBody", &json!({"info": body})),
+        "ChannelSettings" => {
+            words::parse_channel_config(json!({"c": body}).to_string().as_bytes()).map(drop)
+        }
+        other => panic!("who reads {other}?"),
+    }
+}
+
+fn with(structure: &Structure, field: &Field, value: Value) -> Value {
+    let mut body = least(structure);
+    body[field.name] = value;
+    body
+}
+
+#[test]
+fn bodies_are_read_as_they_are_described() {
+    for structure in BODIES {
+        let name = structure.name;
+        assert_eq!(read(name, &least(structure)), Ok(()), "{name}");
+        for field in structure.fields {
+            let (good, bad) = samples(field.shape);
+            for value in good {
+                let body = with(structure, field, value);
+                assert_eq!(read(name, &body), Ok(()), "{name}.{}", field.name);
+            }
+            for value in bad {
+                let body = with(structure, field, value.clone());
+                assert!(
+                    read(name, &body).is_err(),
+                    "{name}.{}: {value:.80}",
+                    field.name
+                );
+            }
+            let mut body = with(structure, field, Value::Null);
+            body.as_object_mut().expect("an object").remove(field.name);
+            let may_miss = read(name, &body).is_ok();
+            assert_eq!(may_miss, !field.is_required, "{name}.{}", field.name);
+            if let Ok(default) = serde_json::from_str::<Value>(field.default) {
+                let body = with(structure, field, default);
+                assert_eq!(read(name, &body), Ok(()), "{name}.{}", field.name);
+            }
+        }
+        // Fields that nobody knows are ignored.
+        let mut more = least(structure);
+        more["not_a_field"] = json!([{}]);
+        assert_eq!(read(name, &more), Ok(()), "{name}");
+    }
+}
+
+/// One of each kind, since the longest take their time.
+#[test]
+fn lists_and_mappings_are_as_long_as_described() {
+    let connect = |field: &str, value: Value| {
+        let mut body = json!({"username": "u"});
+        body[field] = value;
+        read("ConnectBody", &body)
+    };
+    let names = |count: usize| json!(vec!["a"; count]);
+    let values = |count: usize| -> Value {
+        let keys = (0..count).map(|key| (key.to_string(), json!(1)));
+        Value::Object(keys.collect())
+    };
+    let messages = |count: usize| {
+        let body = json!(vec![json!({"user": "u"}); count]).to_string();
+        words::parse_messages(body.as_bytes()).is_ok()
+    };
+    for (more, is_taken) in [(0, true), (1, false)] {
+        let list = connect("channels", names(CS_NAMES_PER_LIST_MAX + more));
+        let mapping = connect("user_state", values(CS_KEYS_PER_MAPPING_MAX + more));
+        assert_eq!((list.is_ok(), mapping.is_ok()), (is_taken, is_taken));
+        assert_eq!(messages(CS_MESSAGES_PER_REQUEST_MAX + more), is_taken);
+    }
+}
+
+#[test]
+fn what_is_read_is_described() {
+    let source = include_str!("../words.rs");
+    let tables = source.split("const NAMES: [&str;").skip(1);
+    let tables = tables.map(|rest| {
+        let (_, list) = rest.split_once("= [").expect("a list");
+        let (list, _) = list.split_once("];").expect("its end");
+        list.split('"').skip(1).step_by(2).collect::<BTreeSet<_>>()
+    });
+    let mut count = 0;
+    for read in tables {
+        count += 1;
+        let is_described = BODIES.iter().any(|structure| {
+            let fields = structure.fields.iter().map(|field| field.name);
+            fields.collect::<BTreeSet<_>>() == read
+        });
+        assert!(is_described, "{read:?}");
+    }
+    assert!(count >= 7, "the tables are found");
+}
+
+#[test]
+fn every_name_is_given_once() {
+    let scalars = Scalar::ALL.iter().map(|scalar| scalar.name());
+    let aliases = ALIASES.iter().map(|alias| alias.name);
+    let structures = BODIES.iter().chain(ANSWERS).map(|structure| structure.name);
+    let mut names = BTreeSet::new();
+    for name in scalars.chain(aliases).chain(structures) {
+        assert!(names.insert(name), "{name}");
+    }
+}

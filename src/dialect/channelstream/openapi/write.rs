@@ -1,0 +1,364 @@
+//! From the tables to the document.
+
+use super::schemas::{ALIASES, ANSWERS, BODIES, Field, Scalar, Shape, Structure};
+use super::table::{Access, Answer, Group, OPERATIONS, Operation};
+use crate::limits::{
+    CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX,
+    CS_MESSAGES_PER_REQUEST_MAX, CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX,
+};
+use crate::transport::http::Method;
+use serde_json::{Map, Value, json};
+
+const ABOUT: &str = "The HTTP interface of fanwire's Channelstream dialect, and the server's own \
+    pages. Web applications sign their requests with the shared secret; browsers listen at `/ws` \
+    (a WebSocket, whose text frames are lists of `Frame`) or at `/listen`. Bodies are JSON whatever \
+    their content type says; fields that are not described are ignored.";
+
+/// All of it. `prefix` is empty or a path without a slash at its end.
+pub(super) fn document(prefix: &str) -> Value {
+    let tags: Vec<Value> = Group::ALL
+        .iter()
+        .map(|group| json!({"name": group.name(), "description": group.about()}))
+        .collect();
+    let root = if prefix.is_empty() { "/" } else { prefix };
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Channelstream API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": root}],
+        "tags": tags,
+        "paths": paths(),
+        "components": {
+            "schemas": schemas(),
+            "responses": responses(),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+fn paths() -> Value {
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let path = paths
+            .entry(operation.path)
+            .or_insert_with(|| path_item(operation));
+        if let Value::Object(path) = path {
+            path.insert(
+                verb(operation.method).to_owned(),
+                operation_object(operation),
+            );
+        }
+    }
+    Value::Object(paths)
+}
+
+fn path_item(operation: &Operation) -> Value {
+    match operation.group {
+        Group::Server | Group::Client | Group::Admin => json!({}),
+        // Asked for by those who run the server, behind no prefix.
+        Group::Fanwire => json!({"servers": [{"url": "/"}]}),
+    }
+}
+
+/// The name of a method in the document.
+pub(super) fn verb(method: Method) -> &'static str {
+    match method {
+        Method::Get => "get",
+        Method::Head => "head",
+        Method::Post => "post",
+        Method::Put => "put",
+        Method::Patch => "patch",
+        Method::Delete => "delete",
+        Method::Options => "options",
+    }
+}
+
+fn operation_object(operation: &Operation) -> Value {
+    let mut object = json!({
+        "operationId": operation.id,
+        "tags": [operation.group.name()],
+        "summary": operation.summary,
+        "security": security(operation.access),
+        "responses": answers(operation),
+    });
+    if !operation.about.is_empty() {
+        object["description"] = operation.about.into();
+    }
+    if !operation.parameters.is_empty() {
+        let parameters = operation.parameters.iter().map(|parameter| {
+            json!({
+                "name": parameter.name,
+                "in": "query",
+                "required": parameter.is_required,
+                "description": parameter.about,
+                "schema": schema(parameter.shape),
+            })
+        });
+        object["parameters"] = parameters.collect();
+    }
+    if operation.any_method {
+        object["x-any-method"] = true.into();
+    }
+    if let Some((shape, is_required)) = operation.body {
+        object["requestBody"] = json!({
+            "required": is_required,
+            "content": {"application/json": {"schema": schema(shape)}},
+        });
+    }
+    object
+}
+
+fn security(access: Access) -> Value {
+    match access {
+        Access::Open => json!([]),
+        Access::Signed => json!([{"APIKeyHeader": []}]),
+        Access::Admin => json!([{"AdminCookie": []}, {"APIKeyHeader": []}]),
+        Access::Metrics => json!([{"AdminPassword": []}, {"MetricsToken": []}]),
+    }
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "APIKeyHeader": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Channelstream-Secret",
+            "description": "A string signed with the shared secret; good for a minute.",
+        },
+        "AdminCookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "auth_tkt",
+            "description": "Set by /admin/sign_in.",
+        },
+        "AdminPassword": {"type": "http", "scheme": "basic"},
+        "MetricsToken": {"type": "http", "scheme": "bearer"},
+    })
+}
+
+/// The answers of an endpoint: its own, and those that go with what it is.
+fn answers(operation: &Operation) -> Value {
+    let mut answers = Map::new();
+    let refer = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    answers.insert("default".to_owned(), refer("Refused"));
+    let common: &[(&str, &str)] = match operation.access {
+        Access::Open if operation.group == Group::Fanwire => &[],
+        Access::Metrics => &[],
+        Access::Open | Access::Admin => &[
+            ("401", "BadSignature"),
+            ("406", "NotHttps"),
+            ("413", "TooLarge"),
+        ],
+        Access::Signed => &[
+            ("401", "BadSignature"),
+            ("403", "NotSigned"),
+            ("406", "NotHttps"),
+            ("413", "TooLarge"),
+        ],
+    };
+    // Without login it has no page to show.
+    let is_document = operation.path == "/openapi.json";
+    let and = [
+        (operation.body.is_some(), "400", "NotJson"),
+        (operation.can_be_invalid, "422", "Invalid"),
+        (is_document, "403", "NotSigned"),
+    ];
+    for (status, name) in common {
+        answers.insert((*status).to_owned(), refer(name));
+    }
+    for (_, status, name) in and.into_iter().filter(|(is_there, ..)| *is_there) {
+        answers.insert(status.to_owned(), refer(name));
+    }
+    for answer in operation.answers {
+        answers.insert(answer.status.to_string(), answer_object(answer));
+    }
+    Value::Object(answers)
+}
+
+fn answer_object(answer: &Answer) -> Value {
+    let mut object = json!({"description": answer.about});
+    if !answer.content.is_empty() {
+        let content = answer.content.iter();
+        let content = content.map(|&(kind, shape)| (kind.to_owned(), media(shape)));
+        object["content"] = Value::Object(content.collect());
+    }
+    object
+}
+
+fn media(shape: Shape) -> Value {
+    json!({"schema": schema(shape)})
+}
+
+/// Answers that many endpoints have.
+fn responses() -> Value {
+    // In the form that the caller accepts.
+    let page = |about: &str| {
+        json!({
+            "description": about,
+            "content": {
+                "application/json": media(Shape::Ref("Page")),
+                "text/html": media(Shape::Text),
+                "text/plain": media(Shape::Text),
+            },
+        })
+    };
+    let of = |about: &str, name: &'static str| {
+        json!({
+            "description": about,
+            "content": {"application/json": media(Shape::Ref(name))},
+        })
+    };
+    json!({
+        "NotJson": page("The body is not JSON."),
+        "BadSignature": of("The signature is wrong, on whatever path.", "BadSignature"),
+        "NotSigned": page("Not signed, or from an address that may not sign."),
+        "NotHttps": page("The server wants https."),
+        "TooLarge": of("The body is larger than it may be here.", "Refusal"),
+        "Invalid": of("Fields are wrong; all faults at once.", "Faults"),
+        "Refused": of("Malformed, too large, too slow, or too much.", "Refusal"),
+    })
+}
+
+fn schemas() -> Value {
+    let mut all = Map::new();
+    for scalar in Scalar::ALL {
+        all.insert(scalar.name().to_owned(), scalar_schema(scalar));
+    }
+    for alias in ALIASES {
+        let mut schema = schema(alias.shape);
+        schema["description"] = alias.about.into();
+        all.insert(alias.name.to_owned(), schema);
+    }
+    for structure in BODIES.iter().chain(ANSWERS) {
+        all.insert(structure.name.to_owned(), structure_schema(structure));
+    }
+    Value::Object(all)
+}
+
+fn structure_schema(structure: &Structure) -> Value {
+    let fields = structure.fields.iter();
+    let properties = fields
+        .clone()
+        .map(|field| (field.name.to_owned(), field_schema(field)));
+    let properties: Map<String, Value> = properties.collect();
+    let required: Vec<&str> = fields
+        .filter(|field| field.is_required)
+        .map(|field| field.name)
+        .collect();
+    json!({
+        "type": "object",
+        "description": structure.about,
+        "properties": properties,
+        "required": required,
+    })
+}
+
+fn field_schema(field: &Field) -> Value {
+    let mut schema = schema(field.shape);
+    schema["description"] = field.about.into();
+    if let Ok(default) = serde_json::from_str(field.default) {
+        schema["default"] = default;
+    }
+    schema
+}
+
+fn schema(shape: Shape) -> Value {
+    let refer = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    match shape {
+        Shape::Any => json!({}),
+        Shape::Text => json!({"type": "string"}),
+        Shape::True => json!({"type": "boolean"}),
+        Shape::Whole => json!({"type": "integer", "minimum": 0}),
+        Shape::Ref(name) => refer(name),
+        Shape::OrNull(other) => json!({"anyOf": [schema(*other), {"type": "null"}]}),
+        Shape::Either(one, other) => json!({"anyOf": [schema(*one), schema(*other)]}),
+        Shape::List(of) => json!({"type": "array", "items": schema(*of)}),
+        Shape::Names(of, least) => json!({
+            "type": "array",
+            "items": refer(of),
+            "minItems": least,
+            "maxItems": CS_NAMES_PER_LIST_MAX,
+        }),
+        Shape::Entries(of) => json!({
+            "type": "array",
+            "items": refer(of),
+            "maxItems": CS_MESSAGES_PER_REQUEST_MAX,
+        }),
+        Shape::Mapping(of) => json!({
+            "type": "object",
+            "additionalProperties": schema(*of),
+            "maxProperties": CS_KEYS_PER_MAPPING_MAX,
+        }),
+        Shape::Map(of) => json!({"type": "object", "additionalProperties": schema(*of)}),
+        Shape::Object => json!({"type": "object"}),
+    }
+}
+
+/// As [`super::super::fields`] reads them, which takes more than it has to.
+fn scalar_schema(scalar: Scalar) -> Value {
+    match scalar {
+        Scalar::UserName => json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": CS_USER_CHARS_MAX,
+            "description": "The name of a user.",
+        }),
+        Scalar::ChannelName => json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": CS_CHANNEL_CHARS_MAX,
+            "description": "The name of a channel, or a key of a state.",
+        }),
+        Scalar::Boolean => json!({
+            "anyOf": [
+                {"type": "boolean"},
+                {"enum": [
+                    1, 0, "t", "T", "true", "True", "TRUE", "1",
+                    "f", "F", "false", "False", "FALSE", "0",
+                ]},
+            ],
+            "description": "A boolean, or one of its other spellings.",
+        }),
+        Scalar::Count => json!({
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "number", "exclusiveMinimum": -1},
+                {"type": "boolean"},
+                {"type": "string", "pattern": r"^\s*\+?[0-9]+\s*$"},
+            ],
+            "description": "A whole number of at least zero; a fraction is cut off.",
+        }),
+        Scalar::Uuid => json!({
+            "type": "string",
+            "format": "uuid",
+            "description": "An id of 32 hex digits; hyphens may be left out.",
+        }),
+        Scalar::DateTime => json!({
+            "type": "string",
+            "pattern": DATE_TIME,
+            "description": "A date and a time of day; UTC if there is no offset.",
+            "examples": ["2026-11-21T22:36:43.649648"],
+        }),
+        Scalar::StateValue => json!({
+            "type": ["string", "number", "boolean", "null"],
+            "description": "A value of a user's state.",
+        }),
+        Scalar::Callback => json!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_.$]+$",
+            "maxLength": CS_CALLBACK_CHARS_MAX,
+            "description": "The name of a function.",
+        }),
+    }
+}
+
+/// Not every text of this form is a date: months differ in length.
+const DATE_TIME: &str = concat!(
+    "^[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])",
+    "[T ]([01]?[0-9]|2[0-3]):[0-5]?[0-9]",
+    r"(:[0-5]?[0-9](\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$"
+);
