@@ -66,6 +66,10 @@ impl Engine {
         if let Some(subscriber) = self.world.hub.subscriber(who) {
             seen = subscriber.seen();
             let former = subscriber.outlet();
+            if !former.is_none() {
+                // Told to a socket or a stream is told.
+                seen = self.world.hub.sequence();
+            }
             // What an earlier poll has not answered yet is this one's news.
             self.gather(turn);
             if let Some(former) = self.inbound.get_mut(former)
@@ -77,6 +81,7 @@ impl Engine {
         }
         let now = turn.now.mono;
         let due = now + park.pace.wake_ms;
+        let is_draining = self.is_draining();
         let has_news = !news.is_empty();
         let parked = Parked {
             http,
@@ -94,6 +99,10 @@ impl Engine {
         self.arm(conn, due);
         if has_news {
             self.pace(conn, now);
+        }
+        if is_draining {
+            // Who is about to stop lets nobody wait.
+            self.poll_is_due(conn);
         }
         self.world.with(dialect, conn, from, turn, |dialect, ctx| {
             dialect.upgraded(who, ctx)
@@ -151,13 +160,25 @@ impl Engine {
             self.gather(turn);
         }
         for conn in std::mem::take(&mut self.polls_due) {
-            self.answer_poll(conn, turn);
+            // It may have been hung up since, and wait anew.
+            let is_due = self.inbound.get(conn).is_some_and(
+                |inbound| matches!(&inbound.phase, Phase::Parked(parked) if parked.is_due),
+            );
+            if is_due {
+                self.answer_poll(conn, turn);
+            }
         }
+        // Also where somebody was only hung up: the answer has this turn's date.
         self.told = None;
     }
 
     /// Ends a wait with an answer: what there is, or that there is nothing.
     pub(super) fn answer_poll(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if turn.out.has_held() {
+            // Where it is hung up in the middle of a turn, what this turn brought is still its own:
+            // who takes over is not told it again.
+            self.gather(turn);
+        }
         let Some(parked) = self.take_parked(conn) else {
             return;
         };

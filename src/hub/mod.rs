@@ -380,6 +380,11 @@ impl Hub {
 
     // ---- numbers ---------------------------------------------------------------------------
 
+    /// How far the order has come in which everything is told.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// What has passed through.
     pub fn totals(&self) -> HubTotals {
         self.totals

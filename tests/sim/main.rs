@@ -42,6 +42,8 @@ pub enum Sabotage {
     KeepDeleted,
     TellPrivateState,
     LateExpiry,
+    ForgetUntold,
+    NoRewind,
     // In how the reactor's part is played:
     MissTick,
     ForgetClosed,
@@ -51,6 +53,7 @@ pub enum Sabotage {
     LeaveEarly,
     RepeatPresence,
     SkipBeat,
+    DropHeld,
     HalfLimit,
     // In the server:
     PanicInRequest,

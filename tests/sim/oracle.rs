@@ -9,8 +9,12 @@
 mod answers;
 mod changes;
 mod hub;
+mod listening;
+
+pub use listening::Listening;
 
 use super::Sabotage;
+use fanwire::dialect::Pace;
 use fanwire::dialect::channelstream::stamps::push_stamp;
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer, Wheel};
@@ -137,6 +141,10 @@ pub enum Call {
     Disconnect {
         id: String,
     },
+    Listen {
+        id: String,
+        how: Listening,
+    },
     /// Something that changes nothing and is answered with this status.
     Odd {
         status: u16,
@@ -170,6 +178,21 @@ pub enum Expect {
         event: usize,
         catch_up: bool,
     },
+    /// The answer to a poll: events in order, and whether they are said to be old.
+    News {
+        news: Vec<(usize, bool)>,
+        close: bool,
+        callback: Option<String>,
+    },
+    /// The head of an event stream.
+    StreamHead,
+    /// Where a stream begins, by the oracle's count.
+    Start(u64),
+    /// An event on a stream.
+    Told {
+        event: usize,
+        catch_up: bool,
+    },
     Pong(Vec<u8>),
     Close(u16, &'static str),
     /// A Close because of a broken frame.
@@ -182,6 +205,10 @@ pub enum Phase {
     Http,
     /// The socket of this subscriber.
     Open(u32),
+    /// A poll of this subscriber waits.
+    Parked(u32),
+    /// The event stream of this subscriber.
+    Streaming(u32),
     Closing,
     Done,
 }
@@ -202,6 +229,8 @@ pub struct Line {
     pub caught_up: bool,
     /// Who was last seen to join (true) or part, by channel and user, while nothing was missed.
     pub presence: BTreeMap<(String, String), bool>,
+    /// The poll that waits.
+    wait: Option<listening::Wait>,
     /// So many of what is to be heard next are of before something was missed.
     pub unsure: usize,
 }
@@ -216,6 +245,8 @@ impl Line {
 
 #[derive(Debug)]
 struct Event {
+    /// Its place in the order of all that happened.
+    told: u64,
     /// As a client chose it, or a placeholder.
     id: String,
     kind: Kind,
@@ -276,6 +307,8 @@ struct Sub {
     user: String,
     outlet: Option<ConnId>,
     seen: u64,
+    /// Nothing from before was ever told to it.
+    born: u64,
     channels: Vec<String>,
     timer: Timer,
 }
@@ -296,6 +329,8 @@ pub struct Rules {
     pub signature_age_s: Option<u64>,
     pub expire_ms: u64,
     pub return_ms: u64,
+    pub stream_grace_ms: u64,
+    pub poll: Pace,
     pub channel_forget_ms: u64,
     pub channel_configured_forget_ms: u64,
     pub user_forget_ms: u64,
@@ -318,6 +353,7 @@ pub struct Oracle {
     bound: BTreeMap<String, String>,
     /// Sockets to be told with a Close, at the end of the call.
     hang_ups: Vec<(ConnId, &'static str)>,
+    places: listening::Places,
 }
 
 fn stamp(micros: u64) -> String {
@@ -342,6 +378,7 @@ impl Oracle {
             keys: 0,
             bound: BTreeMap::new(),
             hang_ups: Vec::new(),
+            places: listening::Places::default(),
         }
     }
 
@@ -356,6 +393,7 @@ impl Oracle {
             beat_ms: 0,
             caught_up: false,
             presence: BTreeMap::new(),
+            wait: None,
             unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
@@ -380,6 +418,7 @@ impl Oracle {
             Phase::Open(key) if is_slow => Some(key),
             _ => None,
         };
+        self.poll_lost(conn, now);
         self.gone(conn, now);
         if let Some(key) = former
             && self
@@ -403,10 +442,12 @@ impl Oracle {
     /// A socket has ended, or is about to: its subscriber is away.
     pub fn gone(&mut self, conn: ConnId, now: Now) {
         let line = self.line(conn);
-        let Phase::Open(key) = std::mem::replace(&mut line.phase, Phase::Done) else {
-            return;
+        let (key, grace_ms) = match std::mem::replace(&mut line.phase, Phase::Done) {
+            Phase::Open(key) => (key, self.rules.return_ms),
+            Phase::Streaming(key) => (key, self.rules.stream_grace_ms),
+            Phase::Http | Phase::Parked(_) | Phase::Closing | Phase::Done => return,
         };
-        let (sequence, at) = (self.sequence, now.mono + self.rules.return_ms);
+        let (sequence, at) = (self.sequence, now.mono + grace_ms);
         if let Some(sub) = self.subs.iter_mut().find(|sub| sub.key == key)
             && sub.outlet == Some(conn)
         {
@@ -424,16 +465,24 @@ impl Oracle {
                 self.gone(conn, now);
             }
             Phase::Closing => self.line(conn).phase = Phase::Done,
-            Phase::Http | Phase::Done => {}
+            Phase::Http | Phase::Parked(_) | Phase::Streaming(_) | Phase::Done => {}
         }
     }
 
-    /// The server closes a socket in its own words.
+    /// The server closes a socket in its own words; who listens otherwise is told what there is.
     pub fn hang_up(&mut self, conn: ConnId, code: u16, reason: &'static str, now: Now) {
-        if self.lines.contains_key(&conn) && matches!(self.phase(conn), Phase::Open(_)) {
-            self.expect(conn, Expect::Close(code, reason));
-            self.gone(conn, now);
-            self.line(conn).phase = Phase::Closing;
+        if !self.lines.contains_key(&conn) {
+            return;
+        }
+        match self.phase(conn) {
+            Phase::Open(_) => {
+                self.expect(conn, Expect::Close(code, reason));
+                self.gone(conn, now);
+                self.line(conn).phase = Phase::Closing;
+            }
+            Phase::Parked(_) => self.answer_poll(conn, now),
+            Phase::Streaming(_) => self.gone(conn, now),
+            Phase::Http | Phase::Closing | Phase::Done => {}
         }
     }
 
@@ -462,19 +511,12 @@ impl Oracle {
         line.phase = Phase::Open(key);
         line.heard_ms = now.mono.0;
         line.beat_ms = now.mono.0;
-        let sequence = self.sequence;
-        let sub = self.subs.iter_mut().find(|sub| sub.key == key);
-        let sub = sub.expect("just found");
-        sub.timer.disarm();
-        if let Some(former) = sub.outlet.replace(conn) {
-            // All that was told so far was told to the former one.
-            sub.seen = sequence;
-            self.hang_ups.push((former, "another socket took over"));
-        }
-        self.catch_up(key, conn);
+        self.attach(key, conn);
+        self.catch_up(key, conn, false);
     }
 
-    fn catch_up(&mut self, key: u32, conn: ConnId) {
+    /// Tells what was missed: channel by channel, or as it happened.
+    fn catch_up(&mut self, key: u32, conn: ConnId, by_time: bool) {
         let sequence = self.sequence;
         let sub = self.subs.iter_mut().find(|sub| sub.key == key);
         let sub = sub.expect("it was there a moment ago");
@@ -497,12 +539,14 @@ impl Oracle {
         if self.sabotage == Sabotage::NoCatchUp {
             missed.clear();
         }
+        if by_time {
+            missed.sort_by_key(|&event| self.events[event].told);
+        }
         let line = self.line(conn);
         line.caught_up |= !missed.is_empty();
-        line.expect.extend(missed.into_iter().map(|event| {
-            let catch_up = true;
-            Expect::Frame { event, catch_up }
-        }));
+        for event in missed {
+            line.tell(event, true);
+        }
     }
 
     fn is_for(&self, event: usize, user: &str) -> bool {

@@ -19,6 +19,10 @@ pub enum Item {
     },
     /// The answer that makes the connection a WebSocket.
     Upgraded,
+    /// The head of an answer that has no end.
+    StreamHead,
+    /// A piece of that.
+    Block(Block),
     /// A text message.
     Text(String),
     /// A ping, to be answered.
@@ -29,11 +33,21 @@ pub enum Item {
     Close(u16, String),
 }
 
+/// What stands between two empty lines of an event stream (HTML section 9.2.6).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Block {
+    pub id: Option<u64>,
+    pub retry: Option<u64>,
+    pub data: Option<String>,
+    pub is_comment: bool,
+}
+
 /// Takes apart what the server sends on one connection.
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
     is_socket: bool,
+    is_stream: bool,
 }
 
 impl Inbox {
@@ -49,11 +63,14 @@ impl Inbox {
     pub fn next(&mut self) -> Option<Item> {
         let (item, length) = if self.is_socket {
             frame(&self.bytes)?
+        } else if self.is_stream {
+            block(&self.bytes)?
         } else {
             answer(&self.bytes)?
         };
         self.bytes.drain(..length);
         self.is_socket |= item == Item::Upgraded;
+        self.is_stream |= item == Item::StreamHead;
         Some(item)
     }
 
@@ -74,18 +91,26 @@ fn answer(bytes: &[u8]) -> Option<(Item, usize)> {
         .and_then(|rest| rest.get(..3)?.parse::<u16>().ok())
         .unwrap_or_else(|| panic!("no status line: {first:?}"));
     let mut length = None;
-    let mut close = false;
+    let (mut close, mut is_stream) = (false, false);
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a header has a colon");
         if name.eq_ignore_ascii_case("content-length") {
             assert!(length.is_none(), "one length per answer");
             length = Some(value.parse::<usize>().expect("a length is a number"));
         }
+        is_stream |= name.eq_ignore_ascii_case("content-type") && value == "text/event-stream";
         close |= name.eq_ignore_ascii_case("connection") && value == "close";
     }
     let start = end + 4;
     if status == 101 {
         return Some((Item::Upgraded, start));
+    }
+    if is_stream && status == 200 {
+        assert!(
+            length.is_none() && close,
+            "a stream ends with its connection"
+        );
+        return Some((Item::StreamHead, start));
     }
     let length = length.expect("an answer says how long it is");
     let body = bytes.get(start..start + length)?.to_vec();
@@ -95,6 +120,27 @@ fn answer(bytes: &[u8]) -> Option<(Item, usize)> {
         body,
     };
     Some((answer, start + length))
+}
+
+/// One block of an event stream at the front of `bytes`, and its length.
+fn block(bytes: &[u8]) -> Option<(Item, usize)> {
+    let end = bytes.windows(2).position(|two| two == b"\n\n")?;
+    let text = std::str::from_utf8(&bytes[..end]).expect("streams are UTF-8");
+    let mut block = Block::default();
+    for line in text.split('\n') {
+        assert!(!line.contains('\r'), "a line ends once: {line:?}");
+        match line.split_once(": ") {
+            Some(("id", id)) => block.id = Some(id.parse().expect("our ids are numbers")),
+            Some(("retry", ms)) => block.retry = Some(ms.parse().expect("a time is a number")),
+            Some(("data", data)) => {
+                assert!(block.data.is_none(), "an event is one line");
+                block.data = Some(data.to_owned());
+            }
+            _ if line.starts_with(':') => block.is_comment = true,
+            _ => panic!("no line of a stream: {line:?}"),
+        }
+    }
+    Some((Item::Block(block), end + 2))
 }
 
 /// One frame at the front of `bytes`, and its length (RFC 6455 section 5.2).

@@ -54,11 +54,16 @@ fn a_body_that_nobody_wanted_is_noticed() {
 fn wrong_expectations_are_noticed() {
     says(
         Sabotage::NoCatchUp,
-        &["nothing was expected", "a frame says", "hears Text"],
+        &["nothing was expected", "a frame says", "hears"],
     );
     says(
         Sabotage::ForgetExclude,
-        &["has heard everything but", "a frame says", "expected Frame"],
+        &[
+            "has heard everything but",
+            "a frame says",
+            "expected Frame",
+            "a poll hears",
+        ],
     );
     says(
         Sabotage::LateExpiry,
@@ -82,6 +87,35 @@ fn a_change_that_is_not_made_is_noticed() {
 #[test]
 fn a_missing_heartbeat_is_noticed() {
     says(Sabotage::SkipBeat, &["had no heartbeat"]);
+}
+
+#[test]
+fn news_that_a_poll_loses_are_noticed() {
+    says(
+        Sabotage::DropHeld,
+        &["a poll hears", "does not wait", "is answered too"],
+    );
+}
+
+#[test]
+fn untold_news_that_nobody_repeats_are_noticed() {
+    says(
+        Sabotage::ForgetUntold,
+        &["a poll hears", "is answered too", "hears"],
+    );
+}
+
+#[test]
+fn a_stream_that_goes_on_elsewhere_is_noticed() {
+    says(
+        Sabotage::NoRewind,
+        &[
+            "a stream's start",
+            "a stream that begins",
+            "a frame says",
+            "hears",
+        ],
+    );
 }
 
 #[test]

@@ -24,6 +24,15 @@ pub struct Summary {
     pub edited: u64,
     pub changes_caught_up: u64,
     pub heartbeats: u64,
+    pub polls: u64,
+    pub polls_empty: u64,
+    pub polled: u64,
+    pub polled_late: u64,
+    pub polls_over: u64,
+    pub streams: u64,
+    pub streamed: u64,
+    pub streamed_late: u64,
+    pub beats: u64,
     pub pings: u64,
     pub pauses: u64,
     pub junk: u64,
@@ -86,6 +95,15 @@ impl Summary {
         self.edited += other.edited;
         self.changes_caught_up += other.changes_caught_up;
         self.heartbeats += other.heartbeats;
+        self.polls += other.polls;
+        self.polls_empty += other.polls_empty;
+        self.polled += other.polled;
+        self.polled_late += other.polled_late;
+        self.polls_over += other.polls_over;
+        self.streams += other.streams;
+        self.streamed += other.streamed;
+        self.streamed_late += other.streamed_late;
+        self.beats += other.beats;
         self.pings += other.pings;
         self.pauses += other.pauses;
         self.junk += other.junk;
@@ -114,6 +132,15 @@ impl Summary {
             ("edited messages in catch-up", self.edited),
             ("changes in catch-up", self.changes_caught_up),
             ("heartbeats", self.heartbeats),
+            ("polls with news", self.polls),
+            ("polls without", self.polls_empty),
+            ("news of polls", self.polled),
+            ("old news of polls", self.polled_late),
+            ("polls that hung up", self.polls_over),
+            ("streams", self.streams),
+            ("events on streams", self.streamed),
+            ("old events on streams", self.streamed_late),
+            ("heartbeats of streams", self.beats),
             ("pings", self.pings),
             ("pauses", self.pauses),
             ("junk", self.junk),

@@ -15,6 +15,7 @@ use fanwire::limits::{
     PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
+use fanwire::time::Millis;
 
 /// Calls the handler as the loop does.
 macro_rules! call {
@@ -138,10 +139,12 @@ impl World {
             let is_whole = unit.end <= row.delivered;
             let has_begun = unit.end - unit.length < row.delivered;
             match (phase, &unit.what) {
-                (Phase::Done, _) => {
+                (Phase::Done | Phase::Streaming(_), _) => {
                     row.units.clear();
                     break;
                 }
+                // Taken once the poll is answered.
+                (Phase::Parked(_), _) => break,
                 (_, What::Junk) => {
                     if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
                         break;
@@ -265,6 +268,7 @@ impl World {
                 self.oracle.expect(conn, Expect::BadFrame);
                 self.oracle.gone(conn, self.now);
             }
+            Phase::Parked(_) | Phase::Streaming(_) => unreachable!("nothing is taken there"),
             Phase::Closing | Phase::Done => self.oracle.line(conn).phase = Phase::Done,
         }
     }
@@ -279,7 +283,11 @@ impl World {
                 }
                 self.oracle.line(conn).phase = Phase::Done;
             }
-            Phase::Open(_) => self.oracle.gone(conn, self.now),
+            Phase::Parked(_) => {
+                self.summary.polls_over += 1;
+                self.oracle.poll_ended(conn, self.now);
+            }
+            Phase::Open(_) | Phase::Streaming(_) => self.oracle.gone(conn, self.now),
             Phase::Closing | Phase::Done => {}
         }
         let ending = self.out.ending(conn);
@@ -327,7 +335,9 @@ impl World {
         self.oracle.tick(now);
         self.oracle.hang_up_all(now);
         if let Some(next) = self.engine.next_deadline() {
-            assert!(next > now.mono, "after a tick the next deadline lies ahead");
+            // Polls that are due are answered at the end of the turn.
+            let is_ahead = next > now.mono || next == Millis(0);
+            assert!(is_ahead, "after a tick the next deadline lies ahead");
         }
     }
 
@@ -364,7 +374,7 @@ impl World {
         let mut behind = std::mem::take(&mut self.behind);
         for pass in 0.. {
             assert!(pass < 1000, "the end of a turn comes to an end");
-            call!(self, settle);
+            self.settle();
             let mut dirty = self.out.take_dirty();
             if self.chance.one_in(16) {
                 // The time for writing is over somewhere in the list.
@@ -382,6 +392,17 @@ impl World {
                 break;
             }
         }
+    }
+
+    /// Polls whose time has come are answered; in which order, when it came for several of them,
+    /// only the engine knows.
+    fn settle(&mut self) {
+        if self.sabotage == Sabotage::DropHeld {
+            drop(self.out.take_held());
+        }
+        self.answered_log.take();
+        call!(self, settle);
+        self.oracle.settle(&self.answered_log.take(), self.now);
     }
 
     fn flush(&mut self, conn: ConnId) {
@@ -505,6 +526,8 @@ impl World {
                 self.close(conn, why);
             }
             let is_slow = why == CloseReason::SlowConsumer;
+            let waited = matches!(self.oracle.phase(conn), Phase::Parked(_));
+            self.summary.polls_over += u64::from(waited);
             let line = self.oracle.closed(conn, is_slow, self.now);
             self.oracle.hang_up_all(self.now);
             if self.traced {
@@ -537,6 +560,10 @@ impl World {
     // ---- what must hold --------------------------------------------------------------------
 
     fn check(&mut self) {
+        assert!(
+            self.engine.next_deadline() != Some(Millis(0)) || self.engine.jobs() > 0,
+            "a turn leaves nothing due but jobs"
+        );
         self.engine.hub().check();
         assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
         assert_eq!(
@@ -603,11 +630,15 @@ impl World {
                 state.bytes
             );
             self.summary.queued_max = self.summary.queued_max.max(state.bytes);
-            let silent_ms = self.now.mono.0 - line.beat_ms;
+            // A stream that did not take what was said before is left alone.
+            let (since_ms, is_beaten) = match line.phase {
+                Phase::Open(_) => (line.beat_ms, true),
+                Phase::Streaming(_) => (line.beat_ms.max(line.waited_ms), true),
+                Phase::Http | Phase::Parked(_) | Phase::Closing | Phase::Done => (0, false),
+            };
+            let silent_ms = self.now.mono.0 - since_ms;
             assert!(
-                !matches!(line.phase, Phase::Open(_))
-                    || state.bytes > 0
-                    || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
+                !is_beaten || state.bytes > 0 || silent_ms < CS_HEARTBEAT_MS + WHEEL_SLOT_MS,
                 "{conn:?} had no heartbeat for {silent_ms} ms"
             );
             let is_all_heard = state.bytes > 0 || is_behind || line.expect.is_empty();
@@ -647,9 +678,11 @@ impl World {
                         self.oracle.line(conn).phase = Phase::Done;
                     }
                 }
-                Phase::Closing | Phase::Done => {}
+                Phase::Streaming(_) => self.oracle.gone(conn, self.now),
+                Phase::Parked(_) | Phase::Closing | Phase::Done => {}
             }
         }
+        self.oracle.end_waits();
     }
 }
 

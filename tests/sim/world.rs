@@ -2,6 +2,7 @@
 
 mod changes;
 mod deeds;
+mod listening;
 
 use super::Sabotage;
 use super::chance::Chance;
@@ -11,7 +12,7 @@ use super::peer::{Inbox, Item};
 use super::summary::Summary;
 use super::turn::Conns;
 use fanwire::dialect::channelstream::{Channelstream, Config};
-use fanwire::dialect::{Ctx, Dialect, Heartbeat, Reply, SocketEnd};
+use fanwire::dialect::{Ctx, Dialect, Framing, Heartbeat, Reply, SocketEnd, Stream};
 use fanwire::engine::{Engine, EngineConfig, Publication};
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin};
 use fanwire::hub::{Event, Format, HangUp, SubscriberId};
@@ -21,7 +22,7 @@ use fanwire::random::Random;
 use fanwire::time::{Millis, Now};
 use fanwire::transport::http::{Request, Response};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Where a run is; read after it has failed.
@@ -69,6 +70,8 @@ pub struct Row {
     pub link: Link,
     pub inbox: Inbox,
     pub held_back: Option<Item>,
+    /// For whom its client listens, if it does.
+    pub listens: Option<listening::Listener>,
     pub units: std::collections::VecDeque<Unit>,
     pub written: u64,
     pub delivered: u64,
@@ -147,6 +150,7 @@ pub struct World {
     /// Connections that were opened and not closed.
     pub ledger: BTreeSet<ConnId>,
     pub gone_log: Rc<Cell<Vec<ConnId>>>,
+    pub answered_log: Rc<Cell<Vec<ConnId>>>,
     pub queue_bytes_max: usize,
     pub silence_ms: u64,
     pub drained_ms: u64,
@@ -163,6 +167,10 @@ pub struct World {
     padding_max: usize,
     delay_ms: u64,
     ids: Vec<String>,
+    /// The last ids that streams told, by connection id.
+    last_ids: BTreeMap<String, Vec<u64>>,
+    /// How much is listened over HTTP; zero: not at all.
+    listens: u64,
     messages: Vec<Sent>,
     serial: u64,
     steps: u32,
@@ -172,6 +180,7 @@ pub struct World {
 struct Watched {
     inner: Channelstream,
     gone: Rc<Cell<Vec<ConnId>>>,
+    answered: Rc<Cell<Vec<ConnId>>>,
     requests_left: Cell<u32>,
     texts_left: Cell<u32>,
     admits_anyone: bool,
@@ -198,6 +207,24 @@ impl Dialect for Watched {
     }
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
         self.inner.upgraded(who, ctx);
+    }
+    fn join(&self, payloads: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
+        self.inner.join(payloads, out);
+    }
+    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
+        self.inner.streaming(stream, ctx);
+    }
+    fn stream_heartbeat(&self) -> &'static str {
+        self.inner.stream_heartbeat()
+    }
+    fn framing(&self, format: Format) -> Framing {
+        self.inner.framing(format)
+    }
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let mut answered = self.answered.take();
+        answered.push(ctx.conn);
+        self.answered.set(answered);
+        self.inner.unparked(who, seen, ctx);
     }
     fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>) {
         count_down(&self.texts_left);
@@ -235,10 +262,11 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 impl World {
     pub fn new(seed: u64, sabotage: Sabotage, progress: Rc<Progress>, traced: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let dialect = Config {
+        let mut dialect = Config {
             validate_requests: !chance.one_in(3),
             ..Config::default()
         };
+        dialect.poll.frames = *chance.pick(&[3, 10, dialect.poll.frames]);
         let mut config = EngineConfig::default();
         let message_bytes = 4_096;
         config.websocket.message_bytes = message_bytes;
@@ -253,15 +281,19 @@ impl World {
             signature_age_s: dialect.validate_requests.then_some(60),
             expire_ms: 15_000,
             return_ms: 1_000,
+            stream_grace_ms: dialect.stream_grace_ms,
+            poll: dialect.poll,
             channel_forget_ms: 60_000,
             channel_configured_forget_ms: 3 * DAY_MS,
             user_forget_ms: DAY_MS,
         };
         let gone_log = Rc::new(Cell::new(Vec::new()));
+        let answered_log = Rc::new(Cell::new(Vec::new()));
         let planted = |here: Sabotage| Cell::new(if sabotage == here { 5 } else { u32::MAX });
         let watched = Watched {
             inner: Channelstream::new(dialect.clone()),
             gone: gone_log.clone(),
+            answered: answered_log.clone(),
             requests_left: planted(Sabotage::PanicInRequest),
             texts_left: planted(Sabotage::PanicInText),
             admits_anyone: sabotage == Sabotage::AdmitAnyone,
@@ -316,6 +348,7 @@ impl World {
             dead: Vec::new(),
             ledger: BTreeSet::new(),
             gone_log,
+            answered_log,
             queue_bytes_max,
             silence_ms,
             drained_ms: 0,
@@ -331,6 +364,8 @@ impl World {
             padding_max: *chance.pick(&[100, 1_500, 1_500, 40_000]),
             delay_ms: *chance.pick(&[0, 0, 5, 200]),
             ids: Vec::new(),
+            last_ids: BTreeMap::new(),
+            listens: *chance.pick(&[0, 1, 1, 2]),
             messages: Vec::new(),
             serial: 0,
             steps: 40 + chance.below(160) as u32,
@@ -372,6 +407,9 @@ impl World {
             for _ in 0..=self.chance.below(3) {
                 self.deed();
             }
+            for _ in 0..self.listens {
+                self.listening_deed();
+            }
             let ms = match self.chance.below(4) {
                 0 => 0,
                 1 => self.chance.within(0, 3),
@@ -388,10 +426,16 @@ impl World {
 
     /// Everyone leaves and time passes: nothing may be left.
     fn end(&mut self) {
+        self.knocking.clear();
         let conns: Vec<ConnId> = self.conns.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             let row = self.conns.get_mut(conn).expect("listed a moment ago");
-            match self.chance.below(3) {
+            // A stream says nothing, and so is never silent for too long.
+            let is_stream = row
+                .listens
+                .as_ref()
+                .is_some_and(|listens| listens.is_stream);
+            match self.chance.below(if is_stream { 2 } else { 3 }) {
                 0 => row.link.is_finished = true,
                 1 => row.link.is_reset = true,
                 _ => {}

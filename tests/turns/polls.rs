@@ -57,6 +57,14 @@ fn listen(id: &str, more: &str) -> String {
     format!("GET /listen?conn_id={id}{more} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
+fn upgrade(id: &str) -> String {
+    format!(
+        "GET /ws?conn_id={id} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+}
+
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("a head").1
 }
@@ -178,6 +186,24 @@ fn a_second_poll_ends_the_first_and_has_its_news() {
 }
 
 #[test]
+fn an_answer_has_the_date_of_its_own_turn() {
+    let mut world = World::new();
+    let (backend, one, two) = (world.open(), world.open(), world.open());
+    let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+    let date = |answer: &str| {
+        let line = answer.lines().find(|line| line.starts_with("Date: "));
+        line.expect(answer).to_owned()
+    };
+    // The same answer twice, five seconds apart.
+    world.poll(one, &id);
+    world.poll(two, &id);
+    let hung_up = world.take_text(one);
+    let (_, idle) = world.answer(two, 10_000).expect("an answer");
+    assert_eq!(body(&hung_up), body(&idle));
+    assert_ne!(date(&hung_up), date(&idle));
+}
+
+#[test]
 fn who_hangs_up_while_waiting_is_told_again() {
     for ends in [false, true] {
         let mut world = World::new();
@@ -259,14 +285,7 @@ fn a_socket_takes_over_from_a_poll() {
     world.poll(conn, &id);
     world.publish(backend, "c", 1);
     let socket = world.open();
-    world.send(
-        socket,
-        &format!(
-            "GET /ws?conn_id={id} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        ),
-    );
+    world.send(socket, &upgrade(&id));
     world.rest();
     assert_eq!(numbers(&world.take_text(conn)), [(1, false)], "its own");
     assert!(
@@ -276,6 +295,89 @@ fn a_socket_takes_over_from_a_poll() {
     world.publish(backend, "c", 2);
     assert_eq!(world.texts(socket).len(), 1);
     assert!(world.take(conn).is_empty());
+}
+
+#[test]
+fn who_takes_over_in_the_turn_of_the_news_leaves_them_to_the_poll() {
+    // By a socket, by a stream, and by its end.
+    for how in 0..3 {
+        let mut world = World::new();
+        let (backend, conn, other) = (world.open(), world.open(), world.open());
+        let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+        world.poll(conn, &id);
+        let body = r#"[{"user":"bob","channel":"c","message":{"n":1}}]"#;
+        let request = world.signed("/message", body);
+        world.send(backend, &request);
+        let request = match how {
+            0 => upgrade(&id),
+            1 => listen(&id, "").replace("\r\n\r\n", "\r\nAccept: text/event-stream\r\n\r\n"),
+            _ => format!("GET /disconnect?conn_id={id} HTTP/1.1\r\nHost: h\r\n\r\n"),
+        };
+        world.send(other, &request);
+        world.rest();
+        assert_eq!(numbers(&world.take_text(conn)), [(1, false)], "case {how}");
+        assert!(!world.take_text(other).contains("\"n\":1"), "case {how}");
+        world.engine.hub().check();
+    }
+}
+
+#[test]
+fn a_poll_that_hangs_up_gives_back_only_what_came_after_a_socket() {
+    let mut world = World::new();
+    let (backend, socket, poll) = (world.open(), world.open(), world.open());
+    let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+    world.send(socket, &upgrade(&id));
+    world.rest();
+    world.take(socket);
+    world.publish(backend, "c", 1);
+    assert_eq!(world.numbers(socket), [1]);
+    world.poll(poll, &id);
+    world.publish(backend, "c", 2);
+    world.close(poll, CloseReason::Peer);
+    let poll = world.open();
+    world.poll(poll, &id);
+    let (_, answer) = world.answer(poll, 10_000).expect("an answer");
+    assert_eq!(
+        numbers(&answer),
+        [(2, true)],
+        "and not what the socket was told"
+    );
+}
+
+#[test]
+fn a_poll_that_was_hung_up_and_waits_anew_waits_its_time() {
+    let mut world = World::new();
+    let (backend, conn, socket) = (world.open(), world.open(), world.open());
+    let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+    world.poll(conn, &id);
+    // All in one turn: enough news to answer at once, a socket that takes over, and the next poll.
+    let one = |n: usize| format!(r#"{{"user":"b","channel":"c","message":{{"n":{n}}}}}"#);
+    let batch: Vec<String> = (0..CS_POLL_FRAMES_MAX).map(one).collect();
+    let request = world.signed("/message", &format!("[{}]", batch.join(",")));
+    world.send(backend, &request);
+    world.send(socket, &upgrade(&id));
+    world.send(conn, &listen(&id, ""));
+    world.rest();
+    assert_eq!(numbers(&world.take_text(conn)).len(), CS_POLL_FRAMES_MAX);
+    let (took, answer) = world.answer(conn, 10_000).expect("an answer");
+    takes(took, CS_POLL_WAKE_MS);
+    assert_eq!(body(&answer), "[]");
+}
+
+#[test]
+fn a_poll_that_begins_during_a_stop_does_not_wait() {
+    let mut world = World::new();
+    let (backend, conn) = (world.open(), world.open());
+    let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+    let request = listen(&id, "");
+    let (begun, rest) = request.split_at(10);
+    world.send(conn, begun);
+    world.call(|engine, turn| engine.drain(10_000, turn));
+    world.send(conn, rest);
+    world.turn(0);
+    let answer = world.take_text(conn);
+    assert_eq!(body(&answer), "[]", "at once");
+    assert!(answer.contains("Connection: close"), "{answer}");
 }
 
 #[test]

@@ -168,6 +168,36 @@ fn a_stream_goes_on_where_the_browser_says() {
 }
 
 #[test]
+fn a_stream_begins_behind_what_a_socket_or_a_poll_was_told() {
+    for is_poll in [false, true] {
+        let mut world = World::new();
+        let (backend, former) = (world.open(), world.open());
+        let id = world.identity(backend, "ann", r#""channels":["c"]"#);
+        let more = match is_poll {
+            true => "",
+            false => {
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            }
+        };
+        let path = if is_poll { "listen" } else { "ws" };
+        let request = format!("GET /{path}?conn_id={id} HTTP/1.1\r\nHost: h\r\n{more}\r\n");
+        world.send(former, &request);
+        world.rest();
+        world.publish(backend, "c", 1);
+        let (conn, source) = world.stream(&id, None);
+        assert!(source.heard.is_empty());
+        let told = world.take(former);
+        assert!(String::from_utf8_lossy(&told).contains("\"n\":1"));
+        // It is lost before the first event, and comes back to where it began.
+        world.close(conn, CloseReason::Peer);
+        world.publish(backend, "c", 2);
+        let (_, source) = world.stream(&id, source.last);
+        assert_eq!(source.numbers(), [(2, true)]);
+    }
+}
+
+#[test]
 fn nothing_from_before_its_birth_is_told() {
     let mut world = World::new();
     let backend = world.open();

@@ -92,6 +92,10 @@ fn wants_stream(request: &Request<'_>) -> bool {
 pub(super) fn begin_stream(stream: &Stream, ctx: &mut Ctx<'_>) {
     let Ctx { hub, io, conn, .. } = ctx;
     let who = stream.who;
+    if !hub.attach_as(who, *conn, STREAM_FORMAT, io) {
+        return;
+    }
+    // What was queued for a former outlet may never have arrived.
     if let Some(last) = stream.last {
         hub.rewind(who, last);
     }
@@ -99,18 +103,12 @@ pub(super) fn begin_stream(stream: &Stream, ctx: &mut Ctx<'_>) {
         return;
     };
     // An id without data is taken note of: who loses the connection before the first event comes
-    // back to this very place.
+    // back to this very place. What a former outlet was told lies before it.
     let hello = format!("retry: {CS_STREAM_RETRY_MS}\nid: {seen}\n\n");
     io.say(*conn, hello.as_bytes());
-    if hub.attach_as(who, *conn, STREAM_FORMAT, io) {
-        // What was queued for a former outlet may never have arrived.
-        if let Some(last) = stream.last {
-            hub.rewind(who, last);
-        }
-        if !hub.catch_up(who, Order::Time, io) {
-            ctx.hub
-                .remove(who, HangUp::TooFarBehind, ctx.now, &mut ctx.io);
-        }
+    if !hub.catch_up(who, Order::Time, io) {
+        ctx.hub
+            .remove(who, HangUp::TooFarBehind, ctx.now, &mut ctx.io);
     }
 }
 

@@ -25,7 +25,7 @@ impl Oracle {
             (Signed::At(at), Some(age)) => asked_s.saturating_sub(at) > age,
         };
         let must_sign = match call {
-            Call::Disconnect { .. } => false,
+            Call::Disconnect { .. } | Call::Listen { .. } => false,
             Call::Odd { is_signed, .. } => *is_signed,
             Call::Connect { .. }
             | Call::Subscribe { .. }
@@ -60,6 +60,9 @@ impl Oracle {
         asks_close: bool,
         now: Now,
     ) {
+        if let (None, Call::Listen { id, how }) = (&refused, call) {
+            return self.listen(conn, id, how, asks_close, now);
+        }
         let close = asks_close || self.is_draining;
         let (status, body) = refused.unwrap_or_else(|| self.answer(call, now));
         let status = match self.sabotage {
@@ -85,6 +88,7 @@ impl Oracle {
         };
         match call {
             Call::Odd { status, .. } => (*status, None),
+            Call::Listen { .. } => unreachable!("waits for its answer"),
             Call::Info { channels, info } => {
                 let names: Vec<String> = match channels {
                     Some(names) => names.clone(),
@@ -243,6 +247,7 @@ impl Oracle {
                     user: name.clone(),
                     outlet: None,
                     seen: self.sequence,
+                    born: self.sequence,
                     channels: Vec::new(),
                     timer: Timer::default(),
                 });
@@ -358,6 +363,7 @@ impl Oracle {
             stamp,
             edited,
             kind,
+            told: _,
         } = &self.events[event];
         let object = match kind {
             Kind::Message(message) => {

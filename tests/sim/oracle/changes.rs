@@ -42,13 +42,14 @@ impl Oracle {
     pub(super) fn amend(&mut self, amendment: &Amendment, now: Now) -> Value {
         let stamp = stamp(now.unix_micros);
         let event = self.events.len();
+        self.sequence += 1;
         self.events.push(Event {
+            told: self.sequence,
             id: amendment.id.clone(),
             kind: Kind::Amendment(amendment.clone()),
             stamp: stamp.clone(),
             edited: None,
         });
-        self.sequence += 1;
         match &amendment.channel {
             Some(name) => {
                 if self.channels.iter().any(|c| c.name == *name) {
@@ -130,6 +131,7 @@ impl Oracle {
         message.user = edit.user.clone().unwrap_or(message.user);
         message.body = edit.body.clone().or(message.body);
         let after = Event {
+            told: before.told,
             id: before.id.clone(),
             stamp: edit.at.clone().unwrap_or_else(|| before.stamp.clone()),
             kind: Kind::Message(message),
@@ -181,6 +183,7 @@ impl Oracle {
             self.sequence += 1;
             let event = self.events.len();
             self.events.push(Event {
+                told: self.sequence,
                 id: format!("{PLACEHOLDER}event{event}"),
                 kind: Kind::State {
                     channel: channel.clone(),

@@ -1,8 +1,8 @@
 //! The naive hub: who is told what, who comes and goes, and what is forgotten when.
 
 use super::{
-    Alarm, Channel, Event, Expect, Kind, Message, Oracle, PLACEHOLDER, Sabotage, Settings, Sub,
-    public, stamp,
+    Alarm, Channel, Event, Kind, Message, Oracle, PLACEHOLDER, Sabotage, Settings, Sub, public,
+    stamp,
 };
 use fanwire::time::{Millis, Now, Timer};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ impl Oracle {
         let event = self.events.len();
         let drawn = || format!("{PLACEHOLDER}event{event}");
         self.events.push(Event {
+            told: self.sequence,
             id: message.id.clone().unwrap_or_else(drawn),
             kind: Kind::Message(message.clone()),
             stamp: stamp(now.unix_micros),
@@ -100,8 +101,7 @@ impl Oracle {
                 && hears(sub)
                 && let Some(line) = self.lines.get_mut(&outlet)
             {
-                let catch_up = false;
-                line.expect.push_back(Expect::Frame { event, catch_up });
+                line.tell(event, false);
             }
         }
     }
@@ -188,6 +188,7 @@ impl Oracle {
         self.sequence += 1;
         let event = self.events.len();
         self.events.push(Event {
+            told: self.sequence,
             id: format!("{PLACEHOLDER}event{event}"),
             edited: None,
             kind: Kind::Presence {

@@ -5,7 +5,7 @@ use crate::oracle::{Expect, Phase};
 use crate::peer::{self, Item};
 use crate::world::{What, World};
 use fanwire::handler::ConnId;
-use fanwire::limits::{DRAIN_HEAD_MS, DRAIN_MS};
+use fanwire::limits::{CS_STREAM_RETRY_MS, DRAIN_HEAD_MS, DRAIN_MS};
 use fanwire::outbox::Ending;
 
 impl World {
@@ -111,7 +111,15 @@ impl World {
                 }
             }
             Item::Answer { close, .. } => row.is_done |= *close,
-            Item::Text(_) | Item::Pong(_) | Item::Upgraded => {}
+            Item::Block(block) if block.data.is_none() && block.id.is_none() => {
+                assert!(block.is_comment && block.retry.is_none(), "a heartbeat");
+                self.summary.beats += 1;
+                if self.sabotage != Sabotage::SkipBeat {
+                    self.oracle.line(conn).beat_ms = now_ms;
+                }
+                return;
+            }
+            Item::Text(_) | Item::Pong(_) | Item::Upgraded | Item::StreamHead | Item::Block(_) => {}
         }
         if self.traced {
             self.note(format!("{conn:?} hears {}", short(&item)));
@@ -145,11 +153,52 @@ impl World {
                     self.learn(bytes);
                 }
                 self.summary.statuses.insert(*got);
+                if *got == 401 {
+                    self.heard_unknown(conn);
+                }
                 fits
             }
             (Expect::Refusal, Item::Answer { status, close, .. }) => {
                 self.summary.statuses.insert(*status);
                 *close && (400..=505).contains(status) && *status != 500
+            }
+            (
+                Expect::News {
+                    news,
+                    close,
+                    callback,
+                },
+                Item::Answer {
+                    status,
+                    close: closes,
+                    body,
+                },
+            ) => {
+                let fits = *status == 200 && close == closes;
+                if fits {
+                    self.oracle.check_news(news, callback.as_deref(), body);
+                    self.heard_news(conn, news);
+                }
+                fits
+            }
+            (Expect::StreamHead, Item::StreamHead) => {
+                self.summary.streams += 1;
+                true
+            }
+            (Expect::Start(seen), Item::Block(block)) => {
+                let id = block.id.expect("a stream says where it begins");
+                self.oracle.check_start(*seen, id);
+                self.heard_id(conn, id);
+                block.retry == Some(CS_STREAM_RETRY_MS) && block.data.is_none()
+            }
+            (Expect::Told { event, catch_up }, Item::Block(block)) => {
+                let id = block.id.expect("each event has an id");
+                let data = block.data.as_deref().expect("an event says something");
+                self.oracle.check_told(*event, *catch_up, id, data);
+                self.heard_id(conn, id);
+                self.summary.streamed += 1;
+                self.summary.streamed_late += u64::from(*catch_up);
+                true
             }
             (Expect::Upgraded, Item::Upgraded) => true,
             (Expect::Frame { event, catch_up }, Item::Text(text)) => {

@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    fn send_at(&mut self) -> u64 {
+    pub(super) fn send_at(&mut self) -> u64 {
         self.now.mono.0 + self.chance.within(0, self.delay_ms)
     }
 
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    fn row(&mut self, is_socket: bool) -> Row {
+    pub(super) fn row(&mut self, is_socket: bool) -> Row {
         let may_sign = is_socket || !self.chance.one_in(12);
         let address = if may_sign {
             "127.0.0.1:9"
@@ -189,6 +189,7 @@ impl World {
             link: Link::new(),
             inbox: Inbox::default(),
             held_back: None,
+            listens: None,
             units: std::collections::VecDeque::new(),
             written: 0,
             delivered: 0,
@@ -212,7 +213,8 @@ impl World {
     /// Lets a client that speaks HTTP send something: one that is there, or a fresh one.
     fn send(&mut self, bytes: Vec<u8>, what: What, is_last: bool) {
         let at = self.send_at();
-        let able = |row: &Row| !row.is_socket && !row.is_done && !row.is_silent;
+        let able =
+            |row: &Row| !row.is_socket && !row.is_done && !row.is_silent && row.listens.is_none();
         let there: Vec<ConnId> = self
             .conns
             .iter()
@@ -299,7 +301,7 @@ impl World {
         self.chance.some(&names, most)
     }
 
-    fn id(&mut self) -> String {
+    pub(super) fn id(&mut self) -> String {
         if self.ids.is_empty() || self.chance.one_in(20) {
             return self.fresh_id();
         }
@@ -502,12 +504,18 @@ impl World {
         } else {
             1
         };
+        let padding_max = self.padding_max;
+        if count > 1 {
+            // Told in two formats, much more would be done in several turns, which is not modelled.
+            self.padding_max = padding_max.min(4_000);
+        }
         let messages: Vec<Message> = (0..count)
             .map(|_| {
                 let to_channel = !self.chance.one_in(4);
                 self.message(to_channel)
             })
             .collect();
+        self.padding_max = padding_max;
         let words: Vec<Value> = messages
             .iter()
             .map(|message| {
