@@ -3,7 +3,7 @@
 // Started by tests/sdk/run.
 
 import assert from "node:assert/strict";
-import { WAIT_MS, check, conclude, startBrowser, startServer, until } from "../harness.mjs";
+import { WAIT_MS, check, conclude, startBrowser, startServer, until } from "../playground/harness.mjs";
 import { ask, startWebApp } from "../webapp.mjs";
 import { startProxy } from "./proxy.mjs";
 

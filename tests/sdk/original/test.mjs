@@ -3,7 +3,7 @@
 // Started by tests/sdk/run, which unpacks the client into the folder that ORIGINAL_CLIENT names.
 
 import assert from "node:assert/strict";
-import { WAIT_MS, check, conclude, skip, startBrowser, startServer, until } from "../harness.mjs";
+import { WAIT_MS, check, conclude, skip, startBrowser, startServer, until } from "../playground/harness.mjs";
 import { ask, startWebApp } from "../webapp.mjs";
 
 const SECRET = "of the web application";

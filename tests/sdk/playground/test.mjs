@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { WAIT_MS, check, conclude, runInShell, startBrowser, startServer, until } from "../harness.mjs";
+import { WAIT_MS, check, conclude, runInShell, startBrowser, startServer, until } from "./harness.mjs";
 import { faintTexts, namelessControls, overflowing, smallTargets } from "./looks.mjs";
 
 const OUT = fileURLToPath(new URL("../out/", import.meta.url));
