@@ -30,16 +30,9 @@ def with_known(given):
     return given
 
 
-def goes(context):
-    """Whether the known ones would be gone afterwards."""
-    return context.operation.path == "/disconnect"
-
-
 @schemathesis.hook
-def map_body(context, body):
-    return body if goes(context) else with_known(body)
-
-
-@schemathesis.hook
-def map_query(context, query):
-    return query if goes(context) else with_known(query)
+def before_call(context, case, kwargs):
+    # Whoever disconnects is gone afterwards.
+    if case.operation.path != "/disconnect":
+        case.body = with_known(case.body)
+        case.query = with_known(case.query)
