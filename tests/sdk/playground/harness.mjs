@@ -1,4 +1,4 @@
-// What the browser test stands on: a server process, a browser, real curl, and a count of checks.
+// What the tests stand on: a server process, a browser, real curl, and a count of checks.
 
 import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -8,6 +8,15 @@ export const WAIT_MS = 10_000;
 
 let passed = 0;
 let failed = 0;
+let skipped = 0;
+
+/** What a check throws that cannot be made. */
+class Skipped extends Error {}
+
+/** Breaks a check off: it is counted apart, and said. */
+export function skip(why) {
+  throw new Skipped(why);
+}
 
 /** Runs one check and goes on, whatever comes of it. */
 export async function check(title, run) {
@@ -16,6 +25,11 @@ export async function check(title, run) {
     passed++;
     console.log(`ok      ${title}`);
   } catch (error) {
+    if (error instanceof Skipped) {
+      skipped++;
+      console.log(`SKIPPED ${title}: ${error.message}`);
+      return;
+    }
     failed++;
     console.log(`FAILED  ${title}\n        ${String(error.stack ?? error).replaceAll("\n", "\n        ")}`);
   }
@@ -23,7 +37,7 @@ export async function check(title, run) {
 
 /** The last line, and the exit code. */
 export function conclude() {
-  console.log(`${passed} passed, ${failed} failed`);
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
 
@@ -38,9 +52,12 @@ export async function until(what, probe, timeoutMs = WAIT_MS) {
   }
 }
 
-/** A server of our own. It says on stderr where it listens. */
-export async function startServer(listen = "127.0.0.1:0") {
-  const child = spawn(process.env.FANWIRE_BIN, ["dev", "--listen", listen], {
+/** A server of our own, with arguments of the command `dev` or `run`. It says on stderr where it
+ * listens. */
+export async function startServer(listen = "127.0.0.1:0", args = ["dev"]) {
+  const child = spawn(process.env.FANWIRE_BIN, [...args, "--listen", listen], {
+    // Settings of whoever runs the tests are none of theirs.
+    env: {},
     stdio: ["ignore", "ignore", "pipe"],
   });
   const said = [];

@@ -1,0 +1,113 @@
+"""Requests made up from the server's own description of itself, by schemathesis.
+
+Started by tests/sdk/run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+
+from harness import Caller, Server, Skipped, check, conclude
+
+SECRET = "of the web application"
+TOKEN = "of the scraper"
+LIMIT_S = 75
+DESCRIPTION = "out/openapi.json"
+METHODS = {"get", "head", "put", "post", "patch", "delete", "options"}
+TOOLS = os.path.abspath("python_modules/openapi")
+# Connections that hold whatever is asked of them. They are not meant to expire.
+KNOWN = [str(uuid.UUID(int=at, version=4)) for at in range(1, 5)]
+
+server = Server(
+    *("--set", f"channelstream.secret={SECRET}"),
+    *("--set", f"admin.metrics_token={TOKEN}"),
+    # One signature has to do for all requests.
+    *("--set", "channelstream.validate_requests=false"),
+    *("--set", "timeouts.channelstream_expire=1h"),
+    # A poll that is asked for is waited for.
+    *("--set", "timeouts.channelstream_poll=50ms"),
+    *("--set", "timeouts.channelstream_poll_gather=50ms"),
+)
+app = Caller(server.origin, SECRET)
+
+
+def not_built(operations):
+    """Those of the operations that answer that they are not there yet. Said, not passed over."""
+    missing = []
+    for name in operations:
+        method, path = name.split()
+        if "not_implemented" in app.call(path, method=method).text:
+
+            @check(f"fuzz {name}")
+            def _():
+                raise Skipped("not built")
+
+            missing.append(name)
+    return missing
+
+
+def fuzz(without):
+    """Runs schemathesis on all operations but a few; its exit code, and what it said."""
+    headers = {**app.headers(), "Authorization": f"Bearer {TOKEN}"}
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli"),
+            *("--config-file", "openapi/schemathesis.toml"),
+            # Read over HTTP, it would leave out the description's own path.
+            *("run", DESCRIPTION, "--url", server.origin, "--no-color"),
+            *(part for header in headers.items() for part in ("--header", ": ".join(header))),
+            *(part for name in without for part in ("--exclude-name", name)),
+        ],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([os.path.abspath("openapi"), TOOLS]),
+            "SCHEMATHESIS_HOOKS": "hooks",
+            "KNOWN_CONNECTIONS": " ".join(KNOWN),
+            "no_proxy": "*",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    with open("out/schemathesis.log", "w", encoding="utf-8") as log:
+        log.write(ran.stdout)
+    return ran.returncode, ran.stdout
+
+
+@check("no request that fits the description, or nearly does, meets a 5xx or a surprise")
+def _():
+    described = app.call("/openapi.json", method="GET")
+    if described.status_code != 200:
+        raise Skipped(f"NOTHING WAS FUZZED: /openapi.json answers {described.status_code}")
+    with open(DESCRIPTION, "w", encoding="utf-8") as file:
+        file.write(described.text)
+    for at, known in enumerate(KNOWN):
+        app.done("/connect", {"username": f"known {at}", "conn_id": known, "channels": ["known"]})
+    operations = [
+        f"{method.upper()} {path}"
+        for path, methods in described.json()["paths"].items()
+        for method in methods
+        if method in METHODS
+    ]
+    missing = not_built(operations)
+    code, said = fuzz(missing)
+    assert code == 0, said[-8000:]
+    count = len(operations) - len(missing)
+    assert re.search(rf"Tested: {count}\b", said), said
+    cases = int(re.search(r"([\d,]+) generated", said)[1].replace(",", ""))
+    assert cases > 50 * count, f"only {cases} requests"
+    print(f"        {cases} requests to {count} operations; see out/schemathesis.log")
+
+
+@check("it still serves, and stops when it is asked to")
+def _():
+    assert app.call("/info", method="GET").status_code == 200
+    assert server.end() == 0
+
+
+conclude()
