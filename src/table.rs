@@ -255,6 +255,7 @@ impl<T, V> Table<T, V> {
     }
 
     /// Looks for memory to give back behind the last entry.
+    #[cold]
     fn look(&mut self) {
         let used = self.slab.iter().next_back().map_or(0, |(last, _)| last + 1);
         self.thrift.looked(self.places.saturating_sub(used));
@@ -404,6 +405,7 @@ impl<T, V> Column<T, V> {
     }
 
     /// Looks for memory to give back behind the last entry.
+    #[cold]
     fn look(&mut self) {
         let last = self.slots.iter().rposition(Option::is_some);
         let used = last.map_or(0, |last| last + 1);
@@ -578,6 +580,60 @@ mod tests {
         }
         assert_eq!(column.heap_bytes(), room);
         assert!(last.is_some_and(|last| table.contains(last)));
+    }
+
+    #[test]
+    fn a_quiet_second_gives_back_what_removals_did_not() {
+        let mut table: Table<Tag, [u64; 8]> = Table::new();
+        let mut column: Column<Tag, [u64; 4]> = Column::new();
+        let mut keys: Vec<_> = (0..10_000)
+            .map(|number| table.insert([number; 8]))
+            .collect();
+        keys.iter().for_each(|&key| column.insert(key, [1; 4]));
+        // Ten in the middle go last: the looks before found them there, at the end of a long walk,
+        // and the next is not due yet.
+        let stays = keys[3];
+        let mut behind = keys.split_off(5_000);
+        behind.reverse();
+        let middle = keys.split_off(4_990);
+        keys.remove(3);
+        keys.extend(behind);
+        keys.extend(middle);
+        for key in keys {
+            table.remove(key);
+            column.remove(key);
+        }
+        let held = (table.heap_bytes(), column.heap_bytes());
+        table.trim();
+        column.trim();
+        assert_eq!(table.get(stays), Some(&[3; 8]));
+        assert_eq!(column.get(stays), Some(&[1; 4]));
+        assert!(table.heap_bytes() * 10 < held.0 && column.heap_bytes() * 10 < held.1);
+        // The lowest free places are used first, each once, and by nobody who is there.
+        let more: Vec<_> = (0..5).map(|_| table.insert([0; 8])).collect();
+        let places: Vec<_> = more.iter().map(|key| key.index()).collect();
+        assert_eq!(places, [0, 1, 2, 4, 5]);
+        more.iter().for_each(|&key| column.insert(key, [2; 4]));
+        for key in more.into_iter().chain([stays]) {
+            assert!(table.remove(key).is_some() && column.remove(key).is_some());
+        }
+        assert!(table.heap_bytes() > 0 && column.heap_bytes() > 0);
+        table.trim();
+        column.trim();
+        assert_eq!((table.heap_bytes(), column.heap_bytes()), (0, 0));
+        let key = table.insert([9; 8]);
+        column.insert(key, [9; 4]);
+        assert_eq!(column.get(key), Some(&[9; 4]));
+        assert_eq!(table.iter().map(|(key, _)| key).collect::<Vec<_>>(), [key]);
+    }
+
+    #[test]
+    fn a_place_takes_no_more_than_generation_and_value() {
+        assert_eq!(size_of::<Place<u64>>(), size_of::<(NonZeroU32, u64)>());
+        assert_eq!(
+            size_of::<Place<[u32; 3]>>(),
+            size_of::<(NonZeroU32, [u32; 3])>()
+        );
     }
 
     #[test]

@@ -575,3 +575,24 @@ fn sample_process() -> ProcessStats {
         start_unix_s: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_idle_does_the_books_once_and_sleeps() {
+        let mut server = Builder::new().build().expect("it needs no address");
+        let at_once = Some(Duration::ZERO);
+        assert!(matches!(server.turn(at_once), Ok(Flow::Running)));
+        // Something may have happened in that turn, so there is one more within a second.
+        let mut turns = 0;
+        while let Some(wait) = server.next_wait() {
+            assert!(wait <= Duration::from_millis(NOTE_EVERY_MS), "{wait:?}");
+            assert!(matches!(server.turn(None), Ok(Flow::Running)));
+            turns += 1;
+        }
+        // A timer may end a little early.
+        assert!((1..=3).contains(&turns), "{turns} turns");
+    }
+}
