@@ -628,15 +628,6 @@ mod tests {
     }
 
     #[test]
-    fn a_place_takes_no_more_than_generation_and_value() {
-        assert_eq!(size_of::<Place<u64>>(), size_of::<(NonZeroU32, u64)>());
-        assert_eq!(
-            size_of::<Place<[u32; 3]>>(),
-            size_of::<(NonZeroU32, [u32; 3])>()
-        );
-    }
-
-    #[test]
     fn memory_goes_back_when_most_entries_have_gone() {
         let mut table: Table<Tag, [u64; 8]> = Table::new();
         let mut column: Column<Tag, [u64; 4]> = Column::new();
