@@ -13,7 +13,7 @@
 //! - Small blocks that are freed are cached for the next of their size, and hold the heap as if they
 //!   were in use, wherever they happen to lie: [`settle`].
 //!
-//! After 9,000 guests have gone, 3.3 MB stay resident this way, as before they came; without it
+//! After 9,000 guests have gone, 3.3 MB stay resident this way; without it
 //! 9 to 11 MB did, now more, now less. `benches/memory.rs` watches over it. Elsewhere it does no
 //! harm.
 
