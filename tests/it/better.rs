@@ -1,9 +1,9 @@
 //! What we do better than the original, where section 16 of the specification advises it.
 //!
 //! One scenario each, in the transcripts' own format, in `tests/data/channelstream/better`; they
-//! run over memory and over TCP as the recorded ones do. Those of the numbers Q2, Q3, Q17, Q18, Q21,
-//! Q35, Q37, Q38 and Q40 that need a test of this kind come with their endpoints; Q36, which takes
-//! days, is tested in the hub.
+//! run over memory and over TCP as the recorded ones do. Q3, Q17, Q18, Q37 and Q40 are tested with the
+//! polls in `tests/turns`; Q36, which takes days, in the hub. Those that begin with `r` are recorded
+//! ones of which a step is adapted.
 
 use crate::channelstream::{folder, names_in};
 use crate::transcript::Scenario;

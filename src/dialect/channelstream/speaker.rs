@@ -333,7 +333,9 @@ impl Channelstream {
             Built::OpenApi => openapi::answer(self.seen(request, ctx).prefix).into(),
             Built::Explorer => {
                 let sign = || self.sign("api-explorer", ctx.now.unix_seconds());
-                explorer::answer(self.seen(request, ctx).path, request, sign)
+                let seen = self.seen(request, ctx);
+                let base = admin::base_in_html(request, &seen);
+                explorer::answer(seen.path, request, &base, sign)
                     .unwrap_or_else(|| pages::nothing(accept))
                     .into()
             }

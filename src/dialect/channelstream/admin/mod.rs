@@ -93,6 +93,13 @@ impl Page {
     }
 }
 
+/// What stands before the path in links, as it may stand in HTML.
+pub(super) fn base_in_html(request: &Request<'_>, seen: &Seen<'_>) -> String {
+    let mut base = String::new();
+    links::push_html(&mut base, &links::base(request, seen));
+    base
+}
+
 /// Whether the login cookie is looked at on this path, before any signature.
 pub(super) fn looks_at_cookie(path: &str) -> bool {
     path == "/admin"
