@@ -2,7 +2,7 @@
 
 use crate::client::{Peer, get, header, metric, publish, subscriber};
 use crate::http;
-use crate::process::{Folder, PATIENCE, SECRET, Server, as_text, fanwire};
+use crate::process::{Folder, PATIENCE, SECRET, Server, as_text, fanwire, until};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
@@ -119,6 +119,11 @@ fn metrics_need_a_credential_and_can_be_parsed() {
     }
     let answer = ask(Some("Bearer scraper"));
     assert_eq!(answer.status, 200);
+    // What the system says of the process is asked for beside the loop, and comes a moment later.
+    until("the process is sampled", || {
+        let page = String::from_utf8(ask(Some("Bearer scraper")).body).expect("text");
+        metric(&page, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 0.0)
+    });
     let answer = ask(Some("Basic YWRtaW46b3BlbnM=")); // admin:opens
     assert_eq!(answer.status, 200);
     let kind = answer.header("content-type").expect("a type");
