@@ -11,8 +11,9 @@ use crate::transport::http::Response;
 /// A request whose answer takes several turns. Its connection sends nothing else meanwhile; if it
 /// ends, the job goes on all the same: what was asked for whole is done whole.
 pub trait Job {
-    /// Does one step at least, then more until [`Effects::has_done_enough`](crate::hub::Effects::has_done_enough) says so. The answer, once all is
-    /// done; it is not called again after that.
+    /// Does one step at least, then more until
+    /// [`Effects::has_done_enough`](crate::hub::Effects::has_done_enough) says so. The answer,
+    /// once all is done; it is not called again after that.
     fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Response>;
 
     /// What it holds on the heap, roughly, in bytes.

@@ -14,7 +14,8 @@ pub enum Order {
 
 impl Hub {
     /// Sends `who`, on its outlet, what was told since it was last there: the kept events of its
-    /// channels that it may hear, and its user's private messages, in `order`. Frames are made once per event and format and kept with the event.
+    /// channels that it may hear, and its user's private messages, in `order`. Frames are made
+    /// once per event and format and kept with the event.
     ///
     /// False: it missed more than is replayed ([`CATCH_UP_REPLAYED_MAX`],
     /// [`CATCH_UP_REPLAYED_BYTES_MAX`]), and nothing was sent.

@@ -295,7 +295,10 @@ impl Server {
         }
         Ok(match self.deadline {
             None => Flow::Running,
-            Some(_) if self.reactor.connections() == 0 => Flow::Stopped(Stopped::Clean),
+            // Whoever asked for a batch may have gone; what was asked for is done all the same.
+            Some(_) if self.reactor.connections() == 0 && self.engine().jobs() == 0 => {
+                Flow::Stopped(Stopped::Clean)
+            }
             Some(deadline) if now >= deadline => {
                 self.reactor.close_all();
                 Flow::Stopped(Stopped::TimedOut)
