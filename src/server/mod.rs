@@ -602,10 +602,12 @@ mod tests {
             signer.sign("x", now),
             body.len() + 2
         );
-        let sends = std::thread::spawn(move || {
+        let client = std::thread::Builder::new();
+        let sends = client.spawn(move || {
             let mut stream = std::net::TcpStream::connect(address).expect("it listens");
             io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
         });
+        let sends = sends.expect("one more thread");
         while server.engine().jobs() == 0 {
             assert!(matches!(server.turn(None), Ok(Flow::Running)));
         }
