@@ -584,43 +584,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_whose_caller_has_gone_is_published_before_the_stop() {
-        const MESSAGES: u64 = 30_000;
-        let config = channelstream::Config::default();
-        let signer = Channelstream::new(config.clone());
-        let mut server = Builder::new()
-            .listen(Listen::Tcp(([127, 0, 0, 1], 0).into()))
-            .channelstream(config)
-            .build()
-            .expect("an address of this machine");
-        let address = server.bound()[0].address().expect("a TCP address");
-        let body = vec![r#"{"user":"b","channel":"c"}"#; MESSAGES as usize].join(",");
-        let now = server.reactor.clock().now().unix_seconds();
-        let request = format!(
-            "POST /message HTTP/1.1\r\nHost: h\r\nX-Channelstream-Secret: {}\r\n\
-             Content-Length: {}\r\n\r\n[{body}]",
-            signer.sign("x", now),
-            body.len() + 2
-        );
-        let client = std::thread::Builder::new();
-        let sends = client.spawn(move || {
-            let mut stream = std::net::TcpStream::connect(address).expect("it listens");
-            io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
-        });
-        let sends = sends.expect("one more thread");
-        while server.engine().jobs() == 0 {
-            assert!(matches!(server.turn(None), Ok(Flow::Running)));
-        }
-        sends
-            .join()
-            .expect("all was sent, and the connection closed");
-        server.stop();
-        let how = server.run().expect("turns work");
-        assert_eq!(how, Stopped::Clean);
-        assert_eq!(server.engine().hub().totals().published, MESSAGES);
-    }
-
-    #[test]
     fn who_is_idle_does_the_books_once_and_sleeps() {
         let mut server = Builder::new().build().expect("it needs no address");
         let at_once = Some(Duration::ZERO);

@@ -1,11 +1,14 @@
 //! Stopping: who is under way is served, who is there is told, and the time for it is bounded.
 
 use crate::client::{
-    Peer, assert_refused, connect, connect_narrow, get, header, metric, metrics, publish,
+    Peer, assert_refused, connect, connect_narrow, get, header, metric, metrics, publish, signed,
     signed_head, subscriber, timed,
 };
 use crate::http;
-use crate::process::{Server, until};
+use crate::process::{SECRET, Server, until};
+use fanwire::dialect::channelstream;
+use fanwire::reactor::Listen;
+use fanwire::server::{Builder, Flow, Stopped};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -210,4 +213,35 @@ fn many_are_told_at_once() {
     assert_eq!(code, 0);
     assert!(took < Duration::from_secs(5), "{took:?}");
     drop(idle);
+}
+
+#[test]
+fn a_batch_whose_caller_has_gone_is_published_before_the_stop() {
+    const MESSAGES: u64 = 30_000;
+    let config = channelstream::Config {
+        secret: SECRET.to_owned(),
+        ..channelstream::Config::default()
+    };
+    let mut server = Builder::new()
+        .listen(Listen::Tcp(([127, 0, 0, 1], 0).into()))
+        .channelstream(config)
+        .build()
+        .expect("an address of this machine");
+    let address = server.bound()[0].address().expect("a TCP address");
+    let body = vec![r#"{"user":"b","channel":"c"}"#; MESSAGES as usize].join(",");
+    let request = signed("/message", &format!("[{body}]"));
+    let sends = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(&request).expect("it reads");
+    });
+    while server.engine().jobs() == 0 {
+        assert!(matches!(server.turn(None), Ok(Flow::Running)));
+    }
+    sends
+        .join()
+        .expect("all was sent, and the connection closed");
+    server.stop();
+    let how = server.run().expect("turns work");
+    assert_eq!(how, Stopped::Clean);
+    assert_eq!(server.engine().hub().totals().published, MESSAGES);
 }
