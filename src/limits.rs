@@ -94,6 +94,8 @@ pub const WORK_PER_TURN: u64 = 65_536;
 pub const WORK_PER_REQUEST: u64 = 64;
 /// What a message costs at least, even if nobody hears it.
 pub const WORK_PER_MESSAGE: u64 = 16;
+/// What it costs to join or leave a channel, even if nobody is told.
+pub const WORK_PER_SUBSCRIPTION: u64 = 16;
 /// So many bytes of a body, read or written, cost one unit.
 pub const BODY_BYTES_PER_WORK: u64 = 16;
 /// So many bytes of encoded frames cost one unit; this bounds what a turn adds to one queue.
@@ -172,6 +174,8 @@ pub const CATCH_UP_REPLAYED_MAX: usize = 16_384;
 pub const CATCH_UP_REPLAYED_BYTES_MAX: usize = 8 * MIB;
 /// Members listed per channel; counting goes on.
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
+/// Bytes of state that a list of members in one frame shows; members beyond it are not listed.
+pub const MEMBERS_STATE_BYTES_MAX: usize = MIB;
 /// A channel without members, history and settings of its own goes after this long.
 pub const CHANNEL_FORGET_MS: u64 = 60_000;
 /// A channel with settings of its own goes after this long without members and messages.

@@ -316,4 +316,8 @@ impl Effects for Io<'_> {
     fn has_done_enough(&self) -> bool {
         self.is_over()
     }
+
+    fn spend(&mut self, units: u64) {
+        self.count(units);
+    }
 }
