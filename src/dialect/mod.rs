@@ -8,6 +8,7 @@ pub mod channelstream;
 mod desk;
 mod job;
 mod park;
+pub mod pusher;
 
 pub use desk::Desk;
 pub use job::{Job, Meter};
