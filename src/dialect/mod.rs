@@ -184,8 +184,8 @@ pub trait Dialect {
     /// A binary message came.
     fn binary(&self, _bytes: &[u8], _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
 
-    /// Appends `event` as the text of one frame, or as whatever [`Dialect::framing`] says. `told` is
-    /// its place in the hub's order.
+    /// Appends `event` as the text of one frame, or as whatever [`Dialect::framing`] says; nothing if
+    /// the format does not tell such events. `told` is its place in the hub's order.
     fn encode(
         &self,
         format: Format,
@@ -282,8 +282,15 @@ impl Io<'_> {
 }
 
 impl Effects for Io<'_> {
-    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool, told: u64) -> Frame {
+    fn encode(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+    ) -> Option<Frame> {
         let payload = self.writer.begin();
+        let start = payload.len();
         let dialect = self
             .dialects
             .get(usize::from(format.0 / FORMATS_PER_DIALECT));
@@ -291,10 +298,13 @@ impl Effects for Io<'_> {
             dialect.encode(format, event, catch_up, told, payload);
             dialect.framing(format)
         });
-        match framing {
+        if payload.len() == start {
+            return None;
+        }
+        Some(match framing {
             Framing::WebSocket => self.writer.finish(Opcode::Text),
             Framing::None => self.writer.finish_raw(),
-        }
+        })
     }
 
     fn id(&mut self) -> Id {

@@ -26,7 +26,7 @@ pub use own::{AdminAccess, DevPage};
 use crate::dialect::{Ctx, Desk, Dialect, Io, Meter};
 use crate::frame::{Frame, FrameWriter};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
+use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
 use crate::limits;
 use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
@@ -366,7 +366,9 @@ impl Engine {
                 only: Vec::new(),
                 except: Vec::new(),
                 no_history: false,
+                event: None,
                 body: Some(&publication.message),
+                except_subscriber: SubscriberId::NONE,
             };
             hub.publish(AppId::FIRST, &message, now, io)
         });

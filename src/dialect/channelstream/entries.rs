@@ -6,7 +6,7 @@ use super::encode::{Target, push_content, push_edited, push_target};
 use super::speaker::APP;
 use super::words::{DeleteBody, EditBody, MessageBody, Text};
 use crate::dialect::Ctx;
-use crate::hub::{Amendment, Change, Edit, Effects, Id, NewMessage, Stamp};
+use crate::hub::{Amendment, Change, Edit, Effects, Id, NewMessage, Stamp, SubscriberId};
 use std::borrow::Cow;
 
 /// So many kept messages are looked through at the price of one delivery.
@@ -54,7 +54,9 @@ impl Entry for MessageBody<'_> {
             only: borrowed(&self.pm_users),
             except: borrowed(&self.exclude_users),
             no_history: self.no_history,
+            event: None,
             body: self.message.as_deref(),
+            except_subscriber: SubscriberId::NONE,
         };
         let target = Target {
             only: &self.pm_users,
@@ -64,7 +66,13 @@ impl Entry for MessageBody<'_> {
             id: message.id,
         };
         push_target(text, &target);
-        push_content(text, Some(message.at), Some(&message.user), message.body);
+        push_content(
+            text,
+            Some(message.at),
+            Some(&message.user),
+            None,
+            message.body,
+        );
         push_edited(text, None);
         text.push(b'}');
         ctx.hub.publish(APP, &message, ctx.now, &mut ctx.io);
@@ -115,7 +123,7 @@ impl Entry for EditBody<'_> {
             id: Id(self.uuid),
         };
         push_target(text, &target);
-        push_content(text, edit.at, edit.user.as_deref(), edit.body);
+        push_content(text, edit.at, edit.user.as_deref(), None, edit.body);
         push_edited(text, Some(edit.edited));
         text.push(b'}');
         amend(&target, Change::Edit(edit), ctx);

@@ -258,7 +258,8 @@ pub(super) fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
     };
     push_target(out, &target);
     let (user, body) = (&*message.user, message.body.as_deref());
-    push_content(out, Some(message.at), Some(user), body);
+    let event = message.event.as_deref();
+    push_content(out, Some(message.at), Some(user), event, body);
     push_edited(out, message.edited);
     out.extend_from_slice(b",\"catchup\":false,\"type\":\"message\"}");
 }
