@@ -3,6 +3,7 @@
 
 mod batches;
 mod changes;
+mod hostile;
 mod polls;
 mod streams;
 mod world;

@@ -176,6 +176,45 @@ await check("a page that comes back online does not wait", async () => {
   await page.context().close();
 });
 
+await check("whoever ends or gives up is held by nothing", async () => {
+  const page = await open({ shouldReconnect: false });
+  const left = () => page.evaluate(() => [...window.listening.values()].reduce((sum, n) => sum + n, 0));
+  await page.evaluate(() => {
+    window.listening = new Map();
+    for (const [place, name] of [[window, "window"], [document, "document"]]) {
+      for (const [method, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+        const real = place[method];
+        place[method] = (kind, ...rest) => {
+          const key = `${name} ${kind}`;
+          // The same listener counts once however often it is added.
+          window.listening.set(key, by > 0 ? 1 : 0);
+          return real.call(place, kind, ...rest);
+        };
+      }
+    }
+  });
+  await connect(page);
+  assert.equal(await left(), 3);
+  await page.evaluate(() => connection.closeConnection());
+  assert.equal(await left(), 0, "closed");
+  await connect(page);
+  assert.equal(await left(), 3);
+  const id = await page.evaluate(() => connection.connectionId);
+  await fetch(`${server.origin}/disconnect?conn_id=${id}`);
+  await until("nothing that listens", async () => (await left()) === 0);
+  assert.equal(await page.evaluate(() => connection._retryTimer), null);
+  await page.context().close();
+});
+
+await check("an event stream that opens is a success, though nobody says anything", async () => {
+  const page = await open({ noWebsocket: true });
+  await page.evaluate(() => { connection._tries = 5; });
+  await connect(page);
+  assert.equal(await page.evaluate(() => connection._tries), 0);
+  assert.deepEqual(await page.evaluate(() => heard), []);
+  await page.context().close();
+});
+
 await check("a server that is down is an error told, and then it is back", async () => {
   const address = server.address;
   const page = await open({ increaseBounceIv: 50 });

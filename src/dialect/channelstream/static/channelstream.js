@@ -213,13 +213,19 @@ export class ChannelStreamConnection {
   closeConnection() {
     const was = this.connected || this._close !== null;
     this._giveUp();
+    this._watch(false);
     if (was) this._call("connectionClosedCallback");
   }
 
   /** Waits, longer each time in a row, and connects anew; unless `shouldReconnect` is off. */
   retryConnection() {
     this._giveUp();
-    if (!this.shouldReconnect) return;
+    if (!this.shouldReconnect) {
+      // A page that forgets this connection is not to be held by it.
+      this._watch(false);
+      return;
+    }
+    this._watch(true);
     const longest = Math.min(WAIT_MAX_MS, this.increaseBounceIv * 2 ** Math.min(this._tries, 16));
     this._tries += 1;
     // Everybody lost the server at the same moment; they should not come back at the same one.
@@ -341,6 +347,8 @@ export class ChannelStreamConnection {
       clearTimeout(timer);
       timer = null;
       wasOpen = true;
+      // Heartbeats are no events here; an answer with the type of events is sign enough.
+      this._tries = 0;
       this.connected = true;
       this._call("listenOpenedCallback", source, event);
     };
