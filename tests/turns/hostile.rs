@@ -240,6 +240,53 @@ fn names_and_sizes_at_their_limits() {
     assert_eq!(kept.last().expect("the newest")["message"]["n"], 99);
 }
 
+/// Q3: the original fails where no id is given.
+#[test]
+fn a_poll_without_a_good_id_is_told_so() {
+    let mut world = World::new();
+    let unknown = "conn_id=00000000-dead-4bee-8000-000000000000";
+    for (query, expected) in [
+        ("", "422"),
+        ("?", "422"),
+        ("?conn_id", "422"),
+        ("?conn_id=", "422"),
+        ("?conn_id=abc", "422"),
+        (&format!("?{unknown}&conn_id="), "422"),
+        (&format!("?{unknown}"), "401"),
+        (&format!("?{unknown}&callback=f"), "401"),
+    ] {
+        for more in ["", "Accept: text/event-stream\r\n"] {
+            for method in ["GET", "HEAD"] {
+                let conn = world.open();
+                let head = format!("{method} /listen{query} HTTP/1.1\r\nHost: h\r\n{more}\r\n");
+                let answer = world.ask(conn, &head);
+                assert_eq!(status(&answer), expected, "{method} {query}: {answer}");
+                let is_list = answer.ends_with(r#"["Wrong UUID format"]"#);
+                assert_eq!(is_list, expected == "422" && method == "GET", "{answer}");
+            }
+        }
+    }
+}
+
+/// Q33: as the original, which backends may count on.
+#[test]
+fn history_shows_private_messages_to_who_asks_the_server() {
+    let mut world = World::new();
+    let backend = world.open();
+    let settings = json!({"c": {"store_history": true}});
+    let body = json!({"username": "ann", "channels": ["c"], "channel_configs": settings});
+    world.told(backend, "/connect", &body);
+    let private = json!({"user": "u", "channel": "c", "pm_users": ["bob"], "message": {}});
+    let partial = json!({"user": "u", "channel": "c", "exclude_users": ["ann"], "message": {}});
+    let passing = json!({"user": "u", "channel": "c", "no_history": true, "message": {}});
+    world.told(backend, "/message", &json!([private, partial, passing]));
+    let info = world.told(backend, "/info", &json!({"info": {}}));
+    let history = info["channels"]["c"]["history"].as_array().expect("a list");
+    assert_eq!(history.len(), 2, "{info}");
+    assert_eq!(history[0]["pm_users"], json!(["bob"]));
+    assert_eq!(history[1]["exclude_users"], json!(["ann"]));
+}
+
 /// Q21: the original forgets after a day who only polls.
 #[test]
 fn who_polls_for_days_is_remembered() {
