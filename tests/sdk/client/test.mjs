@@ -135,6 +135,19 @@ await check("whoever disconnects stays away", async () => {
   await page.context().close();
 });
 
+await check("whoever has ended is told so, also where the server is not", async () => {
+  const page = await open({ disconnectUrl: "" });
+  await connect(page);
+  const told = () => page.evaluate(() => events.filter((name) => name === "connectionClosed").length);
+  assert.equal(await page.evaluate(() => connection.disconnect()), null);
+  assert.equal(await told(), 1);
+  await connect(page);
+  // As the original's, which pages use to clear up before anything is open.
+  await page.evaluate(() => { connection.closeConnection(); connection.closeConnection(); });
+  assert.equal(await told(), 3);
+  await page.context().close();
+});
+
 await check("a lost connection comes back by itself, with a new id", async () => {
   const page = await open({ increaseBounceIv: 50 });
   await connect(page);

@@ -156,13 +156,11 @@ export class ChannelStreamConnection {
   /** Leaves for good, until `connect` is called again. */
   disconnect() {
     const connId = this.connectionId;
-    this._giveUp();
-    this._watch(false);
+    this.closeConnection();
     this.connectionId = null;
     if (!connId || !this.disconnectUrl) return Promise.resolve(null);
     const url = String(withConnId(this.disconnectUrl, connId));
     const answer = this._ask("disconnect", "POST", url, { conn_id: connId }, true);
-    this._call("connectionClosedCallback");
     return answer.then(({ request, data, ok }) => {
       if (ok) this._call("disconnectCallback", request, data);
       return data;
@@ -211,10 +209,9 @@ export class ChannelStreamConnection {
 
   /** Ends the transport; the server forgets the connection soon after. */
   closeConnection() {
-    const was = this.connected || this._close !== null;
     this._giveUp();
     this._watch(false);
-    if (was) this._call("connectionClosedCallback");
+    this._call("connectionClosedCallback");
   }
 
   /** Waits, longer each time in a row, and connects anew; unless `shouldReconnect` is off. */
