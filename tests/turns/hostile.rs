@@ -240,6 +240,36 @@ fn names_and_sizes_at_their_limits() {
     assert_eq!(kept.last().expect("the newest")["message"]["n"], 99);
 }
 
+/// Who may send something is told from its length that ten megabytes are too much.
+#[test]
+fn ten_megabytes_are_refused_before_they_come() {
+    let mut world = World::new();
+    for (method, path) in [
+        ("POST", "/connect"),
+        ("POST", "/subscribe"),
+        ("POST", "/unsubscribe"),
+        ("POST", "/message"),
+        ("PATCH", "/message"),
+        ("DELETE", "/message"),
+        ("POST", "/user_state"),
+        ("POST", "/channel_config"),
+        ("POST", "/info"),
+        ("POST", "/disconnect"),
+        ("GET", "/listen"),
+        ("POST", "/admin/sign_in"),
+        ("POST", "/admin/admin.json"),
+        ("POST", "/admin/api/connections/close"),
+        ("POST", "/api-explorer/signature"),
+    ] {
+        let head = world.signed_as(method, path, "");
+        let head = head.replace("Content-Length: 0", "Content-Length: 10000000");
+        let conn = world.open();
+        let answer = world.ask(conn, &head);
+        assert_eq!(status(&answer), "413", "{method} {path}: {answer}");
+        assert!(answer.contains("Connection: close\r\n"), "{answer}");
+    }
+}
+
 /// Q3: the original fails where no id is given.
 #[test]
 fn a_poll_without_a_good_id_is_told_so() {
