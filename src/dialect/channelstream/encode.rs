@@ -298,14 +298,16 @@ pub(super) fn push_target<Name: Deref<Target = str>>(out: &mut Vec<u8>, target: 
     push_id(out, "uuid", target.id);
 }
 
-/// Appends more of the same object: when, who, what.
-pub(super) fn push_content(
+/// Appends the beginning of a message or an edit: the target, then when, who and what, as far as
+/// there is any of it, and when it was edited, or null. The caller ends the object.
+pub(super) fn push_content<Name: Deref<Target = str>>(
     out: &mut Vec<u8>,
-    at: Option<Stamp>,
-    user: Option<&str>,
-    event: Option<&str>,
-    body: Option<&str>,
+    target: &Target<'_, Name>,
+    (at, user): (Option<Stamp>, Option<&str>),
+    (event, body): (Option<&str>, Option<&str>),
+    edited: Option<Stamp>,
 ) {
+    push_target(out, target);
     if let Some(at) = at {
         out.extend_from_slice(b",\"timestamp\":");
         push_answer_time(out, at);
@@ -315,10 +317,6 @@ pub(super) fn push_content(
         push_text(out, user);
     }
     push_body(out, event, body);
-}
-
-/// Appends more of the same object: when it was edited, or null.
-pub(super) fn push_edited(out: &mut Vec<u8>, edited: Option<Stamp>) {
     out.extend_from_slice(b",\"edited\":");
     match edited {
         Some(edited) => push_answer_time(out, edited),
