@@ -61,7 +61,7 @@ pub trait Effects {
         false
     }
     /// Tell the rest of the world.
-    fn announce(&mut self, _app: AppId, _fact: Fact<'_>) {}
+    fn announce(&mut self, _app: AppId, _fact: Fact<&str>) {}
     /// Counts work that is not seen by what is asked for here, in units of about the time in which
     /// one frame is queued.
     fn spend(&mut self, _units: u64) {}

@@ -49,28 +49,71 @@ pub(super) struct App {
 /// Something that the rest of the world may want to know; each is announced once per transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields say what they are")]
-pub enum Fact<'a> {
+pub enum Fact<S> {
     /// The first subscriber came.
-    Occupied { channel: &'a str },
+    Occupied { channel: S },
     /// The last one left.
-    Vacated { channel: &'a str },
+    Vacated { channel: S },
     /// A user's first subscriber came, to a channel that has members.
-    MemberAdded { channel: &'a str, user: &'a str },
+    MemberAdded { channel: S, user: S },
     /// Its last one left.
-    MemberRemoved { channel: &'a str, user: &'a str },
+    MemberRemoved { channel: S, user: S },
     /// A subscriber sent something to the others.
     ClientEvent {
-        channel: &'a str,
-        event: &'a str,
-        data: &'a str,
+        channel: S,
+        event: S,
+        data: S,
         subscriber: Id,
         /// Who it is in a channel that has members.
-        user: Option<&'a str>,
+        user: Option<S>,
     },
     /// Somebody came to a cached channel that had nothing to show; once until it has.
-    CacheMiss { channel: &'a str },
+    CacheMiss { channel: S },
     /// How many subscribers there are, as often as they are told.
-    Count { channel: &'a str, count: u64 },
+    Count { channel: S, count: u64 },
+}
+
+impl Fact<&str> {
+    /// The same with texts of its own.
+    pub fn into_owned(self) -> Fact<Box<str>> {
+        let own = Box::from;
+        match self {
+            Self::Occupied { channel } => Fact::Occupied {
+                channel: own(channel),
+            },
+            Self::Vacated { channel } => Fact::Vacated {
+                channel: own(channel),
+            },
+            Self::MemberAdded { channel, user } => Fact::MemberAdded {
+                channel: own(channel),
+                user: own(user),
+            },
+            Self::MemberRemoved { channel, user } => Fact::MemberRemoved {
+                channel: own(channel),
+                user: own(user),
+            },
+            Self::ClientEvent {
+                channel,
+                event,
+                data,
+                subscriber,
+                user,
+            } => Fact::ClientEvent {
+                channel: own(channel),
+                event: own(event),
+                data: own(data),
+                subscriber,
+                user: user.map(own),
+            },
+            Self::CacheMiss { channel } => Fact::CacheMiss {
+                channel: own(channel),
+            },
+            Self::Count { channel, count } => Fact::Count {
+                channel: own(channel),
+                count,
+            },
+        }
+    }
 }
 
 impl super::Hub {
