@@ -8,6 +8,7 @@ pub mod channelstream;
 mod desk;
 mod facts;
 mod job;
+pub mod json;
 mod park;
 pub mod pusher;
 
