@@ -332,6 +332,13 @@ impl std::fmt::Debug for Io<'_> {
 }
 
 impl Io<'_> {
+    /// Queues a WebSocket text for one connection: what `write` appends.
+    pub fn text(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.writer.begin());
+        let frame = self.writer.finish(Opcode::Text);
+        self.out.push(conn, &frame);
+    }
+
     /// Queues bytes of our own for one connection.
     pub fn say(&mut self, conn: ConnId, bytes: &[u8]) {
         self.writer.begin().extend_from_slice(bytes);

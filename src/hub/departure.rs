@@ -52,7 +52,7 @@ impl Hub {
             |&key| subscribers.get(key).map_or(0, of),
         );
         self.app_mut(app).subscribers -= 1;
-        self.stop_watching(who);
+        self.stop_being_known(who);
         if !outlet.is_none() {
             self.point(who, ConnId::NONE);
             fx.hang_up(outlet, format, why);

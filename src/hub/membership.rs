@@ -122,13 +122,23 @@ impl Hub {
         }
     }
 
-    /// Lets an away subscriber go at `at`.
+    /// Lets an away subscriber go at `at`, and an attached one as [`HangUp::Unauthorized`] unless it is
+    /// to [stay](Hub::stay).
     pub fn expire_at(&mut self, who: SubscriberId, at: Millis) {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return;
         };
         self.wheel
             .arm(Alarm::Subscriber(who), &mut subscriber.timer, at);
+    }
+
+    /// An attached subscriber that [`Hub::expire_at`] gave a time to prove something has done so.
+    pub fn stay(&mut self, who: SubscriberId) {
+        if let Some(subscriber) = self.subscribers.get_mut(who)
+            && !subscriber.outlet.is_none()
+        {
+            subscriber.timer.disarm();
+        }
     }
 
     /// Makes `outlet` the connection that `who` is reachable through, and tells it in `format`

@@ -344,6 +344,12 @@ impl Hub {
         self.find_membership(channel, user).is_some()
     }
 
+    /// Whether `who` is in `channel`.
+    pub fn is_subscribed(&self, who: SubscriberId, channel: ChannelId) -> bool {
+        let known = self.subscriber(who);
+        known.is_some_and(|known| known.subscription(channel).is_some())
+    }
+
     /// As whom `who` is in `channel`, if it is there as anybody.
     pub fn user_in(&self, who: SubscriberId, channel: ChannelId) -> Option<UserId> {
         let subscription = self.subscriber(who)?.subscription(channel)?;

@@ -1,4 +1,5 @@
-//! Watching users: who is watched by whom, and telling the watchers.
+//! Users who are somebody beyond their channels: who is watched by whom, what they say of themselves,
+//! and what is for them alone.
 //!
 //! A user is online while it has a subscriber. Who is watched need not be known.
 
@@ -11,11 +12,13 @@ use std::rc::Rc;
 pub(super) struct Watching {
     watchers: BTreeMap<(AppId, Rc<str>), BTreeSet<SubscriberId>>,
     watched: BTreeMap<SubscriberId, Vec<Rc<str>>>,
+    /// What subscribers say of themselves, as JSON text.
+    infos: BTreeMap<SubscriberId, Rc<str>>,
 }
 
 impl Watching {
     pub(super) fn is_empty(&self) -> bool {
-        self.watchers.is_empty() && self.watched.is_empty()
+        self.watchers.is_empty() && self.watched.is_empty() && self.infos.is_empty()
     }
 }
 
@@ -54,8 +57,61 @@ impl Hub {
         told
     }
 
+    /// What `who` says of itself wherever it says nothing else, as JSON text.
+    pub fn describe(&mut self, who: SubscriberId, info: Option<&str>) {
+        if self.subscriber(who).is_none() {
+            return;
+        }
+        match info {
+            Some(info) => self.watching.infos.insert(who, info.into()),
+            None => self.watching.infos.remove(&who),
+        };
+    }
+
+    /// What it said in [`Hub::describe`].
+    pub fn description(&self, who: SubscriberId) -> Option<Rc<str>> {
+        self.watching.infos.get(&who).cloned()
+    }
+
+    /// `who` has gone: it watches nobody any more, and nothing is known of it.
+    pub(super) fn stop_being_known(&mut self, who: SubscriberId) {
+        self.watching.infos.remove(&who);
+        self.stop_watching(who);
+    }
+
+    /// Tells the connections of a user that are told in `format`, without keeping it for those that
+    /// are away. Says how many there were.
+    pub fn tell_user(
+        &mut self,
+        user: UserId,
+        format: Format,
+        event: &Event<'_>,
+        fx: &mut impl Effects,
+    ) -> u64 {
+        self.sequence += 1;
+        self.totals.published += 1;
+        let Some(user) = self.users.get(user) else {
+            return 0;
+        };
+        let subscribers = user.subscribers.as_slice().iter();
+        let told = subscribers.filter_map(|&who| self.subscriber(who));
+        let outlets = told.filter(|known| known.format == format && !known.outlet.is_none());
+        let (mut frame, mut delivered) = (None, 0);
+        for known in outlets {
+            if frame.is_none() {
+                frame = fx.encode(format, event, false, self.sequence);
+            }
+            if let Some(frame) = &frame {
+                fx.send(known.outlet, frame);
+                delivered += 1;
+            }
+        }
+        self.totals.delivered += delivered;
+        delivered
+    }
+
     /// `who` watches nobody any more.
-    pub(super) fn stop_watching(&mut self, who: SubscriberId) {
+    fn stop_watching(&mut self, who: SubscriberId) {
         if self.watching.watched.is_empty() {
             return;
         }

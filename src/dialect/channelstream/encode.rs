@@ -26,6 +26,19 @@ impl From<DateTime> for Stamp {
     }
 }
 
+/// The one object of an event's frame, for another protocol that tells of it.
+pub(in crate::dialect) fn frame_object(event: &Event<'_>, catch_up: bool) -> String {
+    let mut frame = Vec::new();
+    if is_told(event) {
+        push_event(&mut frame, event, catch_up);
+    }
+    let list = String::from_utf8_lossy(&frame);
+    let object = list
+        .strip_prefix('[')
+        .and_then(|list| list.strip_suffix(']'));
+    object.unwrap_or("{}").to_owned()
+}
+
 /// Whether this protocol tells such an event at all.
 pub(super) fn is_told(event: &Event<'_>) -> bool {
     match event {

@@ -42,4 +42,5 @@ mod states;
 pub mod words;
 
 pub use super::json;
+pub(super) use encode::frame_object;
 pub use speaker::{APP, Channelstream, Config, FORMAT};

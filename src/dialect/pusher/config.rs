@@ -7,6 +7,7 @@ use crate::limits::{
     PUSHER_MEMBER_INFO_BYTES_MAX, PUSHER_MEMBERS_MAX, PUSHER_MESSAGE_BYTES_MAX,
     PUSHER_WATCHLIST_MAX,
 };
+use crate::peers::PeerList;
 
 /// Settings of the protocol.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub struct Config {
     /// What stands in front of `/app/{key}` and `/apps/{id}/`, such as `/ws`; usually empty. It begins
     /// with a slash and does not end with one. It is no part of what is signed.
     pub path_prefix: String,
+    /// Whose `X-Forwarded-Proto` is believed.
+    pub trusted_proxies: PeerList,
     /// The apps that this protocol may use.
     pub apps: Vec<App>,
 }
@@ -29,6 +32,9 @@ pub struct App {
     pub key: String,
     /// What signatures are made with.
     pub secret: String,
+    /// Whether another protocol uses its channels, too: what is published is then kept for those
+    /// that catch up.
+    pub is_shared: bool,
     /// A disabled app refuses everybody, with words of its own.
     pub enabled: bool,
     /// Refuses connections that are not encrypted.
@@ -83,6 +89,7 @@ impl App {
             id: id.to_owned(),
             key: key.to_owned(),
             secret: secret.to_owned(),
+            is_shared: false,
             enabled: true,
             tls_only: false,
             authorized_only: false,
