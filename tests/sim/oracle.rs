@@ -486,11 +486,7 @@ impl Oracle {
                 self.gone(conn, now);
             }
             Phase::Closing => self.line(conn).phase = Phase::Done,
-            Phase::Http
-            | Phase::Held
-            | Phase::Parked(_)
-            | Phase::Streaming(_)
-            | Phase::Done => {}
+            Phase::Http | Phase::Held | Phase::Parked(_) | Phase::Streaming(_) | Phase::Done => {}
         }
     }
 

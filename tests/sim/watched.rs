@@ -46,14 +46,26 @@ impl Job for Slowed {
     }
 }
 
+/// Where clients come from, as the server counts addresses.
+const ADDRESSES: [&str; 5] = [
+    "127.0.0.1",
+    "192.0.2.1",
+    "203.0.113.7",
+    "2001:db8:0:1::1",
+    "2001:db8:0:2::1",
+];
+
 impl Watched {
     /// A server that is wrong about admins, if that is what is planted.
     fn spoil(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Option<Reply> {
         let is = |sabotage, path| self.sabotage == sabotage && request.path == path;
-        if is(Sabotage::ForgetSignOut, "/admin/admin.json")
-            || is(Sabotage::ForgetFailures, "/admin/sign_in")
-        {
+        if is(Sabotage::ForgetSignOut, "/admin/admin.json") {
             *ctx.desk = Desk::new(&mut Random::seeded(1));
+        }
+        if is(Sabotage::ForgetFailures, "/admin/sign_in") {
+            for address in ADDRESSES {
+                ctx.desk.succeeded(address.parse().ok());
+            }
         }
         if is(Sabotage::AdmitForged, "/admin/admin.json") && request.headers.get("Cookie").is_some()
         {
@@ -72,7 +84,6 @@ impl Watched {
         None
     }
 }
-
 
 fn count_down(left: &Cell<u32>) {
     left.set(left.get() - 1);
@@ -166,4 +177,3 @@ impl Dialect for Watched {
         self.inner.dress(request, response);
     }
 }
-

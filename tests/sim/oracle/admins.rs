@@ -205,7 +205,10 @@ impl Oracle {
             Asked::Report { .. } => Some((302, None)),
             Asked::Session | Asked::Connections | Asked::Close { .. } => {
                 let words = "sign in at /admin/sign_in, or sign the request";
-                Some((401, Some(json!({"error": "unauthorized", "message": words}))))
+                Some((
+                    401,
+                    Some(json!({"error": "unauthorized", "message": words})),
+                ))
             }
         }
     }
@@ -241,7 +244,13 @@ impl Oracle {
                 match self.sign_in(from, *is_right, now) {
                     Ok(place) => told(Told::SignedIn(place)),
                     Err(told) => {
-                        return self.hold(conn, Some(told), asks_close, Some(SIGN_IN_DELAY_MS), now);
+                        return self.hold(
+                            conn,
+                            Some(told),
+                            asks_close,
+                            Some(SIGN_IN_DELAY_MS),
+                            now,
+                        );
                     }
                 }
             }
@@ -561,7 +570,13 @@ impl Oracle {
 
     /// Whether an admin hears what was expected. A session whose cookie was learned, and that
     /// cookie; a session and its token.
-    pub fn check_told_admin(&mut self, told: &Told, status: u16, head: &Head, body: &[u8]) -> Learned {
+    pub fn check_told_admin(
+        &mut self,
+        told: &Told,
+        status: u16,
+        head: &Head,
+        body: &[u8],
+    ) -> Learned {
         let location = head.location.as_deref();
         let json = || -> Value { serde_json::from_slice(body).expect("an answer is JSON") };
         match told {
@@ -654,7 +669,10 @@ impl Oracle {
     fn check_ids(&self, expected: &mut Value, got: &mut Value) {
         let users = |report: &'_ mut Value| -> Vec<Value> {
             let users = report["users"].as_array_mut().expect("a list of users");
-            users.iter_mut().map(|user| user["connections"].take()).collect()
+            users
+                .iter_mut()
+                .map(|user| user["connections"].take())
+                .collect()
         };
         let (expected, got) = (users(expected), users(got));
         assert_eq!(expected.len(), got.len(), "{got:?}, expected {expected:?}");

@@ -213,7 +213,9 @@ impl World {
         }
         let known = |login: &&Login| login.token.is_some();
         let theirs = self.logins.iter().filter(known);
-        let theirs = theirs.clone().find(|login| cookies.contains(&login.session));
+        let theirs = theirs
+            .clone()
+            .find(|login| cookies.contains(&login.session));
         let any = self.logins.iter().rfind(known);
         let login = theirs.or(any);
         login.map_or((None, None), |login| {
