@@ -1,5 +1,5 @@
 //! How long one peer waits while another has the server do a great deal: a batch of messages to a
-//! crowd. Real sockets; the crowd reads on a thread of its own and counts every message.
+//! crowd, or a newcomer in many channels that each tell a crowd of it. Real sockets; the crowd reads on a thread of its own and counts every message.
 //!
 //! What is asserted is the best of several runs: whatever else the machine does only adds to a wait.
 
@@ -75,6 +75,93 @@ fn batch(messages: usize) -> String {
     format!("[{}]", vec![one; messages].join(","))
 }
 
+/// Channels that tell of who comes and goes, with the whole crowd in each.
+const ROOMS: usize = 100;
+const NEWCOMER: &str = "00000000-0000-4000-8000-000000000000";
+
+fn rooms() -> Vec<String> {
+    (0..ROOMS).map(|n| format!("room-{n}")).collect()
+}
+
+/// The whole crowd joins the rooms, which from then on tell of who comes and goes.
+fn open_rooms(backend: &mut Backend, crowd: &[Listener]) {
+    let rooms = rooms();
+    let ask = |backend: &mut Backend, path: &str, body: &str| {
+        let request = backend.request(path, body);
+        backend.send(request.as_bytes());
+        backend.answers(1);
+    };
+    for listener in crowd {
+        let body = format!(
+            r#"{{"conn_id":"{}","channels":{rooms:?},
+               "info":{{"include_users":false,"exclude_channels":{rooms:?}}}}}"#,
+            listener.id
+        );
+        ask(backend, "/subscribe", &body);
+    }
+    let told: Vec<String> = rooms
+        .iter()
+        .map(|room| format!(r#""{room}":{{"notify_presence":true}}"#))
+        .collect();
+    ask(
+        backend,
+        "/channel_config",
+        &format!("{{{}}}", told.join(",")),
+    );
+}
+
+/// What is asked of a server with a crowd, and how long others wait meanwhile.
+struct Stage<'a> {
+    bench: &'a Bench,
+    address: SocketAddr,
+    backend: Backend,
+    crowd: usize,
+    /// What all have heard together, and what they should have.
+    heard: &'a AtomicUsize,
+    told: usize,
+}
+
+impl Stage<'_> {
+    /// Asks for each of these in turn, several times over. Each tells everybody `events` things.
+    fn measure(&mut self, cases: &[(String, &str, String)], events: usize) {
+        let mut waits = vec![Vec::new(); cases.len()];
+        let mut took_ms = vec![Vec::new(); cases.len()];
+        for _ in 0..RUNS {
+            for (at, (_, path, body)) in cases.iter().enumerate() {
+                self.told += events * self.crowd;
+                let (address, busy) = (self.address, AtomicBool::new(true));
+                let request = self.backend.request(path, body);
+                thread::scope(|scope| {
+                    let asks = scope.spawn(|| ask_until(address, || !busy.load(Ordering::Relaxed)));
+                    let started = Instant::now();
+                    self.backend.send(request.as_bytes());
+                    self.backend.answers(1);
+                    while self.heard.load(Ordering::Relaxed) < self.told {
+                        assert!(started.elapsed() < Duration::from_secs(120), "all is heard");
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    took_ms[at].push(started.elapsed().as_secs_f64() * 1e3);
+                    busy.store(false, Ordering::Relaxed);
+                    let wait = asks.join().expect("it was answered");
+                    waits[at].push(wait.as_secs_f64() * 1e3);
+                });
+            }
+        }
+        for (((case, ..), waits), took_ms) in cases.iter().zip(waits).zip(took_ms) {
+            let best = waits.iter().copied().fold(f64::INFINITY, f64::min);
+            let took = support::median(took_ms);
+            self.bench
+                .report(&format!("{case}: heard by all"), took, "ms");
+            self.bench
+                .report(&format!("{case}: another's longest wait"), best, "ms");
+            assert!(
+                best <= WAIT_MS_MAX,
+                "another peer waited for {waits:?} ms, {WAIT_MS_MAX} are the most"
+            );
+        }
+    }
+}
+
 fn main() {
     let bench = Bench::from_args("stall");
     let limit = rlimit::increase_nofile_limit(32 * 1024).unwrap_or(1024) as usize;
@@ -89,52 +176,40 @@ fn main() {
     let mut crowd: Vec<Listener> = (0..count)
         .map(|n| Listener::join(address, &mut backend, &format!("user-{n}")))
         .collect();
-    let (heard, ends, busy) = (
-        AtomicUsize::new(0),
-        AtomicBool::new(false),
-        AtomicBool::new(false),
-    );
-    let mut published = 0;
+    open_rooms(&mut backend, &crowd);
+    let (heard, ends) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let mut stage = Stage {
+        bench: &bench,
+        address,
+        backend,
+        crowd: count,
+        heard: &heard,
+        told: 0,
+    };
     thread::scope(|scope| {
         scope.spawn(|| listen(&mut crowd, &heard, &ends));
         for messages in [1, 100, bench.size(500, 1_000)] {
-            let (mut waits, mut took_ms) = (Vec::new(), Vec::new());
-            for _ in 0..RUNS {
-                published += messages;
-                busy.store(true, Ordering::Relaxed);
-                let request = backend.request("/message", &batch(messages));
-                let (backend, busy) = (&mut backend, &busy);
-                let asker = scope.spawn(|| ask_until(address, || !busy.load(Ordering::Relaxed)));
-                let started = Instant::now();
-                backend.send(request.as_bytes());
-                backend.answers(1);
-                while heard.load(Ordering::Relaxed) < published * count {
-                    assert!(started.elapsed() < Duration::from_secs(120), "all is heard");
-                    thread::sleep(Duration::from_millis(1));
-                }
-                took_ms.push(started.elapsed().as_secs_f64() * 1e3);
-                busy.store(false, Ordering::Relaxed);
-                let wait = asker.join().expect("it was answered");
-                waits.push(wait.as_secs_f64() * 1e3);
-            }
-            let best = waits.iter().copied().fold(f64::INFINITY, f64::min);
             let case = format!("{messages} in one request, to {count}");
-            bench.report(
-                &format!("{case}: heard by all"),
-                support::median(took_ms),
-                "ms",
-            );
-            bench.report(&format!("{case}: another's longest wait"), best, "ms");
-            assert!(
-                best <= WAIT_MS_MAX,
-                "another peer waited for {waits:?} ms, {WAIT_MS_MAX} are the most"
-            );
+            stage.measure(&[(case, "/message", batch(messages))], messages);
         }
+        let rooms = rooms();
+        let case = |what| format!("one {what} {ROOMS} channels of {count}");
+        let joins = format!(
+            r#"{{"username":"newcomer","conn_id":"{NEWCOMER}","channels":{rooms:?},
+               "info":{{"include_users":false}}}}"#
+        );
+        let goes = format!(r#"{{"conn_id":"{NEWCOMER}"}}"#);
+        let cases = [
+            (case("joins"), "/connect", joins),
+            (case("leaves"), "/disconnect", goes),
+        ];
+        stage.measure(&cases, ROOMS);
         ends.store(true, Ordering::Relaxed);
     });
-    assert!(crowd.iter().all(|one| one.messages == published));
+    let told = stage.told / count;
+    assert!(crowd.iter().all(|one| one.messages == told));
     drop(crowd);
-    drop(backend);
+    drop(stage);
     server.handle().stop().expect("the server runs");
     assert_eq!(
         server.wait().expect("the loop ended in order"),

@@ -94,6 +94,8 @@ pub const WORK_PER_TURN: u64 = 65_536;
 pub const WORK_PER_REQUEST: u64 = 64;
 /// What a message costs at least, even if nobody hears it.
 pub const WORK_PER_MESSAGE: u64 = 16;
+/// What it costs to join or leave a channel, even if nobody is told.
+pub const WORK_PER_SUBSCRIPTION: u64 = 16;
 /// So many bytes of a body, read or written, cost one unit.
 pub const BODY_BYTES_PER_WORK: u64 = 16;
 /// So many bytes of encoded frames cost one unit; this bounds what a turn adds to one queue.
@@ -172,6 +174,8 @@ pub const CATCH_UP_REPLAYED_MAX: usize = 16_384;
 pub const CATCH_UP_REPLAYED_BYTES_MAX: usize = 8 * MIB;
 /// Members listed per channel; counting goes on.
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
+/// Bytes of state that a list of members in one frame shows; members beyond it are not listed.
+pub const MEMBERS_STATE_BYTES_MAX: usize = MIB;
 /// A channel without members, history and settings of its own goes after this long.
 pub const CHANNEL_FORGET_MS: u64 = 60_000;
 /// A channel with settings of its own goes after this long without members and messages.
@@ -221,6 +225,46 @@ pub const CS_NAMES_PER_LIST_MAX: usize = 65_536;
 pub const CS_KEYS_PER_MAPPING_MAX: usize = 4096;
 /// Channelstream: entries of one list or mapping whose faults are listed in a refusal.
 pub const CS_FAULTS_LISTED_MAX: usize = 100;
+/// Pusher: characters of a channel's name, unless an app says otherwise.
+pub const PUSHER_CHANNEL_CHARS: usize = 164;
+/// Pusher: characters of a channel's name that an app may allow.
+pub const PUSHER_CHANNEL_CHARS_MAX: usize = 200;
+/// Pusher: characters of an event's name.
+pub const PUSHER_EVENT_CHARS_MAX: usize = 200;
+/// Pusher: bytes of the data of one event.
+pub const PUSHER_EVENT_BYTES_MAX: usize = 10 * KIB;
+/// Pusher: bytes of one WebSocket message.
+pub const PUSHER_MESSAGE_BYTES_MAX: usize = 64 * KIB;
+/// Pusher: bytes of the body of one request: ten events with everything in them escaped.
+pub const PUSHER_BODY_BYTES_MAX: usize = 256 * KIB;
+/// Pusher: channels that one event goes to.
+pub const PUSHER_CHANNELS_PER_EVENT_MAX: usize = 100;
+/// Pusher: events of one batch.
+pub const PUSHER_BATCH_EVENTS_MAX: usize = 10;
+/// Pusher: client events of one socket in a second, and at once.
+pub const PUSHER_CLIENT_EVENTS_PER_S: u32 = 10;
+/// Pusher: users present in one channel.
+pub const PUSHER_MEMBERS_MAX: usize = 100;
+/// Pusher: bytes of what a member tells of itself.
+pub const PUSHER_MEMBER_INFO_BYTES_MAX: usize = KIB;
+/// Pusher: characters of the id of a user.
+pub const PUSHER_USER_CHARS_MAX: usize = 128;
+/// Pusher: users that one socket watches.
+pub const PUSHER_WATCHLIST_MAX: usize = 100;
+/// Pusher: how long a cache channel remembers its last event.
+pub const PUSHER_CACHE_MS: u64 = 30 * 60 * 1000;
+/// Pusher: how far the clock of an application may be off, either way.
+pub const PUSHER_TIMESTAMP_S: u64 = 600;
+/// Pusher: seconds of silence after which a client pings.
+pub const PUSHER_ACTIVITY_S: u64 = 120;
+/// Pusher: how long a ping of ours waits for any word.
+pub const PUSHER_PONG_MS: u64 = 30_000;
+/// Pusher: the time within which a socket must have proved something, where an app demands it.
+pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
+/// Pusher: subscribers beyond which their number is told only every [`PUSHER_COUNT_MS`].
+pub const PUSHER_COUNT_AT_ONCE_MAX: usize = 100;
+/// Pusher: how often a crowd is told its number.
+pub const PUSHER_COUNT_MS: u64 = 5_000;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

@@ -81,6 +81,9 @@ impl Backend {
 /// One browser: a WebSocket, and what has come on it.
 pub(crate) struct Listener {
     pub(crate) stream: TcpStream,
+    /// The id of its connection, for the backend.
+    #[allow(dead_code, reason = "not every bench names one")]
+    pub(crate) id: String,
     /// The beginning of a frame whose rest has not come.
     rest: Vec<u8>,
     pub(crate) messages: usize,
@@ -110,6 +113,7 @@ impl Listener {
         );
         Self {
             stream,
+            id: id_in(&answer).to_owned(),
             rest: Vec::new(),
             messages: 0,
             bytes: 0,

@@ -115,6 +115,13 @@ impl World {
                 }
                 if queue.ending != Ending::Open {
                     self.bury(conn, CloseReason::Asked);
+                } else if queue.paused {
+                    self.out.unpause(conn);
+                    let mut turn = Turn {
+                        out: &mut self.out,
+                        now: self.now,
+                    };
+                    self.engine.resumed(conn, &mut turn);
                 }
             }
             self.out.recycle(dirty);
@@ -153,10 +160,13 @@ impl World {
         .into_bytes()
     }
 
-    /// Sends a request, ends the turn, and returns the answer.
+    /// Sends a request, ends the turn, and as many more as it takes, and returns the answer.
     pub(crate) fn ask(&mut self, conn: ConnId, request: &[u8]) -> String {
         self.heard = Some((conn, Vec::new()));
         self.receive(conn, request);
+        while self.engine.jobs() > 0 {
+            self.pass(0);
+        }
         self.drain();
         let (_, answer) = self.heard.take().expect("just put there");
         String::from_utf8_lossy(&answer).into_owned()

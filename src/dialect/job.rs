@@ -42,7 +42,7 @@ impl Io<'_> {
     }
 
     /// Counts what the meter does not see by itself.
-    pub fn spend(&mut self, units: u64) {
+    pub(super) fn count(&mut self, units: u64) {
         self.meter.spent += units;
     }
 

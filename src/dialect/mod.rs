@@ -8,6 +8,7 @@ pub mod channelstream;
 mod desk;
 mod job;
 mod park;
+pub mod pusher;
 
 pub use desk::Desk;
 pub use job::{Job, Meter};
@@ -315,5 +316,9 @@ impl Effects for Io<'_> {
 
     fn has_done_enough(&self) -> bool {
         self.is_over()
+    }
+
+    fn spend(&mut self, units: u64) {
+        self.count(units);
     }
 }

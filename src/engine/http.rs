@@ -5,6 +5,7 @@ use super::{Engine, Phase};
 use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
 use crate::handler::{ConnId, Origin, Turn};
+use crate::hub::Effects;
 use crate::limits::{
     BODY_BYTES_PER_WORK, HTTP_BODY_BYTES_PER_S_MIN, HTTP_BODY_GRACE_MS, HTTP_RETRY_AFTER_S,
     HTTP_SMALL_BODY_BYTES_MAX, READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,

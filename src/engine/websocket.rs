@@ -5,6 +5,7 @@ use crate::dialect::{Heartbeat, SocketEnd};
 use crate::frame::{Frame, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::SubscriberId;
+use crate::limits::WORK_PER_CALL;
 use crate::outbox::Ending;
 use crate::time::Millis;
 use crate::transport::rate::Bucket;
@@ -377,6 +378,7 @@ impl Engine {
         let world = &mut self.world;
         let told = catch_unwind(AssertUnwindSafe(|| {
             world.with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                ctx.io.begin(WORK_PER_CALL);
                 dialect.gone(who, end, ctx)
             });
         }));

@@ -47,4 +47,7 @@ pub trait Effects {
     fn has_done_enough(&self) -> bool {
         false
     }
+    /// Counts work that is not seen by what is asked for here, in units of about the time in which
+    /// one frame is queued.
+    fn spend(&mut self, _units: u64) {}
 }

@@ -361,7 +361,7 @@ pub struct Presence {
     pub members: Option<Vec<MemberSnapshot>>,
 }
 
-fn state_bytes(state: &PublicState) -> usize {
+pub(super) fn state_bytes(state: &PublicState) -> usize {
     state.iter().map(|(k, v)| k.len() + v.len() + 64).sum()
 }
 

@@ -13,17 +13,22 @@ impl Hub {
     /// When this hub next wants to be told the time, if ever. The answer can change after any call
     /// that takes `&mut self`.
     pub fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() {
+        if !self.due.is_empty() || !self.leaving.is_empty() {
             return Some(Millis(0));
         }
         self.wheel.next_deadline()
     }
 
-    /// Time has come to `now`: lets go of whoever and whatever is due. Of a crowd only the first
+    /// Time has come to `now`: lets go of whoever and whatever is due, after those that are leaving
+    /// already. Of a crowd only the first
     /// [`ALARMS_PER_TURN`] have their turn, and fewer where many others are told of each;
     /// [`Hub::next_deadline`] then says that more are due.
     pub fn tick(&mut self, now: Now, fx: &mut impl Effects) {
         self.wheel.surface(now.mono, &mut self.due);
+        self.go_on_leaving(now, fx);
+        if !self.leaving.is_empty() {
+            return;
+        }
         for _ in 0..ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
                 // A crowd's room is not kept for the next one.
@@ -259,9 +264,11 @@ impl Hub {
             );
         }
         for (id, subscriber) in self.subscribers.iter() {
-            assert_eq!(
-                self.find_subscriber(subscriber.app, subscriber.id),
-                Some(id)
+            let found = self.find_subscriber(subscriber.app, subscriber.id);
+            assert_ne!(
+                found == Some(id),
+                subscriber.is_leaving,
+                "found while it lives"
             );
             let user = self
                 .users
@@ -270,7 +277,9 @@ impl Hub {
             let place = subscriber.place_in_user as usize;
             assert_eq!(user.subscribers.as_slice().get(place), Some(&id));
             assert!(
-                !subscriber.outlet.is_none() || subscriber.timer.due() != Millis::NEVER,
+                !subscriber.outlet.is_none()
+                    || subscriber.timer.due() != Millis::NEVER
+                    || subscriber.is_leaving,
                 "an away subscriber has a time to go"
             );
             subscriptions -= subscriber.subscriptions.len();
@@ -293,7 +302,8 @@ impl Hub {
                 "an unused user is gone"
             );
         }
-        assert_eq!(self.subscriber_ids.len(), self.subscribers.len());
+        let known = self.subscriber_ids.len() + self.leaving.len();
+        assert_eq!(known, self.subscribers.len());
         assert_eq!(self.channel_names.len(), self.channels.len());
         assert_eq!(self.user_names.len(), self.users.len());
         assert_eq!(self.membership_pairs.len(), self.memberships.len());

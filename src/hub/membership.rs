@@ -6,7 +6,7 @@
 //! halves, as it may hold thousands.
 
 use super::channel::{Listener, Membership};
-use super::event::KeptEvent;
+use super::event::{KeptEvent, state_bytes};
 use super::few::Few;
 use super::subscriber::Subscription;
 use super::{
@@ -14,6 +14,7 @@ use super::{
     Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
 };
 use crate::handler::ConnId;
+use crate::limits::{FRAME_BYTES_PER_WORK, MEMBERS_STATE_BYTES_MAX};
 use crate::room;
 use crate::time::{Millis, Now, Timer};
 use std::rc::Rc;
@@ -46,6 +47,7 @@ impl Hub {
             subscriptions: Few::None,
             app,
             format,
+            is_leaving: false,
         });
         let (subscribers, hash) = (&self.subscribers, &self.hash);
         let rehash = |&k: &SubscriberId| {
@@ -199,7 +201,7 @@ impl Hub {
     }
 
     /// Writes the outlet of `who` wherever the fan-out reads it.
-    fn point(&mut self, who: SubscriberId, outlet: ConnId) {
+    pub(super) fn point(&mut self, who: SubscriberId, outlet: ConnId) {
         let Self {
             subscribers,
             channels,
@@ -237,10 +239,7 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> Result<bool, Refusal> {
-        let subscriber = self
-            .subscribers
-            .get(who)
-            .ok_or(Refusal::UnknownSubscriber)?;
+        let subscriber = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
         if !self.channels.contains(channel) {
             return Err(Refusal::UnknownChannel);
         }
@@ -317,6 +316,20 @@ impl Hub {
     /// If it was the last subscriber of its user there, the others are told (where the channel
     /// does that).
     pub fn unsubscribe(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> bool {
+        match self.subscribers.get(who) {
+            Some(subscriber) if !subscriber.is_leaving => self.part(who, channel, now, fx),
+            Some(_) | None => false,
+        }
+    }
+
+    /// The same for whoever it is.
+    pub(super) fn part(
         &mut self,
         who: SubscriberId,
         channel: ChannelId,
@@ -428,19 +441,10 @@ impl Hub {
         let Some(user) = self.users.get(user_key) else {
             return;
         };
-        let members = channel.settings.presence_with_members.then(|| {
-            let snapshot = |&id: &UserId| {
-                let user = self.users.get(id)?;
-                Some(MemberSnapshot {
-                    user: user.name.clone(),
-                    state: user.public_snapshot(),
-                })
-            };
-            self.members(channel_key)
-                .iter()
-                .filter_map(snapshot)
-                .collect()
-        });
+        let members = channel
+            .settings
+            .presence_with_members
+            .then(|| self.member_snapshots(channel_key, fx));
         let presence = Rc::new(Presence {
             id: fx.id(),
             at: Stamp::from_unix_micros(now.unix_micros),
@@ -464,61 +468,26 @@ impl Hub {
         }
     }
 
-    /// A subscriber is no more: it leaves all its channels, and its connection is hung up.
-    /// False: it had gone already.
-    pub fn depart(&mut self, who: SubscriberId, now: Now, fx: &mut impl Effects) -> bool {
-        self.remove(who, HangUp::Removed, now, fx)
-    }
-
-    /// The same for a reason of its own.
-    pub fn remove(
-        &mut self,
-        who: SubscriberId,
-        why: HangUp,
-        now: Now,
-        fx: &mut impl Effects,
-    ) -> bool {
-        let Some(subscriber) = self.subscribers.get(who) else {
-            return false;
-        };
-        let (outlet, format) = (subscriber.outlet, subscriber.format);
-        for (_, channel) in self.channels_of(who) {
-            self.unsubscribe(who, channel, now, fx);
+    /// The members of a channel with what others may see of their state: as many as may be listed,
+    /// and of those no more than [`MEMBERS_STATE_BYTES_MAX`] takes.
+    fn member_snapshots(&self, channel: ChannelId, fx: &mut impl Effects) -> Vec<MemberSnapshot> {
+        let members = self.members(channel);
+        // Putting them in order and copying them costs about as much as telling them.
+        fx.spend(members.len() as u64);
+        let (mut snapshots, mut bytes) = (Vec::with_capacity(members.len()), 0);
+        for user in members.iter().filter_map(|&id| self.users.get(id)) {
+            let state = user.public_snapshot();
+            bytes += state_bytes(&state);
+            if bytes > MEMBERS_STATE_BYTES_MAX {
+                break;
+            }
+            snapshots.push(MemberSnapshot {
+                user: user.name.clone(),
+                state,
+            });
         }
-        let hash = &self.hash;
-        if let Some(subscriber) = self.subscribers.remove(who) {
-            let subscribers = &self.subscribers;
-            forget(
-                &mut self.subscriber_ids,
-                hash.hash_one((subscriber.app.0, subscriber.id.0)),
-                |&known| known == who,
-                |&k| {
-                    subscribers
-                        .get(k)
-                        .map_or(0, |s| hash.hash_one((s.app.0, s.id.0)))
-                },
-            );
-            self.leave_user(&subscriber, now);
-        }
-        if !outlet.is_none() {
-            fx.hang_up(outlet, format, why);
-        }
-        true
-    }
-
-    /// Takes a departed subscriber out of its user's list.
-    fn leave_user(&mut self, gone: &Subscriber, now: Now) {
-        let Some(user) = self.users.get_mut(gone.user) else {
-            return;
-        };
-        let place = gone.place_in_user as usize;
-        user.subscribers.swap_remove(place);
-        if let Some(moved) = user.subscribers.as_slice().get(place).copied()
-            && let Some(moved) = self.subscribers.get_mut(moved)
-        {
-            moved.place_in_user = gone.place_in_user;
-        }
-        self.settle_user(gone.user, now);
+        fx.spend(bytes as u64 / FRAME_BYTES_PER_WORK);
+        snapshots
     }
 
     /// The channels that `who` is in, in order of name.
@@ -538,7 +507,7 @@ impl Hub {
     pub fn subscriber_count(&self, app: AppId) -> usize {
         self.subscribers
             .iter()
-            .filter(|(_, subscriber)| subscriber.app == app)
+            .filter(|(_, subscriber)| subscriber.app == app && !subscriber.is_leaving)
             .count()
     }
 }

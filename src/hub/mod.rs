@@ -11,6 +11,7 @@
 mod amend;
 mod catch_up;
 mod channel;
+mod departure;
 mod effects;
 mod event;
 mod few;
@@ -185,6 +186,7 @@ pub struct Hub {
     wheel: Wheel<Alarm>,
     /// What has surfaced and waits for its turn.
     due: VecDeque<Surfaced<Alarm>>,
+    leaving: VecDeque<departure::Leaving>,
     /// Counts everything that happens; the order in which events are told and caught up with.
     sequence: u64,
     totals: HubTotals,
@@ -208,6 +210,7 @@ impl Hub {
             away_users: BTreeSet::new(),
             wheel: Wheel::new(),
             due: VecDeque::new(),
+            leaving: VecDeque::new(),
             sequence: 0,
             totals: HubTotals::default(),
         }
@@ -276,9 +279,9 @@ impl Hub {
         self.channels.get(id)
     }
 
-    /// The subscriber behind a key.
+    /// The subscriber behind a key, unless it has gone.
     pub fn subscriber(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.subscribers.get(id)
+        self.subscribers.get(id).filter(|known| !known.is_leaving)
     }
 
     /// The user behind a key.
@@ -394,7 +397,7 @@ impl Hub {
     pub fn counts(&self) -> (usize, usize, usize) {
         (
             self.channels.len(),
-            self.subscribers.len(),
+            self.subscriber_ids.len(),
             self.users.len(),
         )
     }

@@ -36,6 +36,8 @@ pub struct Subscriber {
     pub(crate) subscriptions: Few<Subscription>,
     pub(crate) app: AppId,
     pub(crate) format: Format,
+    /// It has gone, and only stands in channels that it has not left yet.
+    pub(crate) is_leaving: bool,
 }
 
 impl Subscriber {

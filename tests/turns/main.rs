@@ -3,6 +3,7 @@
 
 mod batches;
 mod changes;
+mod joining;
 mod polls;
 mod streams;
 mod world;

@@ -123,7 +123,8 @@ impl World {
     pub(crate) fn rest(&mut self) -> (usize, u64) {
         let mut most = 0;
         for turns in 0..TURNS_MAX {
-            if self.engine.jobs() == 0 && self.resume.is_empty() && !self.out.is_dirty() {
+            let goes_on = self.engine.jobs() > 0 || self.engine.hub().leaving() > 0;
+            if !goes_on && self.resume.is_empty() && !self.out.is_dirty() {
                 return (turns, most);
             }
             let before = self.out.totals().pushed;

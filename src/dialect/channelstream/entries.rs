@@ -16,11 +16,11 @@ fn borrowed<'b>(list: &'b [Text<'_>]) -> Vec<Cow<'b, str>> {
     list.iter().map(|name| Cow::Borrowed(&**name)).collect()
 }
 
-fn owned(text: Text<'_>) -> Text<'static> {
+pub(super) fn owned(text: Text<'_>) -> Text<'static> {
     Cow::Owned(text.into_owned())
 }
 
-fn all_owned(list: Vec<Text<'_>>) -> Vec<Text<'static>> {
+pub(super) fn all_owned(list: Vec<Text<'_>>) -> Vec<Text<'static>> {
     list.into_iter().map(owned).collect()
 }
 
@@ -28,7 +28,7 @@ fn length(text: &Option<Text<'_>>) -> usize {
     text.as_ref().map_or(0, |text| text.len())
 }
 
-fn names_bytes(one: &[Text<'_>], other: &[Text<'_>]) -> usize {
+pub(super) fn names_bytes(one: &[Text<'_>], other: &[Text<'_>]) -> usize {
     let names = one.iter().chain(other);
     names.map(|name| size_of_val(name) + name.len()).sum()
 }

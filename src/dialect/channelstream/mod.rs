@@ -31,6 +31,7 @@ pub mod fields;
 #[doc(hidden)]
 pub mod fuzz;
 mod info;
+mod joining;
 pub mod json;
 mod listen;
 mod openapi;

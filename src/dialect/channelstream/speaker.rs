@@ -316,9 +316,9 @@ impl Channelstream {
         let accept = request.headers.get("Accept");
         match endpoint {
             Built::Options => pages::options().into(),
-            Built::Connect => reply(self.connect(request, ctx).map(Reply::Now), accept),
-            Built::Subscribe => reply(self.subscribe(request, ctx).map(Reply::Now), accept),
-            Built::Unsubscribe => reply(self.unsubscribe(request, ctx).map(Reply::Now), accept),
+            Built::Connect => reply(self.connect(request, ctx), accept),
+            Built::Subscribe => reply(self.subscribe(request, ctx), accept),
+            Built::Unsubscribe => reply(self.unsubscribe(request, ctx), accept),
             Built::Message => reply(self.message(request, ctx), accept),
             Built::Edit => reply(self.edit(request, ctx), accept),
             Built::Delete => reply(self.delete(request, ctx), accept),

@@ -17,6 +17,7 @@ use super::pages;
 use super::speaker::Channelstream;
 use crate::dialect::{Ctx, Job, Reply, Report};
 use crate::handler::ConnId;
+use crate::hub::Effects;
 use crate::limits::{SESSION_S, SIGN_IN_DELAY_MS, WORK_PER_MESSAGE};
 use crate::transport::http::{Method, Request, Response, query};
 use api::{Asked, Named};
