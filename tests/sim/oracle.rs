@@ -330,7 +330,6 @@ enum Alarm {
     Sub(u32),
     User(u32),
     Channel(u32),
-    Held(ConnId),
 }
 
 /// Bounds and times that the oracle shares with the engine.

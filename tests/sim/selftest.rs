@@ -125,7 +125,10 @@ fn a_stream_that_goes_on_elsewhere_is_noticed() {
 
 #[test]
 fn a_missed_tick_is_noticed() {
-    says(Sabotage::MissTick, &["lies ahead", "a silent socket goes"]);
+    says(
+        Sabotage::MissTick,
+        &["lies ahead", "a silent socket goes", "is answered too late"],
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! and bury until nothing is dirty.
 
 mod hearing;
+mod holding;
 
 use super::Sabotage;
 use super::oracle::{Expect, Line, Phase};
@@ -320,9 +321,11 @@ impl World {
                 line.waited_ms = self.now.mono.0;
             }
         }
+        let held = self.held_back();
         if self.sabotage != Sabotage::MissTick {
             call!(self, tick);
         }
+        self.give_back(&held);
         let now = self.now;
         // Which sockets were silent for too long the oracle knows; in which order they went, when
         // several did in one slot of the wheel, only the engine does.

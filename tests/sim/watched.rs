@@ -7,7 +7,7 @@ use fanwire::dialect::{
     Ctx, Desk, Dialect, Framing, Heartbeat, Job, Reply, Report, SocketEnd, Stream,
 };
 use fanwire::handler::ConnId;
-use fanwire::hub::{Event, Format, HangUp, SubscriberId};
+use fanwire::hub::{Effects, Event, Format, HangUp, SubscriberId};
 use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
 use fanwire::random::Random;
 use fanwire::transport::http::{Header, Headers, Request, Response};

@@ -2,13 +2,13 @@
 //! throw out.
 
 use super::answers::same;
-use super::{Alarm, Call, Expect, Info, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, public};
+use super::{Call, Expect, Info, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, public};
 use crate::peer::Head;
 use fanwire::handler::ConnId;
 use fanwire::limits::{
     PAGE_ROWS_MAX, SESSION_S, SIGN_IN_DELAY_MS, SIGN_IN_FAILURES_MAX, SIGN_IN_WINDOW_MS,
 };
-use fanwire::time::{Now, Timer};
+use fanwire::time::{Millis, Now};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -92,7 +92,8 @@ pub struct Held {
     closes: bool,
     /// None: a job makes it.
     told: Option<Told>,
-    timer: Timer,
+    /// When it is given, if that is a matter of time.
+    due: Option<Millis>,
 }
 
 /// A report that takes several turns.
@@ -393,11 +394,6 @@ impl Oracle {
         after_ms: Option<u64>,
         now: Now,
     ) {
-        let mut timer = Timer::default();
-        if let Some(after_ms) = after_ms {
-            let at = now.mono + after_ms;
-            self.wheel.arm(Alarm::Held(conn), &mut timer, at);
-        }
         // Whoever asked while the server already stopped has asked for the last time.
         let closes = closes || self.is_draining;
         let line = self.line(conn);
@@ -405,26 +401,24 @@ impl Oracle {
         line.held = Some(Held {
             closes,
             told,
-            timer,
+            due: after_ms.map(|ms| now.mono + ms),
         });
     }
 
-    /// The time of a held answer may have come.
-    pub(super) fn held_is_due(
-        &mut self,
-        conn: ConnId,
-        entry: fanwire::time::Surfaced<Alarm>,
-        now: Now,
-    ) {
-        let Some(line) = self.lines.get_mut(&conn) else {
-            return;
-        };
-        if let Some(held) = &mut line.held
-            && self.wheel.rings(entry, &mut held.timer, now.mono)
-        {
-            let told = held.told.take().expect("what a job makes has no time");
-            self.give(conn, told);
-        }
+    /// Those whose answer is held back, and until when.
+    pub fn held(&self) -> Vec<(ConnId, Millis)> {
+        let held = self.lines.iter().filter_map(|(&conn, line)| {
+            let held = line.held.as_ref()?;
+            (line.phase == Phase::Held).then_some((conn, held.due?))
+        });
+        held.collect()
+    }
+
+    /// The time of an answer that was held back has come.
+    pub fn is_due(&mut self, conn: ConnId) {
+        let held = self.line(conn).held.as_mut();
+        let told = held.and_then(|held| held.told.take());
+        self.give(conn, told.expect("what a job makes has no time"));
     }
 
     fn give(&mut self, conn: ConnId, told: Told) {

@@ -304,7 +304,6 @@ impl Oracle {
                         self.depart(key, now);
                     }
                 }
-                Alarm::Held(conn) => self.held_is_due(conn, entry, now),
                 Alarm::User(key) => {
                     let place = self.users.iter().position(|user| user.key == key);
                     if let Some(place) = place {
