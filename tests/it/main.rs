@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `channelstream`, `better` | the tests: every recorded transcript, and what we do better |
 //! | `heads` | the tests of what is judged by a request's head, before its body is taken |
+//! | `gets` | the tests of what is asked for with GET, in every split |
 //! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
@@ -28,6 +29,7 @@ mod websocket;
 mod double;
 
 mod engine;
+mod gets;
 mod heads;
 mod heartbeat;
 

@@ -67,6 +67,11 @@ impl<H: Handler> Memory<H> {
         self.longest_write
     }
 
+    /// From now on writes are cut as `cut` says.
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        self.cut = cut;
+    }
+
     /// What is driven.
     pub(crate) fn handler(&self) -> &H {
         &self.handler
