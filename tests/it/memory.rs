@@ -144,6 +144,7 @@ impl<H: Handler> Memory<H> {
                 self.take_bytes(conn, link);
             }
             match state.ending {
+                Ending::Open if state.held => {}
                 Ending::Open if state.paused => {
                     self.out.unpause(conn);
                     self.call(|handler, turn| handler.resumed(conn, turn));

@@ -430,7 +430,10 @@ impl World {
         self.reply_at_ms = until;
         if !asleep {
             self.turn();
+            let mut restless = 0;
             for _ in 0..200_000 {
+                restless += 1;
+                assert!(restless < 2_000, "the loop comes to rest");
                 if !self.resume.is_empty() || !self.behind.is_empty() || self.out.is_dirty() {
                     self.turn();
                     continue;
@@ -445,6 +448,7 @@ impl World {
                 if next > until {
                     break;
                 }
+                restless *= u32::from(next == self.now.mono.0);
                 self.set_time(next);
                 self.turn();
             }
