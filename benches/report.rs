@@ -120,7 +120,7 @@ fn main() {
             !busy.load(Ordering::Relaxed)
         };
         let answer = thread::scope(|scope| {
-            let asker = scope.spawn(|| ask_until(address, &is_done));
+            let asker = scope.spawn(|| ask_until(address, is_done));
             // Who has not begun to ask waits for nothing.
             while asked.load(Ordering::Relaxed) < ASKED_BEFORE {
                 thread::yield_now();

@@ -5,6 +5,7 @@
 
 mod hearing;
 mod holding;
+mod stopping;
 
 use super::Sabotage;
 use super::oracle::{Expect, Line, Phase};
@@ -12,8 +13,8 @@ use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use fanwire::limits::{
-    CS_HEARTBEAT_MS, DRAIN_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR,
-    PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
+    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES,
+    READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
 use fanwire::time::Millis;
@@ -676,40 +677,6 @@ impl World {
             );
         }
         assert_eq!(queued, self.out.queued_bytes(), "the sum of the queues");
-    }
-
-    /// The server says goodbye.
-    pub fn drain(&mut self) {
-        self.note("the server says goodbye".to_owned());
-        call!(self, drain, DRAIN_MS);
-        self.drained_ms = self.now.mono.0;
-        self.oracle.is_draining = true;
-        let conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
-        for conn in conns {
-            match self.oracle.phase(conn) {
-                Phase::Open(_) => {
-                    let reason = "server is restarting, come back in a moment";
-                    self.oracle.hang_up(conn, 1012, reason, self.now);
-                }
-                Phase::Http => {
-                    let row = self.conns.get(conn).expect("the oracle knows only these");
-                    let is_idle = row.delivered == row.digested;
-                    let ending = self.out.ending(conn);
-                    let ends = matches!(ending, Some(Ending::Drain | Ending::Linger));
-                    // Who was too slow may not have heard all of that yet.
-                    let slow_ms = row.began_ms.map_or(0, |began| self.now.mono.0 - began);
-                    let is_told = slow_ms >= 10_000 && self.out.queued(conn) > 0;
-                    let fits = is_idle == ends || (ends && is_told);
-                    assert!(fits, "{conn:?}: idle connections end");
-                    if is_idle {
-                        self.oracle.line(conn).phase = Phase::Done;
-                    }
-                }
-                Phase::Streaming(_) => self.oracle.gone(conn, self.now),
-                Phase::Held | Phase::Parked(_) | Phase::Closing | Phase::Done => {}
-            }
-        }
-        self.oracle.end_waits();
     }
 }
 
