@@ -14,7 +14,6 @@ use fanwire::dialect::channelstream::Config;
 use fanwire::reactor::Listen;
 use fanwire::server::{Builder, Stopped};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
-use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
