@@ -11,6 +11,7 @@ use fanwire::frame::{Frame, FrameWriter, Opcode};
 use fanwire::handler::{Conn, ConnId};
 use fanwire::hub::{
     AppId, Effects, Event, Format, HangUp, Hub, HubConfig, Id, NewMessage, Settings, Stamp,
+    SubscriberId,
 };
 use fanwire::outbox::Outbox;
 use fanwire::table::Table;
@@ -31,7 +32,7 @@ struct Io {
 }
 
 impl Effects for Io {
-    fn encode(&mut self, _: Format, event: &Event<'_>, _: bool, _: u64) -> Frame {
+    fn encode(&mut self, _: Format, event: &Event<'_>, _: bool, _: u64) -> Option<Frame> {
         let Event::Message(message) = event else {
             unreachable!("nobody is told of presence here");
         };
@@ -39,7 +40,7 @@ impl Effects for Io {
         payload.extend_from_slice(br#"[{"message":"#);
         payload.extend_from_slice(message.body.unwrap_or("null").as_bytes());
         payload.extend_from_slice(b"}]");
-        self.writer.finish(Opcode::Text)
+        Some(self.writer.finish(Opcode::Text))
     }
 
     fn id(&mut self) -> Id {
@@ -98,7 +99,9 @@ fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize, body: &s
         only: Vec::new(),
         except: Vec::new(),
         no_history: false,
+        event: None,
         body: Some(body),
+        except_subscriber: SubscriberId::NONE,
     };
     let rounds = (bench.size(400_000, 4_000_000) / (count * per_turn)).max(7);
     let (mut queue, mut drain) = (Vec::new(), Vec::new());

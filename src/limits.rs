@@ -176,6 +176,14 @@ pub const CATCH_UP_REPLAYED_BYTES_MAX: usize = 8 * MIB;
 pub const MEMBERS_LISTED_MAX: usize = 10_000;
 /// Bytes of state that a list of members in one frame shows; members beyond it are not listed.
 pub const MEMBERS_STATE_BYTES_MAX: usize = MIB;
+/// Subscribers who hear of every change of their number at once, where they are told it.
+pub const COUNT_AT_ONCE_MAX: usize = 100;
+/// How often a larger crowd hears of changes.
+pub const COUNT_EVERY_MS: u64 = 5_000;
+/// Cached channels that show something, or were found empty, over all apps.
+pub const CACHED_CHANNELS_MAX: usize = 65_536;
+/// Bytes of what they show.
+pub const CACHED_BYTES_MAX: usize = 64 * MIB;
 /// A channel without members, history and settings of its own goes after this long.
 pub const CHANNEL_FORGET_MS: u64 = 60_000;
 /// A channel with settings of its own goes after this long without members and messages.
@@ -261,10 +269,6 @@ pub const PUSHER_ACTIVITY_S: u64 = 120;
 pub const PUSHER_PONG_MS: u64 = 30_000;
 /// Pusher: the time within which a socket must have proved something, where an app demands it.
 pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
-/// Pusher: subscribers beyond which their number is told only every [`PUSHER_COUNT_MS`].
-pub const PUSHER_COUNT_AT_ONCE_MAX: usize = 100;
-/// Pusher: how often a crowd is told its number.
-pub const PUSHER_COUNT_MS: u64 = 5_000;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

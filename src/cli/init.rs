@@ -60,7 +60,7 @@ fn try_init(given: &Init) -> Result<String, Failure> {
         given.force,
     )?;
     write(&unit, &unit_text, PUBLIC_MODE, given.force)?;
-    let (program, settings, unit) = (program.display(), settings.display(), unit.display());
+    let (program, settings, unit) = (in_shell(&program), in_shell(&settings), in_shell(&unit));
     Ok(format!(
         "made {settings}\nmade {unit}\n\n\
          Run it here:\n  {program} run --config {settings}\n\n\
@@ -73,7 +73,8 @@ fn try_init(given: &Init) -> Result<String, Failure> {
 
 /// A unit that starts `program` with `settings`. Nothing if the paths are not text.
 fn unit_text(program: &Path, settings: &Path) -> Option<String> {
-    let (program, settings) = (in_unit(program)?, in_unit(settings)?);
+    // The name of the program is the one word in which variables are not looked for.
+    let (program, settings) = (in_unit(program)?, in_unit(settings)?.replace('$', "$$"));
     Some(format!(
         "\
 # A unit of systemd for fanwire, made by `fanwire init`.
@@ -144,12 +145,22 @@ fn in_unit(path: &Path) -> Option<String> {
     for c in path.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            '%' | '$' => out.extend([c, c]),
+            '%' => out.extend([c, c]),
             c => out.push(c),
         }
     }
     out.push('"');
     Some(out)
+}
+
+/// A path as one word for a shell, as it is where nothing in it means anything to one.
+fn in_shell(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        return path.into_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 /// `fanwire import channelstream`: the original's settings as ours.
@@ -189,9 +200,9 @@ fn try_import(given: &Import) -> Result<ExitCode, Failure> {
                 refuse_existing(path)?;
             }
             write(path, &made, SECRET_MODE, given.force)?;
+            let path = in_shell(path);
             Ok(answer(&format!(
-                "made {0}\n\nNext:\n  fanwire config check --config {0}\n",
-                path.display()
+                "made {path}\n\nNext:\n  fanwire config check --config {path}\n"
             )))
         }
     }
@@ -325,10 +336,22 @@ mod tests {
             ("/usr/bin/fanwire", r#""/usr/bin/fanwire""#),
             ("/a b/c", r#""/a b/c""#),
             (r#"/a"b\c"#, r#""/a\"b\\c""#),
-            ("/100%/$HOME", r#""/100%%/$$HOME""#),
+            ("/100%/é", r#""/100%%/é""#),
         ] {
             assert_eq!(in_unit(Path::new(path)).as_deref(), Some(word));
         }
         assert_eq!(in_unit(Path::new("/a\nUser=root")), None);
+        let unit = unit_text(Path::new("/$A/fanwire"), Path::new("/$B/f.toml")).expect("text");
+        let start = "\nExecStart=\"/$A/fanwire\" run --config \"/$$B/f.toml\"\n";
+        assert!(unit.contains(start), "{unit}");
+        for (path, word) in [
+            ("/etc/fanwire.toml", "/etc/fanwire.toml"),
+            ("/a b", "'/a b'"),
+            ("/$(id)`;&|<>*?#!~", "'/$(id)`;&|<>*?#!~'"),
+            ("/it's", r"'/it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(in_shell(Path::new(path)), word);
+        }
     }
 }

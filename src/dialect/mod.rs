@@ -6,26 +6,31 @@
 
 pub mod channelstream;
 mod desk;
+mod facts;
 mod job;
+pub mod json;
 mod park;
 pub mod pusher;
 
 pub use desk::Desk;
+pub(crate) use facts::Facts;
+pub use facts::KeptFact;
 pub use job::{Job, Meter};
 pub use park::{Pace, Park, Stream};
 
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin};
-use crate::hub::{Effects, Event, Format, HangUp, Hub, Id, SubscriberId};
+use crate::hub::{
+    AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Subscriber, SubscriberId,
+};
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::time::Now;
 use crate::transport::http::upgrade::Accept;
 use crate::transport::http::{Request, Response};
+use crate::transport::rate::Bucket;
 use std::collections::VecDeque;
-
-/// Formats each dialect may have; a format's number is the dialect's place times this, plus its own.
-pub const FORMATS_PER_DIALECT: u8 = 8;
+use std::ops::Range;
 
 /// The ways a request can end.
 pub enum Reply {
@@ -110,6 +115,19 @@ pub struct Heartbeat {
     pub every_ms: u64,
 }
 
+/// What silence on a socket means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Liveness {
+    /// After silence of this length the peer is asked.
+    pub ask_after_ms: u64,
+    /// What it is asked with; none: a WebSocket ping.
+    pub ask: Option<&'static str>,
+    /// How long it has to say anything.
+    pub wait_ms: u64,
+    /// The code and the reason of the Close after that.
+    pub close: (u16, &'static str),
+}
+
 /// What became of the frames that were queued for a socket when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketEnd {
@@ -136,6 +154,27 @@ impl SocketEnd {
 pub trait Dialect {
     /// For logs and metrics; one lower-case word.
     fn name(&self) -> &'static str;
+
+    /// The formats that are its own; no two dialects of a server share one.
+    fn formats(&self) -> Range<u8> {
+        0..8
+    }
+
+    /// Whether a request is its own by the request line and by whether it asks for a WebSocket. What
+    /// nobody claims is the last dialect's.
+    fn claims(&self, _request: &Request<'_>) -> bool {
+        false
+    }
+
+    /// The apps that it serves, and what holds for their channels.
+    fn rules(&self) -> Vec<(AppId, AppRules)> {
+        Vec::new()
+    }
+
+    /// Whether it still serves this subscriber, after settings were read again.
+    fn serves(&self, _who: &Subscriber) -> bool {
+        true
+    }
 
     /// Judges a request by its head (the body is empty here): the most bytes that its body may
     /// have, or the answer that turns it away, after which the connection ends. The limits of the
@@ -184,8 +223,25 @@ pub trait Dialect {
     /// A binary message came.
     fn binary(&self, _bytes: &[u8], _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
 
-    /// Appends `event` as the text of one frame, or as whatever [`Dialect::framing`] says. `told` is
-    /// its place in the hub's order.
+    /// A message came faster than the transport takes them, and was thrown away.
+    fn over_rate(&self, _from: SubscriberId, _ctx: &mut Ctx<'_>) {}
+
+    /// What silence on the socket of a subscriber means; none: what it means by the settings of the
+    /// transport.
+    fn liveness(&self, _who: SubscriberId, _hub: &Hub) -> Option<Liveness> {
+        None
+    }
+
+    /// Bytes of one message of a subscriber, if it has a limit of its own.
+    fn message_bytes(&self, _who: SubscriberId, _hub: &Hub) -> Option<usize> {
+        None
+    }
+
+    /// Appends the text that goes before a Close with this code and reason; nothing for none.
+    fn last_words(&self, _code: u16, _reason: &str, _out: &mut Vec<u8>) {}
+
+    /// Appends `event` as the text of one frame, or as whatever [`Dialect::framing`] says; nothing if
+    /// the format does not tell such events. `told` is its place in the hub's order.
     fn encode(
         &self,
         format: Format,
@@ -250,6 +306,8 @@ pub struct Ctx<'a> {
     /// Whether a [`Reply::Later`] would be taken. If not, too much waits already, and a request
     /// that may need one is refused before anything of it is done.
     pub takes_jobs: bool,
+    /// How fast the peer may say what reaches others; kept from one message to the next.
+    pub talk: Bucket,
     /// When the head of the request had come, in seconds since 1970-01-01 UTC. The age of what it
     /// was signed with is counted up to then: however long a body takes that was admitted, it is
     /// not refused for that at its end. Elsewhere the same as `now`.
@@ -263,6 +321,7 @@ pub struct Io<'a> {
     pub(crate) random: &'a mut Random,
     pub(crate) writer: &'a mut FrameWriter,
     pub(crate) hang_ups: &'a mut VecDeque<(ConnId, Format, HangUp)>,
+    pub(crate) facts: &'a mut Facts,
     pub(crate) meter: &'a mut Meter,
 }
 
@@ -281,20 +340,35 @@ impl Io<'_> {
     }
 }
 
+/// The dialect whose format it is.
+pub(crate) fn owner(dialects: &[Box<dyn Dialect>], format: Format) -> Option<&dyn Dialect> {
+    let mut dialects = dialects.iter();
+    let owner = dialects.find(|dialect| dialect.formats().contains(&format.0))?;
+    Some(&**owner)
+}
+
 impl Effects for Io<'_> {
-    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool, told: u64) -> Frame {
+    fn encode(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+    ) -> Option<Frame> {
         let payload = self.writer.begin();
-        let dialect = self
-            .dialects
-            .get(usize::from(format.0 / FORMATS_PER_DIALECT));
+        let start = payload.len();
+        let dialect = owner(self.dialects, format);
         let framing = dialect.map_or(Framing::WebSocket, |dialect| {
             dialect.encode(format, event, catch_up, told, payload);
             dialect.framing(format)
         });
-        match framing {
+        if payload.len() == start {
+            return None;
+        }
+        Some(match framing {
             Framing::WebSocket => self.writer.finish(Opcode::Text),
             Framing::None => self.writer.finish_raw(),
-        }
+        })
     }
 
     fn id(&mut self) -> Id {
@@ -312,6 +386,10 @@ impl Effects for Io<'_> {
 
     fn hang_up(&mut self, conn: ConnId, format: Format, why: HangUp) {
         self.hang_ups.push_back((conn, format, why));
+    }
+
+    fn announce(&mut self, app: AppId, fact: Fact<&str>) {
+        self.facts.announce(app, fact);
     }
 
     fn has_done_enough(&self) -> bool {

@@ -19,6 +19,41 @@ pub struct Park {
     pub pace: Pace,
 }
 
+impl Park {
+    /// Appends the body of the answer to `out`, which `join` is to append the news to. With
+    /// something before it the body is a script: there the two line ends that JSON takes as they
+    /// are end a line in the browsers that still need scripts for this (before ECMAScript 2019).
+    pub fn push_body(&self, out: &mut Vec<u8>, join: impl FnOnce(&mut Vec<u8>)) {
+        if self.before.is_empty() {
+            join(out);
+            return;
+        }
+        let mut news = Vec::new();
+        join(&mut news);
+        out.extend_from_slice(self.before.as_bytes());
+        let mut rest = news.as_slice();
+        while let Some((&byte, behind)) = rest.split_first() {
+            match rest {
+                // They can only stand in strings.
+                [0xe2, 0x80, last @ (0xa8 | 0xa9), behind @ ..] => {
+                    let escape: &[u8] = if *last == 0xa8 {
+                        b"\\u2028"
+                    } else {
+                        b"\\u2029"
+                    };
+                    out.extend_from_slice(escape);
+                    rest = behind;
+                }
+                _ => {
+                    out.push(byte);
+                    rest = behind;
+                }
+            }
+        }
+        out.extend_from_slice(self.after.as_bytes());
+    }
+}
+
 /// A request that is answered with news from now on.
 #[derive(Debug)]
 pub struct Stream {

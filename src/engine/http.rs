@@ -132,7 +132,7 @@ enum End {
     /// A WebSocket from here on; so many bytes at the end of the input are frames.
     Upgraded(super::websocket::Open, usize),
     /// A WebSocket only to be told why it may not stay.
-    Refused(u16, &'static str),
+    Refused(usize, u16, &'static str),
 }
 
 impl Engine {
@@ -226,10 +226,8 @@ impl Engine {
                     self.leave_socket(conn, Ending::Drain, turn);
                 }
             }
-            End::Refused(code, reason) => {
-                let close = self.world.writer.close(code, reason);
-                turn.out.push(conn, &close);
-                self.world.metrics.count_close_code(code);
+            End::Refused(dialect, code, reason) => {
+                self.push_close(conn, dialect, code, reason, turn);
                 self.begin_closing(conn, turn);
             }
         }
@@ -359,7 +357,7 @@ impl Engine {
                         }
                         Reply::UpgradeAndClose(accept, code, reason) => {
                             self.switch(conn, accept, turn);
-                            return End::Refused(code, reason);
+                            return End::Refused(self.dialect_of(&request), code, reason);
                         }
                     };
                     let close = response.close || !shape.keep_alive;
@@ -466,10 +464,11 @@ impl Engine {
         }
     }
 
-    /// Which dialect a request belongs to, by its request line alone. The last one takes what is
-    /// nobody's.
-    fn dialect_of(&self, _request: &Request<'_>) -> usize {
-        self.world.dialects.len().saturating_sub(1)
+    /// Which dialect a request belongs to, by its head alone. The last one takes what is nobody's.
+    fn dialect_of(&self, request: &Request<'_>) -> usize {
+        let dialects = &self.world.dialects;
+        let claims = dialects.iter().position(|dialect| dialect.claims(request));
+        claims.unwrap_or(dialects.len().saturating_sub(1))
     }
 
     fn switch(&mut self, conn: ConnId, accept: upgrade::Accept, turn: &mut Turn<'_>) {

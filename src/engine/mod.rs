@@ -23,10 +23,10 @@ mod websocket;
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevPage};
 
-use crate::dialect::{Ctx, Desk, Dialect, Io, Meter};
-use crate::frame::{Frame, FrameWriter};
+use crate::dialect::{self, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
+use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp};
+use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
 use crate::limits;
 use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
@@ -35,6 +35,7 @@ use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
 use crate::transport::http::{HttpLimits, Phase as Progress};
+use crate::transport::rate::Bucket;
 use crate::transport::websocket::WsLimits;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -54,6 +55,8 @@ pub struct EngineConfig {
     pub ws_pong_ms: u64,
     pub pings_per_s: u32,
     pub messages_per_s: u32,
+    /// Facts that may wait until [`Engine::take_facts`] takes them; 0: none are kept.
+    pub facts_kept: usize,
     /// Who may read metrics.
     pub admin: AdminAccess,
     /// What `dev` adds; absent elsewhere.
@@ -74,6 +77,7 @@ impl Default for EngineConfig {
             ws_pong_ms: limits::WS_PONG_MS,
             pings_per_s: limits::PINGS_PER_S_MAX,
             messages_per_s: limits::MESSAGES_PER_S_MAX,
+            facts_kept: 0,
             admin: AdminAccess::default(),
             dev: None,
         }
@@ -165,6 +169,7 @@ struct World {
     writer: FrameWriter,
     hang_ups: VecDeque<(ConnId, Format, HangUp)>,
     meter: Meter,
+    facts: Facts,
     jobs: jobs::Jobs,
     desk: Desk,
     metrics: Metrics,
@@ -181,6 +186,7 @@ impl World {
             writer,
             hang_ups,
             meter,
+            facts,
             ..
         } = self;
         let io = Io {
@@ -189,6 +195,7 @@ impl World {
             random,
             writer,
             hang_ups,
+            facts,
             meter,
         };
         (hub, desk, io)
@@ -215,6 +222,7 @@ impl World {
             now,
             desk,
             takes_jobs,
+            talk: Bucket::new(),
             asked_unix_s: now.unix_seconds(),
         };
         Some(call(&**chosen, &mut ctx))
@@ -269,6 +277,8 @@ pub struct Engine {
     told: Option<poll::Told>,
     /// The heartbeat's text and its frame, made once.
     heartbeat: Option<(&'static str, Frame)>,
+    /// Settings were read again: somebody may not be served any more.
+    looks_for_closed: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -287,7 +297,7 @@ impl Engine {
     pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
         let hub = Hub::new(config.hub.clone(), random.seed());
         let desk = Desk::new(&mut random);
-        Self {
+        let mut engine = Self {
             config,
             inbound: Column::new(),
             wheel: Wheel::new(),
@@ -299,6 +309,7 @@ impl Engine {
                 writer: FrameWriter::new(),
                 hang_ups: VecDeque::new(),
                 meter: Meter::default(),
+                facts: Facts::default(),
                 jobs: jobs::Jobs::default(),
                 desk,
                 metrics: Metrics::default(),
@@ -312,7 +323,29 @@ impl Engine {
             polls_due: Vec::new(),
             told: None,
             heartbeat: None,
+            looks_for_closed: false,
+        };
+        engine.learn_rules();
+        engine
+    }
+
+    /// What the dialects say of their apps.
+    fn learn_rules(&mut self) {
+        let World {
+            hub,
+            dialects,
+            facts,
+            ..
+        } = &mut self.world;
+        facts.keep_at_most(self.config.facts_kept);
+        for (app, rules) in dialects.iter().flat_map(|dialect| dialect.rules()) {
+            hub.set_rules(app, rules);
         }
+    }
+
+    /// The facts since the last call, oldest first; none unless [`EngineConfig::facts_kept`] says so.
+    pub fn take_facts(&mut self) -> Vec<KeptFact> {
+        self.world.facts.take()
     }
 
     /// The hub, to look at.
@@ -336,6 +369,40 @@ impl Engine {
         self.config = config;
         self.world.hub.reconfigure(self.config.hub.clone());
         self.world.dialects = dialects;
+        self.learn_rules();
+        self.looks_for_closed = true;
+    }
+
+    /// Lets go of whoever is not served any more since settings were read again.
+    fn close_unserved(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.looks_for_closed) {
+            return;
+        }
+        let outlets: Vec<SubscriberId> = self
+            .inbound
+            .iter()
+            .filter_map(|(_, inbound)| match &inbound.phase {
+                Phase::Open(open) => Some((open.who(), open.dialect())),
+                Phase::Http(_)
+                | Phase::Parked(_)
+                | Phase::Streaming(_)
+                | Phase::Closing(_)
+                | Phase::Done => None,
+            })
+            .filter(|&(who, dialect)| {
+                let known = self.world.hub.subscriber(who);
+                let dialect = self.world.dialects.get(dialect);
+                known.is_some_and(|known| dialect.is_some_and(|dialect| !dialect.serves(known)))
+            })
+            .map(|(who, _)| who)
+            .collect();
+        let now = turn.now;
+        self.world.hub_with(turn, |hub, io| {
+            io.begin(limits::WORK_PER_CALL);
+            for who in outlets {
+                hub.remove(who, HangUp::AppClosed, now, io);
+            }
+        });
     }
 
     /// Whether it was told to say goodbye.
@@ -366,7 +433,9 @@ impl Engine {
                 only: Vec::new(),
                 except: Vec::new(),
                 no_history: false,
+                event: None,
                 body: Some(&publication.message),
+                except_subscriber: SubscriberId::NONE,
             };
             hub.publish(AppId::FIRST, &message, now, io)
         });
@@ -437,8 +506,7 @@ impl Engine {
     fn hang_up_all(&mut self, turn: &mut Turn<'_>) {
         // One by one, so that a panic costs one of them and the others have their turn later.
         while let Some((conn, format, why)) = self.world.hang_ups.pop_front() {
-            let dialect = usize::from(format.0 / crate::dialect::FORMATS_PER_DIALECT);
-            let Some(dialect) = self.world.dialects.get(dialect) else {
+            let Some(dialect) = dialect::owner(&self.world.dialects, format) else {
                 continue;
             };
             let (code, reason) = dialect.hang_up(why);
@@ -488,7 +556,15 @@ impl Engine {
         if self.farewells.is_empty() {
             for dialect in &self.world.dialects {
                 let (code, reason) = dialect.slow_consumer();
-                let frame = self.world.writer.close(code, reason);
+                let mut words = Vec::new();
+                dialect.last_words(code, reason, &mut words);
+                let writer = &mut self.world.writer;
+                let mut farewell = match words.is_empty() {
+                    true => Vec::new(),
+                    false => writer.websocket(Opcode::Text, &words).to_vec(),
+                };
+                farewell.extend_from_slice(&writer.close(code, reason));
+                let frame = Frame::from(&farewell[..]);
                 self.farewells.push(turn.out.register_farewell(frame));
             }
         }
@@ -601,6 +677,7 @@ impl Handler for Engine {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.close_unserved(turn);
         // What has surfaced is kept outside of this call: a panic costs one of them, not all.
         self.wheel.surface(turn.now.mono, &mut self.due);
         for _ in 0..limits::ALARMS_PER_TURN {
@@ -629,7 +706,8 @@ impl Handler for Engine {
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() || !self.polls_due.is_empty() || self.jobs() > 0 {
+        let goes_on = self.jobs() > 0 || self.looks_for_closed;
+        if !self.due.is_empty() || !self.polls_due.is_empty() || goes_on {
             return Some(Millis(0));
         }
         match (self.wheel.next_deadline(), self.world.hub.next_deadline()) {

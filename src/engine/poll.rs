@@ -236,11 +236,11 @@ impl Engine {
             return;
         }
         let bare = answer.clone();
-        answer.body.extend_from_slice(park.before.as_bytes());
         if let Some(dialect) = self.world.dialects.get(dialect) {
-            dialect.join(&mut news.iter().map(Frame::payload), &mut answer.body);
+            park.push_body(&mut answer.body, |out| {
+                dialect.join(&mut news.iter().map(Frame::payload), out);
+            });
         }
-        answer.body.extend_from_slice(park.after.as_bytes());
         let frame = self.answer(&answer, Some(shape), turn);
         turn.out.push(conn, &frame);
         if park.before.is_empty() {

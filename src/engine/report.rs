@@ -95,19 +95,16 @@ impl Engine {
     ) -> String {
         let end = from.saturating_add(PAGE_PLACES_MAX);
         let (mut text, mut count) = (b"{\"rows\":[".to_vec(), 0);
-        let (mut next, mut row) = (end, Vec::new());
+        let (mut next, mut row, mut words) = (end, Vec::new(), String::new());
         for (conn, _) in self.inbound.within(from..end) {
             if count >= rows.min(PAGE_ROWS_MAX) {
                 next = conn.index();
                 break;
             }
             row.clear();
-            self.push_connection(&mut row, conn, asking, turn);
-            let is_found = search.is_empty()
-                || String::from_utf8_lossy(&row)
-                    .to_lowercase()
-                    .contains(search);
-            if is_found {
+            words.clear();
+            self.push_connection((&mut row, &mut words), conn, asking, turn);
+            if search.is_empty() || words.to_lowercase().contains(search) {
                 if count > 0 {
                     text.push(b',');
                 }
@@ -123,7 +120,14 @@ impl Engine {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn push_connection(&self, out: &mut Vec<u8>, conn: ConnId, asking: ConnId, turn: &Turn<'_>) {
+    /// Appends a row, and to `words` what it is found by, one in each line.
+    fn push_connection(
+        &self,
+        (out, words): (&mut Vec<u8>, &mut String),
+        conn: ConnId,
+        asking: ConnId,
+        turn: &Turn<'_>,
+    ) {
         let Some(inbound) = self.inbound.get(conn) else {
             return;
         };
@@ -152,12 +156,15 @@ impl Engine {
             heard.map_or(0, |heard| now.since(heard)),
         );
         out.extend_from_slice(text.as_bytes());
+        // Writing to a string does not fail, here and below.
+        let _ = writeln!(words, "{}\n{transport}", conn.to_bits());
         if conn == asking {
             out.extend_from_slice(b",\"asking\":true");
         }
         if let Some(address) = address {
             out.extend_from_slice(b",\"address\":");
             push_text(out, &address);
+            let _ = writeln!(words, "{address}");
         }
         let hub = &self.world.hub;
         let who = match &inbound.phase {
@@ -168,9 +175,13 @@ impl Engine {
         };
         if let Some(who) = who.and_then(|who| hub.subscriber(who)) {
             out.extend_from_slice(b",\"user\":");
-            push_text(out, hub.user(who.user()).map_or("", |user| user.name()));
+            let name = hub.user(who.user()).map_or("", |user| user.name());
+            push_text(out, name);
             out.extend_from_slice(b",\"conn_id\":\"");
+            let start = out.len();
             push_uuid(out, who.id().0);
+            let id = String::from_utf8_lossy(out.get(start..).unwrap_or_default());
+            let _ = writeln!(words, "{name}\n{id}");
             let channels = who.channel_count();
             out.extend_from_slice(format!("\",\"channels\":{channels}").as_bytes());
         }

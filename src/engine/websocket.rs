@@ -1,7 +1,7 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
 use super::{Engine, Phase};
-use crate::dialect::{Heartbeat, SocketEnd};
+use crate::dialect::{Heartbeat, Liveness, SocketEnd};
 use crate::frame::{Frame, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::SubscriberId;
@@ -33,6 +33,8 @@ pub(super) struct Open {
 struct Rates {
     pings: Bucket,
     messages: Bucket,
+    /// What reaches others, see `Ctx::talk`.
+    talk: Bucket,
     /// Ten times the rate: beyond it the connection ends.
     abuse: Bucket,
 }
@@ -105,8 +107,20 @@ impl Engine {
             self.note_beat(conn, beat);
             next
         });
-        let due = self.silent_at(now, now).min(next_beat);
+        let due = self.silent_at(dialect, who, now, now).min(next_beat);
         self.arm(conn, due);
+    }
+
+    /// What silence of this subscriber means.
+    fn liveness(&self, dialect: usize, who: SubscriberId) -> Liveness {
+        let dialect = self.world.dialects.get(dialect);
+        let own = dialect.and_then(|dialect| dialect.liveness(who, &self.world.hub));
+        own.unwrap_or(Liveness {
+            ask_after_ms: self.config.ws_ping_after_ms,
+            ask: None,
+            wait_ms: self.config.ws_pong_ms,
+            close: (1008, "no answer to a ping"),
+        })
     }
 
     pub(super) fn heartbeat_of(&self, dialect: usize) -> Option<Heartbeat> {
@@ -115,19 +129,34 @@ impl Engine {
 
     /// When a peer that was last heard at `heard` has been silent for too long: to be pinged
     /// first, then to be let go.
-    fn silent_at(&self, heard: Millis, now: Millis) -> Millis {
-        let pinged = heard + self.config.ws_ping_after_ms;
-        if pinged > now {
-            pinged
+    fn silent_at(&self, dialect: usize, who: SubscriberId, heard: Millis, now: Millis) -> Millis {
+        let liveness = self.liveness(dialect, who);
+        let asked = heard + liveness.ask_after_ms;
+        if asked > now {
+            asked
         } else {
-            pinged + self.config.ws_pong_ms
+            asked + liveness.wait_ms
         }
     }
 
     /// A heartbeat is due, or the peer has been silent for long.
     pub(super) fn socket_timer(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
-        let config = (self.config.ws_ping_after_ms, self.config.ws_pong_ms);
+        let Some((who, dialect)) =
+            self.inbound
+                .get(conn)
+                .and_then(|inbound| match &inbound.phase {
+                    Phase::Open(open) => Some((open.who, open.dialect())),
+                    Phase::Http(_)
+                    | Phase::Parked(_)
+                    | Phase::Streaming(_)
+                    | Phase::Closing(_)
+                    | Phase::Done => None,
+                })
+        else {
+            return;
+        };
+        let liveness = self.liveness(dialect, who);
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
@@ -140,18 +169,23 @@ impl Engine {
             open.heard = now;
             open.is_pinged = false;
         }
-        let (heard, dialect, last_beat) = (open.heard, open.dialect(), open.beat);
+        let (heard, last_beat) = (open.heard, open.beat);
         let silence_ms = now.since(heard);
-        if silence_ms >= config.0 + config.1 {
-            self.refuse_socket(conn, 1008, "no answer to a ping", turn);
+        if silence_ms >= liveness.ask_after_ms + liveness.wait_ms {
+            let (code, why) = liveness.close;
+            self.refuse_socket(conn, code, why, turn);
             return;
         }
         // Heartbeats do not make this needless: they ask nothing, and the kernel goes on for a
         // quarter of an hour before it gives up on a peer that has vanished.
-        let ping = silence_ms >= config.0
-            && !std::mem::replace(&mut open.is_pinged, silence_ms >= config.0);
-        if ping {
-            let frame = self.world.writer.websocket(Opcode::Ping, &[]);
+        let is_silent = silence_ms >= liveness.ask_after_ms;
+        let asks = is_silent && !std::mem::replace(&mut open.is_pinged, is_silent);
+        if asks {
+            let writer = &mut self.world.writer;
+            let frame = match liveness.ask {
+                None => writer.websocket(Opcode::Ping, &[]),
+                Some(text) => writer.websocket(Opcode::Text, text.as_bytes()),
+            };
             turn.out.push(conn, &frame);
         }
         let next_beat = match self.heartbeat_of(dialect) {
@@ -167,7 +201,7 @@ impl Engine {
                 next
             }
         };
-        let due = self.silent_at(heard, now).min(next_beat);
+        let due = self.silent_at(dialect, who, heard, now).min(next_beat);
         self.arm(conn, due);
     }
 
@@ -206,7 +240,12 @@ impl Engine {
             open.heard = now;
             open.is_pinged = false;
             let (who, dialect) = (open.who, open.dialect());
-            match open.decoder.next(&mut input, &self.config.websocket) {
+            let mut limits = self.config.websocket;
+            let own = self.world.dialects.get(dialect);
+            if let Some(bytes) = own.and_then(|own| own.message_bytes(who, &self.world.hub)) {
+                limits.message_bytes = limits.message_bytes.min(bytes);
+            }
+            match open.decoder.next(&mut input, &limits) {
                 Ok(None) => return,
                 Ok(Some(Item::Pong(_))) => {}
                 Ok(Some(Item::Ping(payload))) => {
@@ -241,13 +280,22 @@ impl Engine {
                     }
                     if !rates.messages.take(now, per_s, per_s.saturating_mul(2)) {
                         self.world.metrics.messages_over_rate += 1;
+                        self.world
+                            .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                                dialect.over_rate(who, ctx)
+                            });
                         continue;
                     }
+                    let talk = &mut rates.talk;
                     self.world
-                        .with(dialect, conn, NOWHERE, turn, |dialect, ctx| match item {
-                            Item::Text(text) => dialect.text(text, who, ctx),
-                            Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
-                            Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
+                        .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                            ctx.talk = *talk;
+                            match item {
+                                Item::Text(text) => dialect.text(text, who, ctx),
+                                Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
+                                Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
+                            }
+                            *talk = ctx.talk;
                         });
                 }
                 Err(fault) => {
@@ -282,10 +330,34 @@ impl Engine {
 
     /// The peer broke the rules: it is told so, and nothing more of it is looked at.
     fn refuse_socket(&mut self, conn: ConnId, code: u16, why: &'static str, turn: &mut Turn<'_>) {
+        if let Some(inbound) = self.inbound.get(conn)
+            && let Phase::Open(open) = &inbound.phase
+        {
+            self.push_close(conn, open.dialect(), code, why, turn);
+        }
+        self.leave_socket(conn, Ending::Linger, turn);
+    }
+
+    /// Queues a Close, and what its dialect says before it.
+    pub(super) fn push_close(
+        &mut self,
+        conn: ConnId,
+        dialect: usize,
+        code: u16,
+        why: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(dialect) = self.world.dialects.get(dialect) {
+            let mut words = Vec::new();
+            dialect.last_words(code, why, &mut words);
+            if !words.is_empty() {
+                let frame = self.world.writer.websocket(Opcode::Text, &words);
+                turn.out.push(conn, &frame);
+            }
+        }
         let close = self.world.writer.close(code, why);
         turn.out.push(conn, &close);
         self.world.metrics.count_close_code(code);
-        self.leave_socket(conn, Ending::Linger, turn);
     }
 
     /// Sends a Close of ours and waits a while for theirs.
@@ -299,12 +371,11 @@ impl Engine {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
-        if !matches!(inbound.phase, Phase::Open(_)) {
+        let Phase::Open(open) = &inbound.phase else {
             return;
-        }
-        let close = self.world.writer.close(code, reason);
-        turn.out.push(conn, &close);
-        self.world.metrics.count_close_code(code);
+        };
+        let dialect = open.dialect();
+        self.push_close(conn, dialect, code, reason, turn);
         self.begin_closing(conn, turn);
     }
 

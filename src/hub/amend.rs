@@ -5,8 +5,9 @@
 //! have it though we forgot it.
 
 use super::event::{Change, Edit, KeptAmendment, KeptEvent, KeptMessage};
+use super::publish::Chosen;
 use super::recent::Recent;
-use super::{Amendment, AppId, ChannelId, Effects, Hub, Id};
+use super::{Amendment, AppId, ChannelId, Effects, Hub, Id, SubscriberId};
 use crate::time::Now;
 use std::rc::Rc;
 
@@ -53,8 +54,12 @@ impl Hub {
             let kept = KeptAmendment::new(amendment, name, edited.body(change));
             self.keep_recent(key, KeptEvent::Amendment(Rc::new(kept)));
         }
-        let (only, except) = (&amendment.only, &amendment.except);
-        self.tell_chosen(app, key, &amendment.event(), only, except, fx);
+        let chosen = Chosen {
+            only: &amendment.only,
+            except: &amendment.except,
+            except_subscriber: SubscriberId::NONE,
+        };
+        self.tell_chosen(app, key, &amendment.event(), chosen, fx);
         // It may have been what the channel was remembered for.
         self.settle_channel(key, now);
         looked_at

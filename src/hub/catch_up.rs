@@ -46,7 +46,7 @@ impl Hub {
                 let told = entry.sequence;
                 let frame =
                     entry.frame(format, |kept| fx.encode(format, &kept.event(), true, told));
-                missed.push((told, frame));
+                missed.extend(frame.map(|frame| (told, frame)));
             }
         }
         let private = self
@@ -56,7 +56,7 @@ impl Hub {
         for entry in private.into_iter().flat_map(|private| private.after(seen)) {
             let told = entry.sequence;
             let frame = entry.frame(format, |kept| fx.encode(format, &kept.event(), true, told));
-            missed.push((told, frame));
+            missed.extend(frame.map(|frame| (told, frame)));
         }
         if order == Order::Time {
             missed.sort_unstable_by_key(|&(told, _)| told);

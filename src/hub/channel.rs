@@ -3,10 +3,10 @@
 use super::amend::Edited;
 use super::event::{Change, KeptEvent, KeptMessage};
 use super::recent::Recent;
-use super::{AppId, Format, Id, MembershipId, SubscriberId, UserId};
+use super::{AppId, Format, Id, MembershipId, SubscriberId, Traits, UserId};
 use crate::handler::ConnId;
 use crate::limits::HISTORY_MESSAGES_DEFAULT;
-use crate::time::Timer;
+use crate::time::{Millis, Timer};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -76,6 +76,43 @@ pub(crate) struct Membership {
     pub(crate) place: u32,
     /// Order of joining.
     pub(crate) joined: u64,
+    /// Those of its subscribers that are not its user's own, in order of joining, each with what it
+    /// said of the user as JSON text.
+    pub(crate) guests: Option<Box<Vec<Guest>>>,
+}
+
+/// A subscriber that is somebody in one channel only.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) who: SubscriberId,
+    pub(crate) info: Option<Rc<str>>,
+}
+
+impl Membership {
+    pub(crate) fn guests(&self) -> &[Guest] {
+        self.guests.as_ref().map_or(&[], |guests| guests.as_slice())
+    }
+
+    /// What the oldest of its subscribers says of it.
+    pub(crate) fn info(&self) -> Option<&Rc<str>> {
+        self.guests().first()?.info.as_ref()
+    }
+}
+
+/// What a cached channel shows to who comes next.
+#[derive(Debug)]
+pub(crate) struct Cached {
+    /// Absent: it was found empty, and that was announced.
+    pub(crate) message: Option<Rc<KeptMessage>>,
+    /// When it is forgotten.
+    pub(crate) until: Millis,
+}
+
+impl Cached {
+    pub(crate) fn bytes(&self) -> usize {
+        let message = self.message.as_ref();
+        size_of::<Self>() + message.map_or(0, |message| message.bytes())
+    }
 }
 
 /// A named set of subscribers.
@@ -85,6 +122,7 @@ pub struct Channel {
     pub(crate) id: Id,
     pub(crate) name: Rc<str>,
     pub(crate) settings: Settings,
+    pub(crate) traits: Traits,
     /// Its settings were given to the channel itself, and not by who happened to be the first to
     /// join: it is remembered with them.
     pub(crate) is_configured: bool,
@@ -94,25 +132,39 @@ pub struct Channel {
     pub(crate) history: VecDeque<Rc<KeptMessage>>,
     pub(crate) history_bytes: usize,
     pub(crate) recent: Recent<KeptEvent>,
+    pub(crate) cached: Option<Box<Cached>>,
     pub(crate) last_active_micros: u64,
+    /// When it is forgotten; while somebody is in it, when its number is told again.
     pub(crate) timer: Timer,
+    /// The number of subscribers that was told last.
+    pub(crate) told_count: u64,
 }
 
 impl Channel {
-    pub(crate) fn new(app: AppId, id: Id, name: &str, settings: Settings, micros: u64) -> Self {
+    pub(crate) fn new(
+        app: AppId,
+        id: Id,
+        name: &str,
+        settings: Settings,
+        traits: Traits,
+        micros: u64,
+    ) -> Self {
         Self {
             app,
             id,
             name: Rc::from(name),
             settings,
+            traits,
             is_configured: false,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),
             history_bytes: 0,
             recent: Recent::default(),
+            cached: None,
             last_active_micros: micros,
             timer: Timer::default(),
+            told_count: 0,
         }
     }
 
@@ -134,6 +186,11 @@ impl Channel {
     /// The app it belongs to.
     pub fn app(&self) -> AppId {
         self.app
+    }
+
+    /// What it is by its name.
+    pub fn traits(&self) -> Traits {
+        self.traits
     }
 
     /// What it does beside delivering.

@@ -51,6 +51,8 @@ impl Hub {
             |&known| known == who,
             |&key| subscribers.get(key).map_or(0, of),
         );
+        self.app_mut(app).subscribers -= 1;
+        self.stop_watching(who);
         if !outlet.is_none() {
             self.point(who, ConnId::NONE);
             fx.hang_up(outlet, format, why);
@@ -60,7 +62,10 @@ impl Hub {
             who,
             left: left.into_iter(),
         });
-        self.go_on_leaving(now, fx);
+        // Whoever lets go of many at once leaves the rest for later.
+        if !fx.has_done_enough() {
+            self.go_on_leaving(now, fx);
+        }
         true
     }
 
@@ -78,7 +83,7 @@ impl Hub {
             if is_last {
                 self.leaving.pop_front();
                 if let Some(gone) = self.subscribers.remove(who) {
-                    self.leave_user(&gone, now);
+                    self.leave_user(&gone, now, fx);
                 }
             }
             if fx.has_done_enough() {
@@ -94,16 +99,20 @@ impl Hub {
     }
 
     /// Takes a departed subscriber out of its user's list.
-    fn leave_user(&mut self, gone: &Subscriber, now: Now) {
+    fn leave_user(&mut self, gone: &Subscriber, now: Now, fx: &mut impl Effects) {
         let Some(user) = self.users.get_mut(gone.user) else {
             return;
         };
         let place = gone.place_in_user as usize;
         user.subscribers.swap_remove(place);
+        let is_offline = user.subscribers.is_empty();
         if let Some(moved) = user.subscribers.as_slice().get(place).copied()
             && let Some(moved) = self.subscribers.get_mut(moved)
         {
             moved.place_in_user = gone.place_in_user;
+        }
+        if is_offline {
+            self.tell_watchers(gone.user, false, fx);
         }
         self.settle_user(gone.user, now);
     }

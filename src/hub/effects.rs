@@ -4,6 +4,7 @@
 //! into it. Tests record what was asked for; the engine encodes and queues.
 
 use super::event::Event;
+use super::{AppId, Fact};
 use crate::frame::Frame;
 use crate::handler::ConnId;
 
@@ -25,15 +26,27 @@ pub enum HangUp {
     Removed,
     /// The subscriber was removed because it missed more than it could be caught up with.
     TooFarBehind,
+    /// Its user was to be disconnected everywhere.
+    Terminated,
+    /// It had to prove something, and did not in time.
+    Unauthorized,
+    /// Its app is there no more.
+    AppClosed,
 }
 
 /// What the hub wants done. Implementations only append: they never fail, never block, and never
 /// call back into the hub.
 pub trait Effects {
-    /// The bytes of `event` in `format`; with `catch_up`, as something that happened earlier.
+    /// The bytes of `event` in `format`, if that tells such events; with `catch_up`, as something that happened earlier.
     /// Asked at most once per format for each event and flag, however many receive it. `told` is
     /// the event's place in the hub's order: later events have greater ones.
-    fn encode(&mut self, format: Format, event: &Event<'_>, catch_up: bool, told: u64) -> Frame;
+    fn encode(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+    ) -> Option<Frame>;
     /// A fresh random id: the only door by which the hub gets chance.
     fn id(&mut self) -> Id;
     /// Queue a frame on a connection. A connection that has gone is skipped.
@@ -47,6 +60,8 @@ pub trait Effects {
     fn has_done_enough(&self) -> bool {
         false
     }
+    /// Tell the rest of the world.
+    fn announce(&mut self, _app: AppId, _fact: Fact<&str>) {}
     /// Counts work that is not seen by what is asked for here, in units of about the time in which
     /// one frame is queued.
     fn spend(&mut self, _units: u64) {}

@@ -1,5 +1,6 @@
 //! Anything a subscriber may be told.
 
+use super::SubscriberId;
 use super::effects::Id;
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -42,8 +43,13 @@ pub struct NewMessage<'a> {
     pub except: Vec<Cow<'a, str>>,
     /// Keep it out of the channel's history.
     pub no_history: bool,
-    /// The payload: JSON text that is never looked into; absent if the sender gave none.
+    /// What kind of event it is, where the sender's protocol has names for them.
+    pub event: Option<Cow<'a, str>>,
+    /// The payload: JSON text that is never looked into, or with an `event` any text; absent if the
+    /// sender gave none.
     pub body: Option<&'a str>,
+    /// This subscriber does not get it.
+    pub except_subscriber: SubscriberId,
 }
 
 impl NewMessage<'_> {
@@ -54,6 +60,7 @@ impl NewMessage<'_> {
             at: self.at,
             user: &self.user,
             channel: self.channel.as_deref(),
+            event: self.event.as_deref(),
             body: self.body,
             edited: None,
         }
@@ -77,6 +84,8 @@ pub struct KeptMessage {
     pub except: Box<[Box<str>]>,
     #[allow(missing_docs)]
     pub no_history: bool,
+    #[allow(missing_docs)]
+    pub event: Option<Box<str>>,
     /// Shared by all that one edit gave the same.
     pub body: Option<Rc<str>>,
     /// When it was last edited, by the stamp of that edit.
@@ -93,6 +102,7 @@ impl KeptMessage {
             only: boxed(&message.only),
             except: boxed(&message.except),
             no_history: message.no_history,
+            event: message.event.as_deref().map(Box::from),
             body: message.body.map(Rc::from),
             edited: None,
         }
@@ -112,6 +122,8 @@ impl KeptMessage {
             only: self.only.clone(),
             except: self.except.clone(),
             no_history: self.no_history,
+            // What replaces it is no event of that name.
+            event: self.event.clone().filter(|_| body.is_none()),
             body: body.or_else(|| self.body.clone()),
             edited: Some(edit.edited),
         }
@@ -124,6 +136,7 @@ impl KeptMessage {
             at: self.at,
             user: &self.user,
             channel: self.channel.as_deref(),
+            event: self.event.as_deref(),
             body: self.body.as_deref(),
             edited: self.edited,
         }
@@ -138,6 +151,7 @@ impl KeptMessage {
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.user.len()
+            + self.event.as_ref().map_or(0, |event| event.len())
             + self.body.as_ref().map_or(0, |body| body.len())
             + names_bytes(&self.only)
             + names_bytes(&self.except)
@@ -165,6 +179,7 @@ pub struct MessageView<'a> {
     pub at: Stamp,
     pub user: &'a str,
     pub channel: Option<&'a str>,
+    pub event: Option<&'a str>,
     pub body: Option<&'a str>,
     /// When it was last edited, if it was.
     pub edited: Option<Stamp>,
@@ -351,12 +366,17 @@ pub struct Presence {
     pub at: Stamp,
     /// True: joined. False: parted.
     pub joined: bool,
+    /// Whether the channel's settings say that it is told. If not, it is told only where the
+    /// channel has members by its name.
+    pub by_settings: bool,
     /// The channel's name.
     pub channel: Rc<str>,
     /// Whom it is about.
     pub user: Rc<str>,
     /// The public state of the one who joined; empty for one who parted.
     pub state: PublicState,
+    /// What the one who joined says of itself, as JSON text.
+    pub info: Option<Rc<str>>,
     /// All members in order of joining, if the channel tells them with each change.
     pub members: Option<Vec<MemberSnapshot>>,
 }
@@ -421,6 +441,26 @@ pub enum Event<'a> {
     Presence(&'a Presence),
     /// A member's public state has changed.
     UserState(&'a StateChange),
+    /// How many subscribers a channel has.
+    Count(CountView<'a>),
+    /// A user who is watched came online, or went offline.
+    Watched(Watched<'a>),
+}
+
+/// How many subscribers a channel has, as they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "both say what they are")]
+pub struct CountView<'a> {
+    pub channel: &'a str,
+    pub count: u64,
+}
+
+/// A user who is watched came online, or went offline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "both say what they are")]
+pub struct Watched<'a> {
+    pub user: &'a str,
+    pub is_online: bool,
 }
 
 /// An event that is kept for catch-up. Cloning one is a counter.

@@ -4,7 +4,7 @@
 //! that nobody is in goes after a stated time unless it has a history. What is remembered is
 //! remembered for a stated time.
 
-use super::{Alarm, ChannelId, Effects, Hub, Settings, UserId, forget};
+use super::{Alarm, ChannelId, Effects, HangUp, Hub, Settings, UserId, forget};
 use crate::limits::ALARMS_PER_TURN;
 use crate::room;
 use crate::time::{Millis, Now, Surfaced};
@@ -48,7 +48,12 @@ impl Hub {
                 if let Some(subscriber) = self.subscribers.get_mut(id)
                     && self.wheel.rings(entry, &mut subscriber.timer, now.mono)
                 {
-                    self.depart(id, now, fx);
+                    let why = match subscriber.outlet.is_none() {
+                        true => HangUp::Removed,
+                        // It had so long to prove something.
+                        false => HangUp::Unauthorized,
+                    };
+                    self.remove(id, why, now, fx);
                 }
             }
             Alarm::User(id) => {
@@ -62,7 +67,11 @@ impl Hub {
                 if let Some(channel) = self.channels.get_mut(id)
                     && self.wheel.rings(entry, &mut channel.timer, now.mono)
                 {
-                    self.forget_channel(id);
+                    if channel.subscriber_count() > 0 {
+                        self.count_due(id, now, fx);
+                    } else {
+                        self.forget_channel(id);
+                    }
                 }
             }
         }
@@ -82,6 +91,18 @@ impl Hub {
             channel.timer.disarm();
             return;
         }
+        let settings = Settings {
+            store_recent: true,
+            ..channel.settings
+        };
+        let is_plain = settings == Settings::default();
+        if channel.traits.is_fleeting && is_plain {
+            match self.cached_until(id, now) {
+                Some(until) => self.arm_channel(id, until),
+                None => self.forget_channel(id),
+            }
+            return;
+        }
         // Even one that remembers nothing keeps its name and id for a while, as callers expect of
         // a channel whose members change.
         let wait_ms = if channel.settings == Settings::default() {
@@ -89,8 +110,13 @@ impl Hub {
         } else {
             self.config.channel_configured_forget_ms
         };
-        self.wheel
-            .arm(Alarm::Channel(id), &mut channel.timer, now.mono + wait_ms);
+        self.arm_channel(id, now.mono + wait_ms);
+    }
+
+    pub(super) fn arm_channel(&mut self, id: ChannelId, at: Millis) {
+        if let Some(channel) = self.channels.get_mut(id) {
+            self.wheel.arm(Alarm::Channel(id), &mut channel.timer, at);
+        }
     }
 
     /// A channel that was made but that nobody joined after all is settled like one that was left.
@@ -106,6 +132,7 @@ impl Hub {
         {
             return;
         }
+        self.forget_cached(id);
         let Some(channel) = self.channels.remove(id) else {
             return;
         };
@@ -131,6 +158,9 @@ impl Hub {
             return;
         }
         user.private = None;
+        if user.memberships > 0 {
+            return;
+        }
         if !user.has_state() {
             self.forget_user(id);
             return;
@@ -176,7 +206,7 @@ impl Hub {
         if self
             .users
             .get(id)
-            .is_none_or(|user| !user.subscribers.is_empty())
+            .is_none_or(|user| !user.subscribers.is_empty() || user.memberships > 0)
         {
             return;
         }
@@ -270,12 +300,14 @@ impl Hub {
                 subscriber.is_leaving,
                 "found while it lives"
             );
-            let user = self
-                .users
-                .get(subscriber.user)
-                .expect("a subscriber's user is known");
-            let place = subscriber.place_in_user as usize;
-            assert_eq!(user.subscribers.as_slice().get(place), Some(&id));
+            if !subscriber.user.is_none() {
+                let user = self
+                    .users
+                    .get(subscriber.user)
+                    .expect("a subscriber's user is known");
+                let place = subscriber.place_in_user as usize;
+                assert_eq!(user.subscribers.as_slice().get(place), Some(&id));
+            }
             assert!(
                 !subscriber.outlet.is_none()
                     || subscriber.timer.due() != Millis::NEVER
@@ -298,7 +330,7 @@ impl Hub {
         for (id, user) in self.users.iter() {
             assert_eq!(self.find_user(user.app, &user.name), Some(id));
             assert!(
-                !user.subscribers.is_empty() || user.away.is_some(),
+                !user.subscribers.is_empty() || user.away.is_some() || user.memberships > 0,
                 "an unused user is gone"
             );
         }

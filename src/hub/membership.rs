@@ -5,19 +5,30 @@
 //! by the pair of channel and user. A subscriber's own list is sorted by channel and searched by
 //! halves, as it may hold thousands.
 
-use super::channel::{Listener, Membership};
+use super::channel::{Guest, Listener, Membership};
 use super::event::{KeptEvent, state_bytes};
 use super::few::Few;
 use super::subscriber::Subscription;
 use super::{
-    Alarm, AppId, ChannelId, Effects, Event, Format, HangUp, Hub, Id, MemberSnapshot, MembershipId,
-    Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
+    Alarm, AppId, ChannelId, Effects, Event, Fact, Format, HangUp, Hub, Id, MemberSnapshot,
+    MembershipId, Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
 };
 use crate::handler::ConnId;
 use crate::limits::{FRAME_BYTES_PER_WORK, MEMBERS_STATE_BYTES_MAX};
 use crate::room;
 use crate::time::{Millis, Now, Timer};
 use std::rc::Rc;
+
+/// As whom a subscriber is in a channel.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// As nobody: it is no member.
+    Nobody,
+    /// As the user whose it is.
+    Own(UserId),
+    /// As this user, in this channel only, of whom it says something as JSON text.
+    Guest(UserId, Option<Rc<str>>),
+}
 
 impl Hub {
     /// A subscriber is born, away for now: it goes again at `expires` unless it gets an outlet.
@@ -32,14 +43,26 @@ impl Hub {
         expires: Millis,
     ) -> Option<SubscriberId> {
         let app = self.users.get(user)?.app;
+        let key = self.connect_nobody(app, id, format, expires)?;
+        self.own(key, user);
+        Some(key)
+    }
+
+    /// The same for a subscriber that is nobody's, as long as [`Hub::identify`] is not called.
+    pub fn connect_nobody(
+        &mut self,
+        app: AppId,
+        id: Id,
+        format: Format,
+        expires: Millis,
+    ) -> Option<SubscriberId> {
         if self.find_subscriber(app, id).is_some() {
             return None;
         }
-        let place_in_user = u32::try_from(self.users.get(user)?.subscribers.len()).ok()?;
         let key = self.subscribers.insert(Subscriber {
             id,
-            user,
-            place_in_user,
+            user: UserId::NONE,
+            place_in_user: 0,
             outlet: ConnId::NONE,
             seen: self.sequence,
             born: self.sequence,
@@ -57,12 +80,46 @@ impl Hub {
         };
         self.subscriber_ids
             .insert_unique(hash.hash_one((app.0, id.0)), key, rehash);
-        self.return_user(user);
-        if let Some(user) = self.users.get_mut(user) {
-            user.subscribers.push(key);
-        }
+        self.app_mut(app).subscribers += 1;
         self.expire_at(key, expires);
         Some(key)
+    }
+
+    /// A subscriber becomes its user's.
+    fn own(&mut self, who: SubscriberId, user: UserId) {
+        self.return_user(user);
+        let Some(known) = self.users.get_mut(user) else {
+            return;
+        };
+        let place = known.subscribers.len() as u32;
+        known.subscribers.push(who);
+        if let Some(subscriber) = self.subscribers.get_mut(who) {
+            (subscriber.user, subscriber.place_in_user) = (user, place);
+        }
+    }
+
+    /// A subscriber that was nobody's says whose it is. False: it has gone, or is somebody's.
+    pub fn identify(&mut self, who: SubscriberId, user: UserId, fx: &mut impl Effects) -> bool {
+        let is_nobodys = self
+            .subscriber(who)
+            .is_some_and(|known| known.user.is_none());
+        if !is_nobodys || !self.users.contains(user) {
+            return false;
+        }
+        self.own(who, user);
+        self.came_online(user, fx);
+        true
+    }
+
+    /// A user has one subscriber more: tells who watches it, if that is the first.
+    pub fn came_online(&self, user: UserId, fx: &mut impl Effects) {
+        if self
+            .users
+            .get(user)
+            .is_some_and(|user| user.subscribers.len() == 1)
+        {
+            self.tell_watchers(user, true, fx);
+        }
     }
 
     /// Lets an away subscriber go at `at`.
@@ -239,6 +296,29 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> Result<bool, Refusal> {
+        let user = self
+            .subscriber(who)
+            .map_or(UserId::NONE, |known| known.user);
+        let is_new = self.subscribe_as(who, channel, Role::Own(user), now, fx)?;
+        if is_new {
+            self.count_changed(channel, now, fx);
+        }
+        Ok(is_new)
+    }
+
+    /// The same as whoever `role` says. The others are not told yet how many they are, so that `who`
+    /// can be told before that it is in: see [`Hub::count_changed`].
+    ///
+    /// # Errors
+    /// As for [`Hub::subscribe`].
+    pub fn subscribe_as(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        role: Role,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Result<bool, Refusal> {
         let subscriber = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
         if !self.channels.contains(channel) {
             return Err(Refusal::UnknownChannel);
@@ -250,16 +330,28 @@ impl Hub {
         if subscriber.subscriptions.len() >= limit {
             return Err(Refusal::TooManyChannels { limit });
         }
-        let (user, format, outlet) = (subscriber.user, subscriber.format, subscriber.outlet);
-        let membership = self
-            .join(channel, user, now, fx)
-            .ok_or(Refusal::UnknownChannel)?;
+        let (format, outlet) = (subscriber.format, subscriber.outlet);
+        let membership = match role {
+            Role::Nobody => MembershipId::NONE,
+            Role::Own(user) if user.is_none() => MembershipId::NONE,
+            Role::Own(user) => self
+                .join(channel, user, None, now, fx)
+                .ok_or(Refusal::UnknownChannel)?,
+            Role::Guest(user, info) => self
+                .join(channel, user, Some(Guest { who, info }), now, fx)
+                .ok_or(Refusal::UnknownChannel)?,
+        };
         let channel_key = channel;
         let Some(channel) = self.channels.get_mut(channel) else {
             return Err(Refusal::UnknownChannel);
         };
-        channel.timer.disarm();
         channel.last_active_micros = now.unix_micros;
+        if channel.subscriber_count() == 0 {
+            channel.timer.disarm();
+            channel.told_count = 0;
+            let name = &channel.name;
+            fx.announce(channel.app, Fact::Occupied { channel: name });
+        }
         let audience = channel.audience(format);
         let place = audience.listeners.len() as u32;
         audience.listeners.push(Listener {
@@ -284,13 +376,21 @@ impl Hub {
         &mut self,
         channel: ChannelId,
         user: UserId,
+        guest: Option<Guest>,
         now: Now,
         fx: &mut impl Effects,
     ) -> Option<MembershipId> {
         if let Some(id) = self.find_membership(channel, user) {
-            self.memberships.get_mut(id)?.subscribers += 1;
+            let membership = self.memberships.get_mut(id)?;
+            membership.subscribers += 1;
+            if let Some(guest) = guest {
+                membership.guests.get_or_insert_default().push(guest);
+            }
             return Some(id);
         }
+        self.return_user(user);
+        self.users.get_mut(user)?.memberships += 1;
+        let info = guest.as_ref().and_then(|guest| guest.info.clone());
         self.sequence += 1;
         let place = self.channels.get(channel)?.members.len() as u32;
         let joined = self.sequence;
@@ -300,6 +400,7 @@ impl Hub {
             subscribers: 1,
             place,
             joined,
+            guests: guest.map(|guest| Box::new(vec![guest])),
         });
         let (memberships, hash) = (&self.memberships, &self.hash);
         let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
@@ -307,7 +408,7 @@ impl Hub {
         let hash = hash.hash_one((channel.to_bits(), user.to_bits()));
         self.membership_pairs.insert_unique(hash, id, rehash);
         self.channels.get_mut(channel)?.members.push(id);
-        self.tell_presence(channel, user, true, now, fx);
+        self.tell_presence(channel, user, true, info, now, fx);
         Some(id)
     }
 
@@ -347,8 +448,16 @@ impl Hub {
         };
         let format = subscriber.format;
         self.remove_listener(subscription, format);
-        self.leave(subscription.membership, now, fx);
+        self.leave(subscription.membership, who, now, fx);
         self.totals.subscriptions -= 1;
+        match self.channels.get(channel) {
+            Some(known) if known.subscriber_count() == 0 => {
+                let channel = &known.name;
+                fx.announce(known.app, Fact::Vacated { channel });
+            }
+            Some(_) => self.count_changed(channel, now, fx),
+            None => {}
+        }
         self.settle_channel(channel, now);
         true
     }
@@ -382,12 +491,15 @@ impl Hub {
     }
 
     /// One subscriber fewer; the last ends the membership.
-    fn leave(&mut self, id: MembershipId, now: Now, fx: &mut impl Effects) {
+    fn leave(&mut self, id: MembershipId, who: SubscriberId, now: Now, fx: &mut impl Effects) {
         let Some(membership) = self.memberships.get_mut(id) else {
             return;
         };
         membership.subscribers -= 1;
         if membership.subscribers > 0 {
+            if let Some(guests) = &mut membership.guests {
+                guests.retain(|guest| guest.who != who);
+            }
             return;
         }
         let (channel_key, user) = (membership.channel, membership.user);
@@ -420,7 +532,11 @@ impl Hub {
                 moved.place = place as u32;
             }
         }
-        self.tell_presence(channel_key, user, false, now, fx);
+        if let Some(known) = self.users.get_mut(user) {
+            known.memberships -= 1;
+        }
+        self.tell_presence(channel_key, user, false, None, now, fx);
+        self.settle_user(user, now);
     }
 
     /// Tells a channel's others that `user` came or went, if the channel does that.
@@ -429,26 +545,36 @@ impl Hub {
         channel_key: ChannelId,
         user_key: UserId,
         joined: bool,
+        info: Option<Rc<str>>,
         now: Now,
         fx: &mut impl Effects,
     ) {
         let Some(channel) = self.channels.get(channel_key) else {
             return;
         };
-        if !channel.settings.notify_presence {
+        let by_settings = channel.settings.notify_presence;
+        if !by_settings && !channel.traits.has_members {
             return;
         }
         let Some(user) = self.users.get(user_key) else {
             return;
         };
-        let members = channel
-            .settings
-            .presence_with_members
+        if channel.traits.has_members {
+            let (channel, user, app) = (&*channel.name, &*user.name, channel.app);
+            let fact = match joined {
+                true => Fact::MemberAdded { channel, user },
+                false => Fact::MemberRemoved { channel, user },
+            };
+            fx.announce(app, fact);
+        }
+        let members = (by_settings && channel.settings.presence_with_members)
             .then(|| self.member_snapshots(channel_key, fx));
         let presence = Rc::new(Presence {
             id: fx.id(),
             at: Stamp::from_unix_micros(now.unix_micros),
             joined,
+            by_settings,
+            info,
             channel: channel.name.clone(),
             user: user.name.clone(),
             state: if joined {
@@ -461,8 +587,10 @@ impl Hub {
         self.sequence += 1;
         // The one it is about has no subscriber in the channel yet, or none any more, so the
         // whole audience is the right one.
-        self.tell_all(channel_key, &Event::Presence(&presence), &[], fx);
-        self.keep_recent(channel_key, KeptEvent::Presence(presence));
+        self.tell_all(channel_key, &Event::Presence(&presence), fx);
+        if by_settings {
+            self.keep_recent(channel_key, KeptEvent::Presence(presence));
+        }
         if let Some(channel) = self.channels.get_mut(channel_key) {
             channel.last_active_micros = now.unix_micros;
         }
@@ -501,13 +629,5 @@ impl Hub {
             .collect();
         channels.sort_unstable();
         channels
-    }
-
-    /// How many subscribers `app` has.
-    pub fn subscriber_count(&self, app: AppId) -> usize {
-        self.subscribers
-            .iter()
-            .filter(|(_, subscriber)| subscriber.app == app && !subscriber.is_leaving)
-            .count()
     }
 }

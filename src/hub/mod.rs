@@ -9,8 +9,10 @@
 //! presence), `lifetime` (what is forgotten when).
 
 mod amend;
+mod cache;
 mod catch_up;
 mod channel;
+mod count;
 mod departure;
 mod effects;
 mod event;
@@ -20,19 +22,23 @@ mod look;
 mod membership;
 mod publish;
 mod recent;
+mod rules;
 mod state;
 mod subscriber;
 #[cfg(test)]
 mod tests;
 mod user;
+mod watch;
 
 pub use catch_up::Order;
 pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
 pub use effects::{Effects, Format, HangUp, Id};
 pub use event::{
-    Amendment, Change, DeleteView, Edit, EditView, Event, KeptMessage, MemberSnapshot, MessageView,
-    NewMessage, Presence, PublicState, Stamp, StateChange, ToldState,
+    Amendment, Change, CountView, DeleteView, Edit, EditView, Event, KeptMessage, MemberSnapshot,
+    MessageView, NewMessage, Presence, PublicState, Stamp, StateChange, ToldState, Watched,
 };
+pub use membership::Role;
+pub use rules::{AppRules, Fact, Traits};
 pub use subscriber::{Subscriber, SubscriberTag};
 pub use user::{State, User, UserTag};
 
@@ -170,6 +176,8 @@ impl Seed {
 pub struct Hub {
     config: HubConfig,
     hash: Seed,
+    /// By number.
+    apps: Vec<rules::App>,
     channels: Table<ChannelTag, Channel>,
     subscribers: Table<SubscriberTag, Subscriber>,
     users: Table<UserTag, User>,
@@ -187,6 +195,10 @@ pub struct Hub {
     /// What has surfaced and waits for its turn.
     due: VecDeque<Surfaced<Alarm>>,
     leaving: VecDeque<departure::Leaving>,
+    /// Channels that show a message to who comes next, by when that is forgotten.
+    cached: BTreeSet<(crate::time::Millis, ChannelId)>,
+    cached_bytes: usize,
+    watching: watch::Watching,
     /// Counts everything that happens; the order in which events are told and caught up with.
     sequence: u64,
     totals: HubTotals,
@@ -199,6 +211,7 @@ impl Hub {
         Self {
             config,
             hash: Seed::new(hash_seed),
+            apps: Vec::new(),
             channels: Table::new(),
             subscribers: Table::new(),
             users: Table::new(),
@@ -211,6 +224,9 @@ impl Hub {
             wheel: Wheel::new(),
             due: VecDeque::new(),
             leaving: VecDeque::new(),
+            cached: BTreeSet::new(),
+            cached_bytes: 0,
+            watching: watch::Watching::default(),
             sequence: 0,
             totals: HubTotals::default(),
         }
@@ -316,6 +332,25 @@ impl Hub {
         members.into_iter().map(|(_, user)| user).collect()
     }
 
+    /// What the oldest of its subscribers in `channel` says of `user`, as JSON text.
+    pub fn member_info(&self, channel: ChannelId, user: UserId) -> Option<&str> {
+        let membership = self.find_membership(channel, user)?;
+        let info = self.memberships.get(membership)?.info()?;
+        Some(&**info)
+    }
+
+    /// Whether `user` is a member of `channel`.
+    pub fn is_member(&self, channel: ChannelId, user: UserId) -> bool {
+        self.find_membership(channel, user).is_some()
+    }
+
+    /// As whom `who` is in `channel`, if it is there as anybody.
+    pub fn user_in(&self, who: SubscriberId, channel: ChannelId) -> Option<UserId> {
+        let subscription = self.subscriber(who)?.subscription(channel)?;
+        let membership = self.memberships.get(subscription.membership)?;
+        Some(membership.user)
+    }
+
     // ---- making ----------------------------------------------------------------------------
 
     /// The channel of this name; if there is none it is made with `settings`.
@@ -330,7 +365,8 @@ impl Hub {
         if let Some(id) = self.find_channel(app, name) {
             return id;
         }
-        let channel = Channel::new(app, fx.id(), name, settings, now.unix_micros);
+        let traits = (self.rules(app).traits)(name);
+        let channel = Channel::new(app, fx.id(), name, settings, traits, now.unix_micros);
         let id = self.channels.insert(channel);
         let (channels, hash) = (&self.channels, &self.hash);
         let rehash = |&id: &ChannelId| {
@@ -365,6 +401,7 @@ impl Hub {
             state: None,
             public_keys: None,
             subscribers: few::Few::None,
+            memberships: 0,
             private: None,
             timer: crate::time::Timer::default(),
             away: None,
@@ -409,6 +446,7 @@ impl Hub {
             && self.users.is_empty()
             && self.memberships.is_empty()
             && self.away_users.is_empty()
+            && self.watching.is_empty()
     }
 
     /// Bytes kept in memory for history and catch-up of all channels, roughly.

@@ -8,7 +8,8 @@
 use super::channel::{Audience, Listener};
 use super::event::KeptEvent;
 use super::{
-    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, SubscriberId, UserId,
+    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, Settings, SubscriberId,
+    UserId,
 };
 use crate::frame::Frame;
 use crate::time::Now;
@@ -31,6 +32,15 @@ impl Hub {
         let delivered = match &message.channel {
             Some(name) => match self.find_channel(app, name) {
                 Some(channel) => self.publish_to_channel(app, channel, message, now, fx),
+                // Who comes next is to see it.
+                None if (self.rules(app).traits)(name).is_cached && is_cached(message) => {
+                    let settings = Settings {
+                        store_recent: false,
+                        ..Settings::default()
+                    };
+                    let channel = self.ensure_channel(app, name, settings, now, fx);
+                    self.publish_to_channel(app, channel, message, now, fx)
+                }
                 None => 0,
             },
             None => {
@@ -62,16 +72,25 @@ impl Hub {
         channel.last_active_micros = now.unix_micros;
         let settings = channel.settings;
         let keeps = settings.store_history && !message.no_history && settings.history_messages > 0;
-        if keeps || settings.store_recent {
+        let caches = channel.traits.is_cached && is_cached(message);
+        if keeps || settings.store_recent || caches {
             let kept = Rc::new(KeptMessage::new(message, Some(channel.name.clone())));
             if keeps {
                 let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
                 channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
             }
+            if caches {
+                self.cache(key, kept.clone(), now);
+            }
             self.keep_recent(key, KeptEvent::Message(kept));
         }
         let event = Event::Message(message.view());
-        let delivered = self.tell_chosen(app, key, &event, &message.only, &message.except, fx);
+        let chosen = Chosen {
+            only: &message.only,
+            except: &message.except,
+            except_subscriber: message.except_subscriber,
+        };
+        let delivered = self.tell_chosen(app, key, &event, chosen, fx);
         // A message into a channel without members starts or restarts its time to be forgotten.
         self.settle_channel(key, now);
         delivered
@@ -84,18 +103,26 @@ impl Hub {
         app: AppId,
         key: ChannelId,
         event: &Event<'_>,
-        only: &[Cow<'_, str>],
-        except: &[Cow<'_, str>],
+        chosen: Chosen<'_>,
         fx: &mut impl Effects,
     ) -> u64 {
+        let Chosen {
+            only,
+            except,
+            except_subscriber,
+        } = chosen;
         if !only.is_empty() {
             let chosen = self.users_named(app, only, except);
             self.tell_only(key, event, &chosen, fx)
-        } else if except.is_empty() {
-            self.tell_all(key, event, &[], fx)
+        } else if except.is_empty() && except_subscriber.is_none() {
+            self.tell_all(key, event, fx)
         } else {
             let except = self.users_named(app, except, &[]);
-            self.tell_all(key, event, &except, fx)
+            let mut skipped = self.places_of(key, &except);
+            skipped.extend(self.place_of(key, except_subscriber));
+            skipped.sort_unstable();
+            skipped.dedup();
+            self.tell_around(key, event, &skipped, fx)
         }
     }
 
@@ -155,8 +182,9 @@ impl Hub {
                 let Some(subscriber) = self.subscribers.get(who) else {
                     continue;
                 };
-                if !subscriber.outlet.is_none() {
-                    let frame = frames.get(subscriber.format, &event, sequence, fx);
+                if !subscriber.outlet.is_none()
+                    && let Some(frame) = frames.get(subscriber.format, &event, sequence, fx)
+                {
                     fx.send(subscriber.outlet, &frame);
                     delivered += 1;
                 }
@@ -179,15 +207,19 @@ impl Hub {
         }
     }
 
-    /// Tells everyone in a channel but the subscribers of the users in `except` (sorted).
-    pub(super) fn tell_all(
+    /// Tells everyone in a channel.
+    pub(super) fn tell_all(&self, key: ChannelId, event: &Event<'_>, fx: &mut impl Effects) -> u64 {
+        self.tell_around(key, event, &[], fx)
+    }
+
+    /// Tells everyone in a channel but those who stand at these places (sorted).
+    fn tell_around(
         &self,
         key: ChannelId,
         event: &Event<'_>,
-        except: &[UserId],
+        skipped: &[(Format, u32)],
         fx: &mut impl Effects,
     ) -> u64 {
-        let skipped = self.places_of(key, except);
         let Some(channel) = self.channels.get(key) else {
             return 0;
         };
@@ -196,12 +228,14 @@ impl Hub {
             if audience.attached == 0 {
                 continue;
             }
-            let frame = fx.encode(audience.format, event, false, self.sequence);
+            let Some(frame) = fx.encode(audience.format, event, false, self.sequence) else {
+                continue;
+            };
             delivered += if skipped.is_empty() {
                 send_to(&audience.listeners, &frame, fx);
                 audience.attached as u64
             } else {
-                send_around(audience, &skipped, &frame, fx)
+                send_around(audience, skipped, &frame, fx)
             };
         }
         delivered
@@ -226,8 +260,9 @@ impl Hub {
             let Some(listener) = listeners.and_then(|a| a.listeners.get(place as usize)) else {
                 continue;
             };
-            if !listener.outlet.is_none() {
-                let frame = frames.get(format, event, self.sequence, fx);
+            if !listener.outlet.is_none()
+                && let Some(frame) = frames.get(format, event, self.sequence, fx)
+            {
                 fx.send(listener.outlet, &frame);
                 delivered += 1;
             }
@@ -235,19 +270,26 @@ impl Hub {
         delivered
     }
 
+    /// Where a subscriber stands in the lists of a channel.
+    fn place_of(&self, key: ChannelId, who: SubscriberId) -> Option<(Format, u32)> {
+        let subscriber = self.subscribers.get(who)?;
+        let subscription = subscriber.subscription(key)?;
+        Some((subscriber.format, subscription.place))
+    }
+
     /// Where the subscribers of `users` stand in the lists of a channel, sorted.
     fn places_of(&self, key: ChannelId, users: &[UserId]) -> Vec<(Format, u32)> {
         let mut places = Vec::new();
         for &user in users {
-            let Some(membership) = self.find_membership(key, user) else {
-                continue;
-            };
-            let place = |&who: &SubscriberId| {
-                let subscriber = self.subscribers.get(who)?;
-                let subscription = subscriber.subscription(key)?;
-                debug_assert_eq!(subscription.membership, membership);
-                Some((subscriber.format, subscription.place))
-            };
+            let guests = self.find_membership(key, user);
+            let guests = guests.and_then(|id| self.memberships.get(id));
+            let guests = guests.map_or(&[][..], |membership| membership.guests());
+            places.extend(
+                guests
+                    .iter()
+                    .filter_map(|guest| self.place_of(key, guest.who)),
+            );
+            let place = |&who: &SubscriberId| self.place_of(key, who);
             let subscribers = self
                 .users
                 .get(user)
@@ -255,8 +297,25 @@ impl Hub {
             places.extend(subscribers.iter().filter_map(place));
         }
         places.sort_unstable();
+        places.dedup();
         places
     }
+}
+
+/// Whom of a channel something is told.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen<'a> {
+    /// If not empty: only these users.
+    pub(super) only: &'a [Cow<'a, str>],
+    /// Not these users.
+    pub(super) except: &'a [Cow<'a, str>],
+    /// Nor this subscriber.
+    pub(super) except_subscriber: SubscriberId,
+}
+
+/// Whether a cached channel shows it: what is for all and may be kept.
+fn is_cached(message: &NewMessage<'_>) -> bool {
+    !message.no_history && message.only.is_empty() && message.except.is_empty()
 }
 
 /// The fan-out: one frame to a run of listeners. Those that are away have no outlet, and a
@@ -300,7 +359,7 @@ fn send_around(
 
 /// The frames of one event, one per format, made when first asked for.
 #[derive(Default)]
-struct Frames(Vec<(Format, Frame)>);
+struct Frames(Vec<(Format, Option<Frame>)>);
 
 impl Frames {
     fn get(
@@ -309,7 +368,7 @@ impl Frames {
         event: &Event<'_>,
         told: u64,
         fx: &mut impl Effects,
-    ) -> Frame {
+    ) -> Option<Frame> {
         if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == format) {
             return frame.clone();
         }

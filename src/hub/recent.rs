@@ -15,19 +15,23 @@ pub(crate) struct Entry<E> {
 }
 
 impl<E> Entry<E> {
-    /// The catch-up frame in `format`, made at most once.
-    pub(crate) fn frame(&mut self, format: Format, make: impl FnOnce(&E) -> Frame) -> Frame {
+    /// The catch-up frame in `format`, made at most once; none if that tells no such events.
+    pub(crate) fn frame(
+        &mut self,
+        format: Format,
+        make: impl FnOnce(&E) -> Option<Frame>,
+    ) -> Option<Frame> {
         if let Some((_, frame)) = self
             .frames
             .as_slice()
             .iter()
             .find(|(known, _)| *known == format)
         {
-            return frame.clone();
+            return Some(frame.clone());
         }
-        let frame = make(&self.event);
+        let frame = make(&self.event)?;
         self.frames.push((format, frame.clone()));
-        frame
+        Some(frame)
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
             recent.push(sequence, sequence, 10, 4, 100);
         }
         for entry in recent.after(0) {
-            entry.frame(Format(0), |_| Frame::from(&b"before"[..]));
+            entry.frame(Format(0), |_| Some(Frame::from(&b"before"[..])));
         }
         recent.replace(|&event| (event == 3).then_some((30, 65)), 100);
         assert_eq!((recent.len(), recent.bytes()), (4, 95));
@@ -185,7 +189,7 @@ mod tests {
         for entry in recent.after(0) {
             entry.frame(Format(0), |_| {
                 made += 1;
-                Frame::from(&b"after"[..])
+                Some(Frame::from(&b"after"[..]))
             });
         }
         assert_eq!(made, 1, "only that of the replaced event");
@@ -209,7 +213,7 @@ mod tests {
             for entry in recent.after(0) {
                 entry.frame(Format(format), |_| {
                     made += 1;
-                    Frame::from(&b"x"[..])
+                    Some(Frame::from(&b"x"[..]))
                 });
             }
         }

@@ -102,7 +102,7 @@ impl Hub {
         });
         self.sequence += 1;
         let bytes = change.told.bytes();
-        self.tell_all(channel_key, &Event::UserState(&change), &[], fx);
+        self.tell_all(channel_key, &Event::UserState(&change), fx);
         self.keep_recent(channel_key, KeptEvent::State(change));
         bytes
     }

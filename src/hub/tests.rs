@@ -21,7 +21,7 @@ struct Recorder {
 }
 
 impl Effects for Recorder {
-    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool, _: u64) -> Frame {
+    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool, _: u64) -> Option<Frame> {
         self.encoded += 1;
         let text = match event {
             Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
@@ -50,11 +50,17 @@ impl Effects for Recorder {
                     .map(|m| &*m.user)
                     .collect::<Vec<_>>();
                 let sign = if p.joined { '+' } else { '-' };
+                let members = match &p.info {
+                    Some(info) => vec![&**info],
+                    None => members,
+                };
                 format!("{}:{sign}{}{members:?}", p.channel, p.user)
             }
+            Event::Count(c) => format!("{}#{}", c.channel, c.count),
+            Event::Watched(w) => format!("{}={}", w.user, w.is_online),
         };
         let text = if catch_up { format!("~{text}") } else { text };
-        Frame::from(text.as_bytes())
+        Some(Frame::from(text.as_bytes()))
     }
     fn id(&mut self) -> Id {
         self.ids += 1;
@@ -129,6 +135,8 @@ impl World {
             only: Vec::new(),
             except: Vec::new(),
             no_history: false,
+            event: None,
+            except_subscriber: SubscriberId::NONE,
             body: Some(body),
         }
     }

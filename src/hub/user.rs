@@ -25,6 +25,8 @@ pub struct User {
     pub(crate) state: Option<Box<State>>,
     pub(crate) public_keys: Option<Box<BTreeSet<Box<str>>>>,
     pub(crate) subscribers: Few<SubscriberId>,
+    /// Channels it is a member of.
+    pub(crate) memberships: u32,
     /// Private messages, and changes to them, for catch-up.
     pub(crate) private: Option<Box<Recent<KeptEvent>>>,
     pub(crate) timer: Timer,

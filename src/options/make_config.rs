@@ -156,6 +156,10 @@ fn write(values: &BTreeMap<&str, String>) -> Result<String, String> {
         match key {
             "allow_posting_from" => {
                 for entry in list(given) {
+                    // A comment where a line begins with it, other than behind `key =`.
+                    if entry.starts_with(['#', ';']) {
+                        return Err(format!("{key}: {entry:?} would be read as a comment"));
+                    }
                     let _ = write!(out, "\n    {}", one_line(key, &entry)?);
                 }
             }
@@ -290,6 +294,8 @@ mod tests {
             r#"{"secret": "a\nport = 1"}"#,
             r#"{"secret": " a"}"#,
             r#"{"allow_posting_from": [1]}"#,
+            r##"{"allow_posting_from": ["#127.0.0.1"]}"##,
+            r#"{"allow_posting_from": "127.0.0.1, ;10.0.0.1"}"#,
         ] {
             assert!(from_json(json).is_err(), "{json}");
         }

@@ -126,6 +126,7 @@ pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
         ws_pong_ms: timeouts.websocket_pong_ms,
         pings_per_s: limits.control_frames_per_second,
         messages_per_s: limits.messages_per_second,
+        facts_kept: 0,
         admin: AdminAccess {
             user,
             password,

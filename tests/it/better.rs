@@ -1,9 +1,10 @@
 //! What we do better than the original, where section 16 of the specification advises it.
 //!
 //! One scenario each, in the transcripts' own format, in `tests/data/channelstream/better`; they
-//! run over memory and over TCP as the recorded ones do. Q3, Q17, Q18, Q37 and Q40 are tested with the
-//! polls in `tests/turns`; Q36, which takes days, in the hub. Those that begin with `r` are recorded
-//! ones of which a step is adapted.
+//! run over memory and over TCP as the recorded ones do. Q17, Q18, Q37 and Q40 are tested with the
+//! polls in `tests/turns`, Q3, Q21, Q25, Q33, Q35 and Q38 in `hostile` there; Q22 in `tests/server`,
+//! Q34 with the options; Q36, which takes days, in the hub. Those that begin with `r` are recorded ones
+//! of which a step is adapted.
 
 use crate::channelstream::{folder, names_in};
 use crate::transcript::Scenario;

@@ -397,6 +397,30 @@ fn lists_come_in_pages_that_stay_short() {
     assert_eq!(page, serde_json::json!({"rows": [], "next": null}));
 }
 
+#[test]
+fn connections_are_found_by_what_they_are_and_not_by_how_that_is_written() {
+    let server = Server::run(&[]);
+    let address = server.address();
+    let mut peer = Peer::new(address);
+    let name = r#"Z\u00d6e \"7\""#;
+    let body = format!(r#"{{"username":"{name}","channels":["news"]}}"#);
+    let answer = json(&peer.ask(&signed("/connect", &body)));
+    let id = answer["conn_id"].as_str().expect("an id").to_owned();
+    let _socket = Socket::open(connect(address), &id);
+    let mut found = |search: &str| {
+        let path = format!("/admin/api/connections?search={search}");
+        let page = json(&peer.ask(&signed_get(&path)));
+        let rows = page["rows"].as_array().expect("rows").clone();
+        rows.iter().filter(|row| row["conn_id"] == *id).count()
+    };
+    for search in ["", "z%C3%B6E", "%227%22", &id[3..30], "websock"] {
+        assert_eq!(found(search), 1, "{search}");
+    }
+    for search in ["conn_id", "age_ms", "user", "%22%3A%22", "news", "%5C%22"] {
+        assert_eq!(found(search), 0, "{search}");
+    }
+}
+
 /// A signed request without a body.
 fn signed_get(path: &str) -> Vec<u8> {
     let signature = crate::client::signature(crate::process::SECRET, 0);

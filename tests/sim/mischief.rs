@@ -7,7 +7,7 @@ use super::peer::masked;
 pub fn http_junk(chance: &mut Chance) -> Vec<u8> {
     let head = "POST /message HTTP/1.1\r\nHost: sim.example\r\n";
     let anyone = head.replace("/message", "/disconnect");
-    let text = match chance.below(14) {
+    let text = match chance.below(17) {
         0 => "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}".to_owned(),
         1 => "GET\r\n\r\n".to_owned(),
         2 => "GET /info HTTP/1.1\r\n\r\n".to_owned(),
@@ -16,7 +16,8 @@ pub fn http_junk(chance: &mut Chance) -> Vec<u8> {
         5 => format!("{head}Bad Header: x\r\n\r\n"),
         6 => format!("{head}{}\r\n", "A: b\r\n".repeat(80)),
         7 => format!("{head}Long: {}\r\n\r\n", "x".repeat(20_000)),
-        8 => format!("{head}Content-Length: 99999999\r\n\r\n"),
+        // Where anybody may send a body; elsewhere its head is refused before its length is.
+        8 | 14 | 15 => format!("{anyone}Content-Length: 99999999\r\n\r\n"),
         9 => format!("{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"),
         // Where anybody may send a body, or its head alone would be refused.
         10 => format!("{anyone}Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),

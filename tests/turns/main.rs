@@ -3,6 +3,7 @@
 
 mod batches;
 mod changes;
+mod hostile;
 mod joining;
 mod polls;
 mod streams;

@@ -393,6 +393,11 @@ fn callbacks_are_names_or_refused_and_head_takes_no_news_away() {
         assert!(!answer.contains("script") && !answer.contains("alert"));
     }
     world.publish(backend, "c", 1);
+    let texts = "é\u{2027}\u{2028}\u{2029}\u{202a}";
+    let message = format!(r#"[{{"user":"{texts}","channel":"c","message":{{"t":"{texts}"}}}}]"#);
+    let request = world.signed("/message", &message);
+    world.send(backend, &request);
+    world.rest();
     let head = listen(&id, "").replace("GET", "HEAD");
     world.send(conn, &head);
     world.rest();
@@ -401,11 +406,16 @@ fn callbacks_are_names_or_refused_and_head_takes_no_news_away() {
     world.send(conn, &listen(&id, "&callback=a.b_$1"));
     world.rest();
     let (_, answer) = world.answer(conn, 10_000).expect("an answer");
-    assert!(answer.contains("Content-Type: application/javascript\r\n"));
+    assert!(answer.contains("Content-Type: application/javascript; charset=UTF-8\r\n"));
     assert!(answer.contains("X-Content-Type-Options: nosniff\r\n"));
     let list = body(&answer).strip_prefix("a.b_$1(").expect("the call");
     let list = list.strip_suffix(')').expect("its end");
-    assert!(serde_json::from_str::<Value>(list).is_ok_and(|list| list[0]["message"]["n"] == 1));
+    // Older browsers end a line of a script there, in the middle of a string.
+    assert!(!list.contains(['\u{2028}', '\u{2029}']), "{list}");
+    let list: Value = serde_json::from_str(list).expect("JSON");
+    assert_eq!(list[0]["message"]["n"], 1);
+    let second = (list[1]["user"].as_str(), list[1]["message"]["t"].as_str());
+    assert_eq!(second, (Some(texts), Some(texts)));
 }
 
 #[test]

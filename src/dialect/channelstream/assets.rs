@@ -199,6 +199,8 @@ mod tests {
             "/static",
             "/static/channelstream/",
             "/static/channelstream/no.js",
+            // Of the original's admin page, which nobody else loads.
+            "/static/channelstream-admin.js",
             "/static/../Cargo.toml",
             "/static/channelstream/../channelstream/index.js",
             "/static/channelstream/index.js/",

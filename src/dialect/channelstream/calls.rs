@@ -187,6 +187,7 @@ mod tests {
                     random: &mut self.random,
                     writer: &mut self.writer,
                     hang_ups: &mut std::collections::VecDeque::new(),
+                    facts: &mut crate::dialect::Facts::default(),
                     meter: &mut Meter::default(),
                 },
                 conn: ConnId::NONE,
@@ -199,6 +200,7 @@ mod tests {
                     unix_micros: 0,
                 },
                 takes_jobs: self.takes_jobs,
+                talk: crate::transport::rate::Bucket::new(),
                 desk: &mut self.desk,
                 asked_unix_s: 0,
             };

@@ -26,6 +26,18 @@ impl From<DateTime> for Stamp {
     }
 }
 
+/// Whether this protocol tells such an event at all.
+pub(super) fn is_told(event: &Event<'_>) -> bool {
+    match event {
+        Event::Message(_)
+        | Event::MessageEdit(_)
+        | Event::MessageDelete(_)
+        | Event::UserState(_) => true,
+        Event::Presence(presence) => presence.by_settings,
+        Event::Count(_) | Event::Watched(_) => false,
+    }
+}
+
 /// Appends `event` as the text of one frame.
 pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
     out.push(b'[');
@@ -35,6 +47,8 @@ pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
         Event::MessageDelete(delete) => push_delete(out, delete, catch_up),
         Event::Presence(presence) => push_presence(out, presence, catch_up),
         Event::UserState(change) => push_state_change(out, change, catch_up),
+        // Not told, see above.
+        Event::Count(_) | Event::Watched(_) => {}
     }
     out.push(b']');
 }
@@ -50,10 +64,7 @@ fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, catch_up: bool) {
     push_text_or_null(out, message.channel);
     out.extend_from_slice(b",\"user\":");
     push_text(out, message.user);
-    if let Some(body) = message.body {
-        out.extend_from_slice(b",\"message\":");
-        out.extend_from_slice(body.as_bytes());
-    }
+    push_body(out, message.event, message.body);
     out.extend_from_slice(b",\"edited\":");
     match message.edited {
         Some(edited) => push_frame_time(out, edited),
@@ -62,6 +73,25 @@ fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, catch_up: bool) {
     out.extend_from_slice(b",\"catchup\":");
     push_bool(out, catch_up);
     out.extend_from_slice(b",\"type\":\"message\"}");
+}
+
+/// Appends the payload to an object, if there is one. An event that another protocol named is an
+/// object of that name and its data as text.
+fn push_body(out: &mut Vec<u8>, event: Option<&str>, body: Option<&str>) {
+    let Some(body) = body else {
+        return;
+    };
+    out.extend_from_slice(b",\"message\":");
+    match event {
+        None => out.extend_from_slice(body.as_bytes()),
+        Some(event) => {
+            out.extend_from_slice(b"{\"event\":");
+            push_text(out, event);
+            out.extend_from_slice(b",\"data\":");
+            push_text(out, body);
+            out.push(b'}');
+        }
+    }
 }
 
 /// Only what was replaced is in it; and `catchup` is, other than in messages, if it is true.
@@ -268,13 +298,16 @@ pub(super) fn push_target<Name: Deref<Target = str>>(out: &mut Vec<u8>, target: 
     push_id(out, "uuid", target.id);
 }
 
-/// Appends more of the same object: when, who, what.
-pub(super) fn push_content(
+/// Appends the beginning of a message or an edit: the target, then when, who and what, as far as
+/// there is any of it, and when it was edited, or null. The caller ends the object.
+pub(super) fn push_content<Name: Deref<Target = str>>(
     out: &mut Vec<u8>,
-    at: Option<Stamp>,
-    user: Option<&str>,
-    body: Option<&str>,
+    target: &Target<'_, Name>,
+    (at, user): (Option<Stamp>, Option<&str>),
+    (event, body): (Option<&str>, Option<&str>),
+    edited: Option<Stamp>,
 ) {
+    push_target(out, target);
     if let Some(at) = at {
         out.extend_from_slice(b",\"timestamp\":");
         push_answer_time(out, at);
@@ -283,14 +316,7 @@ pub(super) fn push_content(
         out.extend_from_slice(b",\"user\":");
         push_text(out, user);
     }
-    if let Some(body) = body {
-        out.extend_from_slice(b",\"message\":");
-        out.extend_from_slice(body.as_bytes());
-    }
-}
-
-/// Appends more of the same object: when it was edited, or null.
-pub(super) fn push_edited(out: &mut Vec<u8>, edited: Option<Stamp>) {
+    push_body(out, event, body);
     out.extend_from_slice(b",\"edited\":");
     match edited {
         Some(edited) => push_answer_time(out, edited),

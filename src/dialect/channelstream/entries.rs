@@ -2,11 +2,11 @@
 //! 7.5 to 7.7 of the specification).
 
 use super::batch::Entry;
-use super::encode::{Target, push_content, push_edited, push_target};
+use super::encode::{Target, push_content, push_target};
 use super::speaker::APP;
 use super::words::{DeleteBody, EditBody, MessageBody, Text};
 use crate::dialect::Ctx;
-use crate::hub::{Amendment, Change, Edit, Effects, Id, NewMessage, Stamp};
+use crate::hub::{Amendment, Change, Edit, Effects, Id, NewMessage, Stamp, SubscriberId};
 use std::borrow::Cow;
 
 /// So many kept messages are looked through at the price of one delivery.
@@ -54,7 +54,9 @@ impl Entry for MessageBody<'_> {
             only: borrowed(&self.pm_users),
             except: borrowed(&self.exclude_users),
             no_history: self.no_history,
+            event: None,
             body: self.message.as_deref(),
+            except_subscriber: SubscriberId::NONE,
         };
         let target = Target {
             only: &self.pm_users,
@@ -63,9 +65,8 @@ impl Entry for MessageBody<'_> {
             no_history: self.no_history,
             id: message.id,
         };
-        push_target(text, &target);
-        push_content(text, Some(message.at), Some(&message.user), message.body);
-        push_edited(text, None);
+        let sent = (Some(message.at), Some(&*message.user));
+        push_content(text, &target, sent, (None, message.body), None);
         text.push(b'}');
         ctx.hub.publish(APP, &message, ctx.now, &mut ctx.io);
     }
@@ -114,9 +115,8 @@ impl Entry for EditBody<'_> {
             no_history: self.no_history,
             id: Id(self.uuid),
         };
-        push_target(text, &target);
-        push_content(text, edit.at, edit.user.as_deref(), edit.body);
-        push_edited(text, Some(edit.edited));
+        let sent = (edit.at, edit.user.as_deref());
+        push_content(text, &target, sent, (None, edit.body), Some(edit.edited));
         text.push(b'}');
         amend(&target, Change::Edit(edit), ctx);
     }

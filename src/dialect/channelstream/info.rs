@@ -2,8 +2,7 @@
 //! (section 6 of the specification).
 
 use super::encode::{
-    Target, push_bool, push_comma, push_content, push_edited, push_id, push_number, push_state,
-    push_target, push_texts,
+    Target, push_bool, push_comma, push_content, push_id, push_number, push_state, push_texts,
 };
 use super::speaker::APP;
 use super::stamps::{push_stamp, push_text};
@@ -256,9 +255,8 @@ pub(super) fn push_kept(out: &mut Vec<u8>, message: &KeptMessage) {
         no_history: message.no_history,
         id: message.id,
     };
-    push_target(out, &target);
     let (user, body) = (&*message.user, message.body.as_deref());
-    push_content(out, Some(message.at), Some(user), body);
-    push_edited(out, message.edited);
+    let (sent, event) = ((Some(message.at), Some(user)), message.event.as_deref());
+    push_content(out, &target, sent, (event, body), message.edited);
     out.extend_from_slice(b",\"catchup\":false,\"type\":\"message\"}");
 }

@@ -65,6 +65,10 @@ impl Channelstream {
             return Err(Errors::field("conn_id", "The connection is in use.").into());
         };
 
+        if known.is_none() {
+            ctx.hub.came_online(user, &mut ctx.io);
+        }
+
         let mut text = Vec::with_capacity(512);
         text.push(b'{');
         push_id(&mut text, "conn_id", id);

@@ -39,7 +39,8 @@ impl Channelstream {
         };
         let mut answer = Response::json(200, "");
         if callback.is_some() {
-            answer.content_type = "application/javascript";
+            // A script is read as its page is, if it does not say how.
+            answer.content_type = "application/javascript; charset=UTF-8";
             answer = answer.with("X-Content-Type-Options", "nosniff");
         }
         if request.method == Method::Head {

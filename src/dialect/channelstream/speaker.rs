@@ -3,6 +3,7 @@
 
 use super::access::{Caller, Scheme, Seen, may_sign_in_body};
 use super::admin;
+use super::encode::{is_told, push_event};
 use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::listen::{self, push_joined};
@@ -495,10 +496,13 @@ impl Dialect for Channelstream {
         told: u64,
         out: &mut Vec<u8>,
     ) {
+        if !is_told(event) {
+            return;
+        }
         if format == STREAM_FORMAT {
             listen::push_stream_event(out, event, catch_up, told);
         } else {
-            super::encode::push_event(out, event, catch_up);
+            push_event(out, event, catch_up);
         }
     }
 
@@ -528,8 +532,10 @@ impl Dialect for Channelstream {
     fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
         match why {
             HangUp::Replaced => (1000, "another socket took over"),
-            HangUp::Removed => (1000, "the connection was removed"),
+            HangUp::Removed | HangUp::Terminated => (1000, "the connection was removed"),
             HangUp::TooFarBehind => (1000, "too much was missed, connect anew"),
+            HangUp::Unauthorized => (1008, "the connection was not authorized in time"),
+            HangUp::AppClosed => (1000, "the app was closed"),
         }
     }
 

@@ -135,6 +135,19 @@ await check("whoever disconnects stays away", async () => {
   await page.context().close();
 });
 
+await check("whoever has ended is told so, also where the server is not", async () => {
+  const page = await open({ disconnectUrl: "" });
+  await connect(page);
+  const told = () => page.evaluate(() => events.filter((name) => name === "connectionClosed").length);
+  assert.equal(await page.evaluate(() => connection.disconnect()), null);
+  assert.equal(await told(), 1);
+  await connect(page);
+  // As the original's, which pages use to clear up before anything is open.
+  await page.evaluate(() => { connection.closeConnection(); connection.closeConnection(); });
+  assert.equal(await told(), 3);
+  await page.context().close();
+});
+
 await check("a lost connection comes back by itself, with a new id", async () => {
   const page = await open({ increaseBounceIv: 50 });
   await connect(page);
@@ -173,6 +186,45 @@ await check("a page that comes back online does not wait", async () => {
     window.dispatchEvent(new Event("online"));
   });
   await until("a connection", () => page.evaluate(() => connection.connected));
+  await page.context().close();
+});
+
+await check("whoever ends or gives up is held by nothing", async () => {
+  const page = await open({ shouldReconnect: false });
+  const left = () => page.evaluate(() => [...window.listening.values()].reduce((sum, n) => sum + n, 0));
+  await page.evaluate(() => {
+    window.listening = new Map();
+    for (const [place, name] of [[window, "window"], [document, "document"]]) {
+      for (const [method, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+        const real = place[method];
+        place[method] = (kind, ...rest) => {
+          const key = `${name} ${kind}`;
+          // The same listener counts once however often it is added.
+          window.listening.set(key, by > 0 ? 1 : 0);
+          return real.call(place, kind, ...rest);
+        };
+      }
+    }
+  });
+  await connect(page);
+  assert.equal(await left(), 3);
+  await page.evaluate(() => connection.closeConnection());
+  assert.equal(await left(), 0, "closed");
+  await connect(page);
+  assert.equal(await left(), 3);
+  const id = await page.evaluate(() => connection.connectionId);
+  await fetch(`${server.origin}/disconnect?conn_id=${id}`);
+  await until("nothing that listens", async () => (await left()) === 0);
+  assert.equal(await page.evaluate(() => connection._retryTimer), null);
+  await page.context().close();
+});
+
+await check("an event stream that opens is a success, though nobody says anything", async () => {
+  const page = await open({ noWebsocket: true });
+  await page.evaluate(() => { connection._tries = 5; });
+  await connect(page);
+  assert.equal(await page.evaluate(() => connection._tries), 0);
+  assert.deepEqual(await page.evaluate(() => heard), []);
   await page.context().close();
 });
 

@@ -34,11 +34,12 @@ impl Asked {
     pub(super) fn of(request: &Request<'_>) -> Self {
         let number = |name| value(request, name).and_then(|text| text.parse::<usize>().ok());
         let search = value(request, "search").unwrap_or_default();
-        let search = search.trim().chars().take(SEARCH_CHARS_MAX);
+        let search: String = search.trim().chars().take(SEARCH_CHARS_MAX).collect();
         Self {
             from: number("from").unwrap_or(0),
             rows: number("limit").unwrap_or(50).clamp(1, PAGE_ROWS_MAX),
-            search: search.flat_map(char::to_lowercase).collect(),
+            // As names are: some letters depend on where in the word they stand.
+            search: search.to_lowercase(),
         }
     }
 
@@ -350,6 +351,8 @@ mod tests {
                 (from, rows, search)
             );
         }
+        let greek = "search=%CE%9F%CE%94%CE%9F%CE%A3";
+        assert!(asked(Some(greek)).finds("\u{39f}\u{394}\u{39f}\u{3a3}"));
         let long = format!("search={}", "x".repeat(10_000));
         assert_eq!(asked(Some(&long)).search.len(), SEARCH_CHARS_MAX);
         let far = asked(Some("from=18446744073709551615"));

@@ -3,7 +3,7 @@
 use super::super::access::Seen;
 use crate::peers::PeerList;
 use crate::transport::http::Request;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 /// Longest `Host` that is put into a link: a name of 255 characters, a port.
 const HOST_CHARS_MAX: usize = 261;
@@ -28,20 +28,31 @@ fn host<'a>(request: &Request<'a>) -> Option<&'a str> {
 
 /// Whether a browser says that another site's page sent this request. Who says nothing is no
 /// browser, or one so old that only `SameSite` protects its user.
-pub(super) fn is_foreign(request: &Request<'_>) -> bool {
+pub(in super::super) fn is_foreign(request: &Request<'_>) -> bool {
     if let Some(site) = request.headers.get("Sec-Fetch-Site") {
         return !matches!(site, "same-origin" | "none");
     }
     let Some(origin) = request.headers.get("Origin") else {
         return false;
     };
-    let theirs = origin.split_once("://").map(|(_, host)| host);
-    let ours = request.headers.get("Host");
-    !matches!((theirs, ours), (Some(theirs), Some(ours)) if theirs.eq_ignore_ascii_case(ours))
+    let (Some((scheme, theirs)), Some(ours)) =
+        (origin.split_once("://"), request.headers.get("Host"))
+    else {
+        return true;
+    };
+    // An origin leaves out the port that its scheme has anyway; proxies write it into `Host`.
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let bare = |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+    bare(theirs) != bare(ours)
 }
 
 /// The address that a caller is known by: that of the socket or, where trusted proxies stand
-/// before it, the last one in `X-Forwarded-For` that is not theirs.
+/// before it, the last one in `X-Forwarded-For` that is not theirs. What stands before that one
+/// anybody may have written: if it cannot be read nothing else is looked for.
 pub(super) fn client(
     request: &Request<'_>,
     peer: Option<IpAddr>,
@@ -51,13 +62,21 @@ pub(super) fn client(
         return peer;
     }
     let lists = request.headers.all("X-Forwarded-For");
-    let lists = lists.filter_map(|list| std::str::from_utf8(list).ok());
-    let last = lists
-        .flat_map(|list| list.split(','))
-        .filter_map(|entry| entry.trim().parse::<IpAddr>().ok())
-        .filter(|&address| !proxies.lists(Some(address)))
-        .last();
-    last.or(peer)
+    let entries = lists.flat_map(|list| list.split(|&byte| byte == b','));
+    let addresses = entries.map(|entry| std::str::from_utf8(entry).ok().and_then(address));
+    let others = addresses.filter(|&found| found.is_none() || !proxies.lists(found));
+    others.last().flatten().or(peer)
+}
+
+/// An entry of `X-Forwarded-For`. Some proxies write the port as well, and then an IPv6 address in
+/// brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bare = entry
+        .strip_prefix('[')
+        .and_then(|entry| entry.strip_suffix(']'));
+    let with_port = || entry.parse().ok().map(|address: SocketAddr| address.ip());
+    bare.unwrap_or(entry).parse().ok().or_else(with_port)
 }
 
 /// Appends `text` so that it stands as text or as an attribute's value in HTML.
@@ -139,6 +158,23 @@ mod tests {
                 true,
             ),
             (&[("Host", "a.example"), ("Origin", "null")], true),
+            // Browsers leave the usual port out, proxies may not.
+            (
+                &[("Host", "a.example:80"), ("Origin", "http://A.example")],
+                false,
+            ),
+            (
+                &[("Host", "a.example:443"), ("Origin", "https://a.example")],
+                false,
+            ),
+            (
+                &[("Host", "a.example:443"), ("Origin", "http://a.example")],
+                true,
+            ),
+            (
+                &[("Host", "a.example"), ("Origin", "http://a.example:8080")],
+                true,
+            ),
             (&[("Origin", "https://a.example")], true),
         ] {
             assert_eq!(with(pairs, is_foreign), expected, "{pairs:?}");
@@ -163,5 +199,23 @@ mod tests {
             client(Some(proxy), &[("X-Forwarded-For", "unknown, é")]),
             Some(proxy)
         );
+        // With ports, as some proxies write them.
+        for (entry, expected) in [
+            ("203.0.113.9:4711", last),
+            ("2001:db8::1", "2001:db8::1".parse().ok()),
+            ("[2001:db8::1]", "2001:db8::1".parse().ok()),
+            ("[2001:db8::1]:4711", "2001:db8::1".parse().ok()),
+        ] {
+            let list = format!("198.51.100.7, {entry}, 127.0.0.1");
+            let found = client(Some(proxy), &[("X-Forwarded-For", &list)]);
+            assert_eq!(found, expected, "{entry}");
+        }
+        // What the caller wrote before an entry that cannot be read is not taken for it: whoever
+        // guesses passwords would choose a new address each time.
+        for entry in ["unknown", "é", "", "_hidden", "203.0.113.9:port"] {
+            let list = format!("198.51.100.7, {entry}");
+            let found = client(Some(proxy), &[("X-Forwarded-For", &list)]);
+            assert_eq!(found, Some(proxy), "{entry}");
+        }
     }
 }

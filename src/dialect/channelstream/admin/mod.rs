@@ -21,6 +21,7 @@ use crate::hub::Effects;
 use crate::limits::{SESSION_S, SIGN_IN_DELAY_MS, WORK_PER_MESSAGE};
 use crate::transport::http::{Method, Request, Response, query};
 use api::{Asked, Named};
+pub(super) use links::is_foreign;
 use session::{COOKIE, Session, Sessions};
 
 const HOME: &str = include_str!("page.html");
@@ -180,7 +181,7 @@ impl Channelstream {
     /// `POST /admin/sign_in`. Whoever is wrong waits for the answer; whoever is wrong too often
     /// is not even looked at for a while, so that nobody tries out more than a few passwords.
     fn sign_in(&self, request: &Request<'_>, seen: &Seen<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        if links::is_foreign(request) {
+        if is_foreign(request) {
             return not_from_here(request).into();
         }
         let peer = ctx.from.peer.map(|peer| peer.ip());
@@ -227,7 +228,7 @@ impl Channelstream {
         if let Some(session) = self.session(request, ctx) {
             let body = std::str::from_utf8(request.body).unwrap_or_default();
             let token = query::last(body, "csrf").unwrap_or_default();
-            if links::is_foreign(request) && !self.sessions(ctx).is_csrf(&session, &token) {
+            if is_foreign(request) && !self.sessions(ctx).is_csrf(&session, &token) {
                 return not_from_here(request);
             }
             ctx.desk.sign_out(session.id);
@@ -296,7 +297,7 @@ impl Channelstream {
     fn close(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         if let Some(session) = self.session(request, ctx) {
             let token = request.headers.get("X-CSRF-Token").unwrap_or_default();
-            if links::is_foreign(request) || !self.sessions(ctx).is_csrf(&session, token) {
+            if is_foreign(request) || !self.sessions(ctx).is_csrf(&session, token) {
                 return Response::json(
                     403,
                     r#"{"error":"forbidden","message":"the header X-CSRF-Token must have the token of this session"}"#,

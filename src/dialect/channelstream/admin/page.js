@@ -330,7 +330,7 @@ async function load(name, list) {
   const rows = [];
   let from = 0;
   const wanted = list.pages * PAGE_ROWS;
-  for (let page = 0; page < PAGES_MAX && from !== null && rows.length < wanted; page++) {
+  for (let page = 0; page < list.pages * PAGES_MAX && from !== null && rows.length < wanted; page++) {
     const answer = await ask(name, { search: list.search.value, from, limit: PAGE_ROWS });
     rows.push(...answer.rows);
     from = answer.next;
@@ -379,7 +379,8 @@ async function refreshList() {
     if (turn !== listTurn) return;
     showRows(list, rows);
     list.more.hidden = from === null || list.pages >= PAGES_MAX;
-    const words = list.search.value ? "Nothing is found." : `There are no ${view.name}.`;
+    const none = from === null ? "Nothing is found." : "Nothing is found so far; More looks further.";
+    const words = list.search.value ? none : `There are no ${view.name}.`;
     say(list.empty, rows.length === 0 ? words : "");
     list.empty.hidden = rows.length > 0;
   } catch (error) {

@@ -156,13 +156,11 @@ export class ChannelStreamConnection {
   /** Leaves for good, until `connect` is called again. */
   disconnect() {
     const connId = this.connectionId;
-    this._giveUp();
-    this._watch(false);
+    this.closeConnection();
     this.connectionId = null;
     if (!connId || !this.disconnectUrl) return Promise.resolve(null);
     const url = String(withConnId(this.disconnectUrl, connId));
     const answer = this._ask("disconnect", "POST", url, { conn_id: connId }, true);
-    this._call("connectionClosedCallback");
     return answer.then(({ request, data, ok }) => {
       if (ok) this._call("disconnectCallback", request, data);
       return data;
@@ -211,15 +209,20 @@ export class ChannelStreamConnection {
 
   /** Ends the transport; the server forgets the connection soon after. */
   closeConnection() {
-    const was = this.connected || this._close !== null;
     this._giveUp();
-    if (was) this._call("connectionClosedCallback");
+    this._watch(false);
+    this._call("connectionClosedCallback");
   }
 
   /** Waits, longer each time in a row, and connects anew; unless `shouldReconnect` is off. */
   retryConnection() {
     this._giveUp();
-    if (!this.shouldReconnect) return;
+    if (!this.shouldReconnect) {
+      // A page that forgets this connection is not to be held by it.
+      this._watch(false);
+      return;
+    }
+    this._watch(true);
     const longest = Math.min(WAIT_MAX_MS, this.increaseBounceIv * 2 ** Math.min(this._tries, 16));
     this._tries += 1;
     // Everybody lost the server at the same moment; they should not come back at the same one.
@@ -341,6 +344,8 @@ export class ChannelStreamConnection {
       clearTimeout(timer);
       timer = null;
       wasOpen = true;
+      // Heartbeats are no events here; an answer with the type of events is sign enough.
+      this._tries = 0;
       this.connected = true;
       this._call("listenOpenedCallback", source, event);
     };

@@ -1,0 +1,100 @@
+//! Cached channels: the last message is shown to who comes next.
+//!
+//! What is kept is bounded over all channels, in number and in bytes; whatever would go first by its
+//! time goes early. A channel that somebody found empty is noted the same way, so that this is
+//! announced once and not for each of them.
+
+use super::channel::Cached;
+use super::{ChannelId, Effects, Fact, Format, Hub, KeptMessage};
+use crate::frame::Frame;
+use crate::limits::{CACHED_BYTES_MAX, CACHED_CHANNELS_MAX};
+use crate::time::{Millis, Now};
+use std::rc::Rc;
+
+impl Hub {
+    /// Keeps a message for who comes next.
+    pub(super) fn cache(&mut self, key: ChannelId, message: Rc<KeptMessage>, now: Now) {
+        self.note(key, Some(message), now);
+    }
+
+    fn note(&mut self, key: ChannelId, message: Option<Rc<KeptMessage>>, now: Now) {
+        self.forget_cached(key);
+        let Some(channel) = self.channels.get(key) else {
+            return;
+        };
+        let until = now.mono + self.rules(channel.app).cache_ms;
+        let cached = Cached { message, until };
+        self.cached_bytes += cached.bytes();
+        self.cached.insert((until, key));
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.cached = Some(Box::new(cached));
+        }
+        while self.cached.len() > CACHED_CHANNELS_MAX || self.cached_bytes > CACHED_BYTES_MAX {
+            // The one that was just kept is small enough to stay alone.
+            let Some(&(_, first)) = self.cached.first() else {
+                return;
+            };
+            self.forget_cached(first);
+            if first != key {
+                self.settle_channel(first, now);
+            }
+        }
+    }
+
+    /// What a channel kept is forgotten.
+    pub(super) fn forget_cached(&mut self, key: ChannelId) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        if let Some(cached) = channel.cached.take() {
+            self.cached_bytes -= cached.bytes();
+            self.cached.remove(&(cached.until, key));
+        }
+    }
+
+    /// The message that a cached channel shows at `now`, and for how many milliseconds it will.
+    pub fn cached(&self, channel: ChannelId, now: Now) -> Option<(&KeptMessage, u64)> {
+        let cached = self.channels.get(channel)?.cached.as_deref()?;
+        let message = cached.message.as_deref()?;
+        let left_ms = cached.until.since(now.mono);
+        (left_ms > 0).then_some((message, left_ms))
+    }
+
+    /// The frame of what a cached channel shows. None: it shows nothing, which is announced if it
+    /// was not yet.
+    pub fn show_cached(
+        &mut self,
+        key: ChannelId,
+        format: Format,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Option<Frame> {
+        if let Some((message, _)) = self.cached(key, now) {
+            let event = super::Event::Message(message.view());
+            return fx.encode(format, &event, false, self.sequence);
+        }
+        let channel = self.channels.get(key)?;
+        let is_known = channel
+            .cached
+            .as_deref()
+            .is_some_and(|cached| cached.message.is_none() && cached.until > now.mono);
+        if !is_known {
+            let channel_name = channel.shared_name();
+            let app = channel.app;
+            fx.announce(
+                app,
+                Fact::CacheMiss {
+                    channel: &channel_name,
+                },
+            );
+            self.note(key, None, now);
+        }
+        None
+    }
+
+    /// Until when an empty channel is remembered for what it shows.
+    pub(super) fn cached_until(&self, key: ChannelId, now: Now) -> Option<Millis> {
+        let cached = self.channels.get(key)?.cached.as_deref()?;
+        (cached.until > now.mono).then_some(cached.until)
+    }
+}
