@@ -14,14 +14,13 @@ use fanwire::dialect::channelstream::Config;
 use fanwire::reactor::Listen;
 use fanwire::server::{Builder, Stopped};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::sockets::{Backend, Listener};
-use support::{Bench, timed};
+use support::Bench;
+use support::sockets::{Backend, Listener, ask_until};
 
 /// Nobody may be kept waiting for longer by what somebody else asks for.
 const WAIT_MS_MAX: f64 = 50.0;
@@ -48,25 +47,6 @@ fn listen(crowd: &mut [Listener], heard: &AtomicUsize, ends: &AtomicBool) {
             heard.fetch_add(listener.messages - before, Ordering::Relaxed);
         }
     }
-}
-
-/// Asks a short question again and again until `done`. The longest wait for an answer.
-fn ask_until(address: SocketAddr, done: impl Fn() -> bool) -> Duration {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_nodelay(true).expect("a TCP socket");
-    let (mut longest, mut answer) = (Duration::ZERO, [0; 4096]);
-    while !done() {
-        let (took, ()) = timed(|| {
-            stream
-                .write_all(b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n")
-                .expect("the server reads");
-            let read = stream.read(&mut answer).expect("the server answers");
-            assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
-        });
-        longest = longest.max(took);
-        thread::sleep(Duration::from_micros(500));
-    }
-    longest
 }
 
 fn batch(messages: usize) -> String {

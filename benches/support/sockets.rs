@@ -1,11 +1,13 @@
 //! The ends of real connections that belong to the clients: a backend that asks, a browser that
 //! listens.
 
+use super::timed;
 use super::world::{connect_body, id_in, upgrade};
 use fanwire::dialect::channelstream::{Channelstream, Config};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 /// The backend's side: requests and answers on one connection.
 pub(crate) struct Backend {
@@ -48,9 +50,14 @@ impl Backend {
     /// Reads so many answers and returns them.
     pub(crate) fn answers(&mut self, count: usize) -> String {
         let (mut bytes, mut seen, mut at) = (Vec::new(), 0, 0);
-        let mut piece = [0; 16 * 1024];
+        let mut piece = vec![0; 64 * 1024];
+        // Nothing is looked at before a whole answer can be there: some are megabytes long.
+        let mut enough = 0;
         loop {
-            let text = String::from_utf8_lossy(&bytes[at..]).into_owned();
+            let text = match bytes.len() >= enough {
+                true => String::from_utf8_lossy(&bytes[at..]).into_owned(),
+                false => String::new(),
+            };
             if let Some(head) = text.find("\r\n\r\n") {
                 let length = text
                     .lines()
@@ -70,6 +77,7 @@ impl Backend {
                     }
                     continue;
                 }
+                enough = at + head + 4 + length;
             }
             let read = self.stream.read(&mut piece).expect("the server answers");
             assert!(read > 0, "the server keeps the connection");
@@ -169,6 +177,29 @@ impl Listener {
         }
         self.rest.drain(..at);
     }
+}
+
+/// Asks a short question again and again until `done`. The longest wait for an answer.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a client lives in real time: it asks at a pace"
+)]
+pub(crate) fn ask_until(address: SocketAddr, done: impl Fn() -> bool) -> Duration {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("a TCP socket");
+    let (mut longest, mut answer) = (Duration::ZERO, [0; 4096]);
+    while !done() {
+        let (took, ()) = timed(|| {
+            stream
+                .write_all(b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n")
+                .expect("the server reads");
+            let read = stream.read(&mut answer).expect("the server answers");
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        });
+        longest = longest.max(took);
+        thread::sleep(Duration::from_micros(500));
+    }
+    longest
 }
 
 /// Nanoseconds the server's thread has spent on a processor; none where there is no `/proc`.

@@ -176,6 +176,12 @@ impl Engine {
                 http.waits = true;
                 let due = http.after.as_ref().map(|after| after.due);
                 self.put_back(conn, Phase::Http(http));
+                // That nothing is queued is no reason to go on: whoever sends more meanwhile would
+                // be looked at in turn after turn, none of which sleeps.
+                turn.out.hold(conn);
+                if rest > 0 {
+                    turn.out.pause(conn);
+                }
                 // Looked at again and again until the job is done.
                 let later = turn.now.mono + self.config.idle_ms;
                 self.arm(conn, due.unwrap_or(later));

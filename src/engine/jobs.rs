@@ -104,6 +104,7 @@ impl Engine {
             return;
         };
         http.stop_waiting();
+        turn.out.let_go(conn);
         let close = response.close || !shape.keep_alive || self.is_draining();
         let shape = Shape {
             keep_alive: !close,

@@ -492,6 +492,8 @@ impl Engine {
                     let (code, reason) = words.unwrap_or((1001, ""));
                     self.close_socket(conn, code, reason, turn);
                 }
+                // It has its own time, which stands.
+                Phase::Http(http) if http.waits() => {}
                 Phase::Http(_) => self.watch_progress(conn, now),
                 Phase::Parked(_) => self.poll_is_due(conn),
                 Phase::Streaming(_) => self.end_stream(conn, turn),

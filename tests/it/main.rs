@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `channelstream`, `better` | the tests: every recorded transcript, and what we do better |
 //! | `heads` | the tests of what is judged by a request's head, before its body is taken |
+//! | `gets` | the tests of what is asked for with GET, in every split |
+//! | `held` | the tests of answers that are given after a while |
 //! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
@@ -28,8 +30,10 @@ mod websocket;
 mod double;
 
 mod engine;
+mod gets;
 mod heads;
 mod heartbeat;
+mod held;
 
 #[cfg(feature = "server")]
 mod server;

@@ -67,6 +67,11 @@ impl<H: Handler> Memory<H> {
         self.longest_write
     }
 
+    /// From now on writes are cut as `cut` says.
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        self.cut = cut;
+    }
+
     /// What is driven.
     pub(crate) fn handler(&self) -> &H {
         &self.handler
@@ -139,6 +144,7 @@ impl<H: Handler> Memory<H> {
                 self.take_bytes(conn, link);
             }
             match state.ending {
+                Ending::Open if state.held => {}
                 Ending::Open if state.paused => {
                     self.out.unpause(conn);
                     self.call(|handler, turn| handler.resumed(conn, turn));

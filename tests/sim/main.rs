@@ -18,6 +18,7 @@ mod peer;
 mod selftest;
 mod summary;
 mod turn;
+mod watched;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +45,7 @@ pub enum Sabotage {
     LateExpiry,
     ForgetUntold,
     NoRewind,
+    KeepExpired,
     // In how the reactor's part is played:
     MissTick,
     ForgetClosed,
@@ -59,6 +61,11 @@ pub enum Sabotage {
     PanicInRequest,
     PanicInText,
     AdmitAnyone,
+    AdmitForged,
+    ForgetSignOut,
+    ForgetFailures,
+    AnswerAtOnce,
+    CloseAnother,
 }
 
 /// What went wrong, and where.

@@ -6,11 +6,13 @@
 //! draws stand as placeholders in what is expected and are bound at first sight: from then on they
 //! must be the same everywhere.
 
+mod admins;
 mod answers;
 mod changes;
 mod hub;
 mod listening;
 
+pub use admins::{Admin, Asked, Counts, Learned, Told, Whom};
 pub use listening::Listening;
 
 use super::Sabotage;
@@ -145,6 +147,7 @@ pub enum Call {
         id: String,
         how: Listening,
     },
+    Admin(Admin),
     /// Something that changes nothing and is answered with this status.
     Odd {
         status: u16,
@@ -169,6 +172,11 @@ pub enum Expect {
         close: bool,
         /// What the body says, if that matters.
         body: Option<Value>,
+    },
+    /// The answer to an admin.
+    Admin {
+        close: bool,
+        told: Told,
     },
     /// Some refusal, after which the connection ends.
     Refusal,
@@ -203,6 +211,8 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Http,
+    /// The last request is not answered yet, and nothing else is taken.
+    Held,
     /// The socket of this subscriber.
     Open(u32),
     /// A poll of this subscriber waits.
@@ -231,6 +241,8 @@ pub struct Line {
     pub presence: BTreeMap<(String, String), bool>,
     /// The poll that waits.
     wait: Option<listening::Wait>,
+    /// The answer that is held back.
+    held: Option<admins::Held>,
     /// So many of what is to be heard next are of before something was missed.
     pub unsure: usize,
 }
@@ -354,6 +366,10 @@ pub struct Oracle {
     /// Sockets to be told with a Close, at the end of the call.
     hang_ups: Vec<(ConnId, &'static str)>,
     places: listening::Places,
+    desk: admins::Desk,
+    /// Messages, and how often one was told as it came.
+    published: u64,
+    delivered: u64,
 }
 
 fn stamp(micros: u64) -> String {
@@ -379,6 +395,9 @@ impl Oracle {
             bound: BTreeMap::new(),
             hang_ups: Vec::new(),
             places: listening::Places::default(),
+            desk: admins::Desk::default(),
+            published: 0,
+            delivered: 0,
         }
     }
 
@@ -394,6 +413,7 @@ impl Oracle {
             caught_up: false,
             presence: BTreeMap::new(),
             wait: None,
+            held: None,
             unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
@@ -445,7 +465,7 @@ impl Oracle {
         let (key, grace_ms) = match std::mem::replace(&mut line.phase, Phase::Done) {
             Phase::Open(key) => (key, self.rules.return_ms),
             Phase::Streaming(key) => (key, self.rules.stream_grace_ms),
-            Phase::Http | Phase::Parked(_) | Phase::Closing | Phase::Done => return,
+            Phase::Http | Phase::Held | Phase::Parked(_) | Phase::Closing | Phase::Done => return,
         };
         let (sequence, at) = (self.sequence, now.mono + grace_ms);
         if let Some(sub) = self.subs.iter_mut().find(|sub| sub.key == key)
@@ -465,7 +485,7 @@ impl Oracle {
                 self.gone(conn, now);
             }
             Phase::Closing => self.line(conn).phase = Phase::Done,
-            Phase::Http | Phase::Parked(_) | Phase::Streaming(_) | Phase::Done => {}
+            Phase::Http | Phase::Held | Phase::Parked(_) | Phase::Streaming(_) | Phase::Done => {}
         }
     }
 
@@ -482,7 +502,7 @@ impl Oracle {
             }
             Phase::Parked(_) => self.answer_poll(conn, now),
             Phase::Streaming(_) => self.gone(conn, now),
-            Phase::Http | Phase::Closing | Phase::Done => {}
+            Phase::Http | Phase::Held | Phase::Closing | Phase::Done => {}
         }
     }
 

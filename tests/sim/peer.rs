@@ -16,6 +16,7 @@ pub enum Item {
         close: bool,
         /// Its body.
         body: Vec<u8>,
+        head: Head,
     },
     /// The answer that makes the connection a WebSocket.
     Upgraded,
@@ -31,6 +32,14 @@ pub enum Item {
     Pong(Vec<u8>),
     /// The server's last word: code and reason.
     Close(u16, String),
+}
+
+/// What else the head of an answer says, where it matters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Head {
+    pub location: Option<String>,
+    pub cookie: Option<String>,
+    pub retry: Option<String>,
 }
 
 /// What stands between two empty lines of an event stream (HTML section 9.2.6).
@@ -83,20 +92,30 @@ impl Inbox {
 /// One answer at the front of `bytes`, and its length (RFC 9112).
 fn answer(bytes: &[u8]) -> Option<(Item, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).expect("heads are ASCII");
-    let mut lines = head.split("\r\n");
+    let text = std::str::from_utf8(&bytes[..end]).expect("heads are ASCII");
+    let mut lines = text.split("\r\n");
     let first = lines.next().expect("split gives one line at least");
     let status = first
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3)?.parse::<u16>().ok())
         .unwrap_or_else(|| panic!("no status line: {first:?}"));
     let mut length = None;
-    let (mut close, mut is_stream) = (false, false);
+    let (mut close, mut is_stream, mut head) = (false, false, Head::default());
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a header has a colon");
         if name.eq_ignore_ascii_case("content-length") {
             assert!(length.is_none(), "one length per answer");
             length = Some(value.parse::<usize>().expect("a length is a number"));
+        }
+        let told = match name {
+            "Location" => Some(&mut head.location),
+            "Set-Cookie" => Some(&mut head.cookie),
+            "Retry-After" => Some(&mut head.retry),
+            _ => None,
+        };
+        if let Some(told) = told {
+            assert!(told.is_none(), "{name} once per answer");
+            *told = Some(value.to_owned());
         }
         is_stream |= name.eq_ignore_ascii_case("content-type") && value == "text/event-stream";
         close |= name.eq_ignore_ascii_case("connection") && value == "close";
@@ -118,6 +137,7 @@ fn answer(bytes: &[u8]) -> Option<(Item, usize)> {
         status,
         close,
         body,
+        head,
     };
     Some((answer, start + length))
 }

@@ -54,7 +54,12 @@ fn a_body_that_nobody_wanted_is_noticed() {
 fn wrong_expectations_are_noticed() {
     says(
         Sabotage::NoCatchUp,
-        &["nothing was expected", "a frame says", "hears"],
+        &[
+            "nothing was expected",
+            "a frame says",
+            "hears",
+            "is answered too",
+        ],
     );
     says(
         Sabotage::ForgetExclude,
@@ -120,7 +125,10 @@ fn a_stream_that_goes_on_elsewhere_is_noticed() {
 
 #[test]
 fn a_missed_tick_is_noticed() {
-    says(Sabotage::MissTick, &["lies ahead", "a silent socket goes"]);
+    says(
+        Sabotage::MissTick,
+        &["lies ahead", "a silent socket goes", "is answered too late"],
+    );
 }
 
 #[test]
@@ -176,4 +184,41 @@ fn different_seeds_give_different_bytes_and_the_same_seed_the_same() {
     assert!(hash(1).is_some());
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn a_login_that_outlives_its_time_or_its_end_is_noticed() {
+    says(Sabotage::KeepExpired, &["hears 302", "hears 401"]);
+    says(Sabotage::ForgetSignOut, &["hears 200", "hears 302"]);
+}
+
+#[test]
+fn a_forged_cookie_that_opens_something_is_noticed() {
+    says(
+        Sabotage::AdmitForged,
+        &["hears 200", "nothing was expected"],
+    );
+}
+
+#[test]
+fn passwords_that_may_be_tried_without_end_are_noticed() {
+    says(
+        Sabotage::ForgetFailures,
+        &["expected Form { status: 429", "nothing was expected"],
+    );
+    says(Sabotage::AnswerAtOnce, &["nothing was expected"]);
+}
+
+#[test]
+fn throwing_out_somebody_else_is_noticed() {
+    says(
+        Sabotage::CloseAnother,
+        &[
+            "hears 404",
+            "has heard everything but",
+            "nothing was expected",
+            "channels, subscribers, users",
+            "was closed though its client was not done",
+        ],
+    );
 }

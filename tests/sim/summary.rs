@@ -1,5 +1,6 @@
 //! What happened in runs, so that a world in which nothing happens is noticed.
 
+use super::oracle::Counts;
 use fanwire::handler::CloseReason;
 use std::collections::BTreeSet;
 
@@ -43,6 +44,7 @@ pub struct Summary {
     pub drained: u64,
     pub emptied: u64,
     pub queued_max: usize,
+    pub admins: Counts,
     pub statuses: BTreeSet<u16>,
 }
 
@@ -114,6 +116,7 @@ impl Summary {
         self.drained += other.drained;
         self.emptied += other.emptied;
         self.queued_max = self.queued_max.max(other.queued_max);
+        self.admins.add(&other.admins);
         self.statuses.extend(&other.statuses);
     }
 
@@ -150,10 +153,21 @@ impl Summary {
             ("time-outs", self.timeouts),
             ("drains", self.drained),
             ("empty ends", self.emptied),
+            ("admins that signed in", self.admins.sign_ins),
+            ("wrong passwords", self.admins.wrong),
+            ("addresses that must wait", self.admins.locked),
+            ("admins that signed out", self.admins.sign_outs),
+            ("cookies that were signed out", self.admins.over),
+            ("cookies that expired", self.admins.expired),
+            ("reports", self.admins.reports),
+            ("reports over several turns", self.admins.slow_reports),
+            ("requests of admins amid jobs", self.admins.amid_jobs),
+            ("peers thrown out", self.admins.thrown_out),
+            ("requests of other sites' pages", self.admins.foreign),
         ] {
             assert!(count > 0, "no {what} in all these runs");
         }
-        for status in [200, 400, 401, 403, 404, 413, 414, 422, 431, 505] {
+        for status in [200, 302, 400, 401, 403, 404, 413, 414, 422, 429, 431, 505] {
             assert!(
                 self.statuses.contains(&status),
                 "no {status} in all these runs"

@@ -4,6 +4,8 @@
 //! and bury until nothing is dirty.
 
 mod hearing;
+mod holding;
+mod stopping;
 
 use super::Sabotage;
 use super::oracle::{Expect, Line, Phase};
@@ -11,8 +13,8 @@ use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
 use fanwire::limits::{
-    CS_HEARTBEAT_MS, DRAIN_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR,
-    PIECE_OVERHEAD_BYTES, READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
+    CS_HEARTBEAT_MS, LINGER_BYTES_MAX, LINGER_MS, OUT_QUEUE_TURN_FACTOR, PIECE_OVERHEAD_BYTES,
+    READ_BUFFER_BYTES, READ_PAUSE_QUEUE_BYTES, WHEEL_SLOT_MS, WRITE_STALL_MS,
 };
 use fanwire::outbox::{Ending, QueueState};
 use fanwire::time::Millis;
@@ -143,8 +145,8 @@ impl World {
                     row.units.clear();
                     break;
                 }
-                // Taken once the poll is answered.
-                (Phase::Parked(_), _) => break,
+                // Taken once the request before is answered.
+                (Phase::Parked(_) | Phase::Held, _) => break,
                 (_, What::Junk) => {
                     if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
                         break;
@@ -185,14 +187,22 @@ impl World {
             .front()
             .is_some_and(|unit| unit.end <= row.delivered);
         assert_eq!(requests, 0, "a request was taken that nobody sent");
+        let phase = self.oracle.phase(conn);
         assert!(
-            !waits || paused,
+            !waits || paused || phase == Phase::Held,
             "what has come whole is taken, or reading pauses"
         );
         row.began_ms = match (row.delivered > row.digested, row.began_ms) {
             (false, _) => None,
             (true, began) => began.or(Some(now.mono.0)),
         };
+        if row.has_ended && phase == Phase::Http && !paused {
+            // What came behind an answer that was held back is the last.
+            if row.delivered > row.digested {
+                self.oracle.expect(conn, Expect::Refusal);
+            }
+            self.oracle.line(conn).phase = Phase::Done;
+        }
         self.summary.pauses += u64::from(paused);
         self.oracle.hang_up_all(now);
     }
@@ -213,7 +223,9 @@ impl World {
         }
         let now_s = self.now.unix_seconds();
         row.admitted_s = Some(now_s);
-        let refused = self.oracle.refuses(call, *signed, row.may_sign, now_s);
+        let refused = self
+            .oracle
+            .refuses(call, *signed, row.may_sign, now_s, now_s);
         assert!(refused.is_none(), "{conn:?} may send a body: {call:?}");
         self.summary.admitted += 1;
     }
@@ -235,10 +247,13 @@ impl World {
                 }
                 self.summary.requests += 1;
                 self.summary.turned_away += u64::from(at_head);
-                let refused = self.oracle.refuses(&call, signed, may_sign, asked_s);
+                let refused =
+                    self.oracle
+                        .refuses(&call, signed, may_sign, asked_s, now.unix_seconds());
                 assert!(!at_head || refused.is_some(), "{conn:?}: why not {call:?}?");
-                self.oracle
-                    .request(conn, &call, refused, asks_close || at_head, now);
+                self.look_at_hub();
+                let asks = (may_sign, asks_close || at_head);
+                self.oracle.request(conn, &call, refused, asks, now);
             }
             What::Handshake(id) => {
                 if self.traced {
@@ -268,7 +283,9 @@ impl World {
                 self.oracle.expect(conn, Expect::BadFrame);
                 self.oracle.gone(conn, self.now);
             }
-            Phase::Parked(_) | Phase::Streaming(_) => unreachable!("nothing is taken there"),
+            Phase::Held | Phase::Parked(_) | Phase::Streaming(_) => {
+                unreachable!("nothing is taken there")
+            }
             Phase::Closing | Phase::Done => self.oracle.line(conn).phase = Phase::Done,
         }
     }
@@ -288,6 +305,8 @@ impl World {
                 self.oracle.poll_ended(conn, self.now);
             }
             Phase::Open(_) | Phase::Streaming(_) => self.oracle.gone(conn, self.now),
+            // Let go when it has its answer.
+            Phase::Held => return,
             Phase::Closing | Phase::Done => {}
         }
         let ending = self.out.ending(conn);
@@ -303,9 +322,11 @@ impl World {
                 line.waited_ms = self.now.mono.0;
             }
         }
+        let held = self.held_back();
         if self.sabotage != Sabotage::MissTick {
             call!(self, tick);
         }
+        self.give_back(&held);
         let now = self.now;
         // Which sockets were silent for too long the oracle knows; in which order they went, when
         // several did in one slot of the wheel, only the engine does.
@@ -332,6 +353,7 @@ impl World {
                 .expect(conn, Expect::Close(1008, "no answer to a ping"));
             self.oracle.gone(conn, now);
         }
+        self.look_at_hub();
         self.oracle.tick(now);
         self.oracle.hang_up_all(now);
         if let Some(next) = self.engine.next_deadline() {
@@ -634,7 +656,9 @@ impl World {
             let (since_ms, is_beaten) = match line.phase {
                 Phase::Open(_) => (line.beat_ms, true),
                 Phase::Streaming(_) => (line.beat_ms.max(line.waited_ms), true),
-                Phase::Http | Phase::Parked(_) | Phase::Closing | Phase::Done => (0, false),
+                Phase::Http | Phase::Held | Phase::Parked(_) | Phase::Closing | Phase::Done => {
+                    (0, false)
+                }
             };
             let silent_ms = self.now.mono.0 - since_ms;
             assert!(
@@ -653,36 +677,6 @@ impl World {
             );
         }
         assert_eq!(queued, self.out.queued_bytes(), "the sum of the queues");
-    }
-
-    /// The server says goodbye.
-    pub fn drain(&mut self) {
-        self.note("the server says goodbye".to_owned());
-        call!(self, drain, DRAIN_MS);
-        self.drained_ms = self.now.mono.0;
-        self.oracle.is_draining = true;
-        let conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
-        for conn in conns {
-            match self.oracle.phase(conn) {
-                Phase::Open(_) => {
-                    let reason = "server is restarting, come back in a moment";
-                    self.oracle.hang_up(conn, 1012, reason, self.now);
-                }
-                Phase::Http => {
-                    let row = self.conns.get(conn).expect("the oracle knows only these");
-                    let is_idle = row.delivered == row.digested;
-                    let ending = self.out.ending(conn);
-                    let ends = matches!(ending, Some(Ending::Drain | Ending::Linger));
-                    assert_eq!(is_idle, ends, "{conn:?}: idle connections end");
-                    if is_idle {
-                        self.oracle.line(conn).phase = Phase::Done;
-                    }
-                }
-                Phase::Streaming(_) => self.oracle.gone(conn, self.now),
-                Phase::Parked(_) | Phase::Closing | Phase::Done => {}
-            }
-        }
-        self.oracle.end_waits();
     }
 }
 

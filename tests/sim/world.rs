@@ -1,5 +1,6 @@
 //! The world: what is drawn for a run, what clients do in it, and how time passes.
 
+mod admins;
 mod changes;
 mod deeds;
 mod listening;
@@ -11,16 +12,15 @@ use super::oracle::{Call, Message, Oracle, Rules, Signed};
 use super::peer::{Inbox, Item};
 use super::summary::Summary;
 use super::turn::Conns;
+use super::watched::Watched;
+use admins::{Login, RIGHT};
 use fanwire::dialect::channelstream::{Channelstream, Config};
-use fanwire::dialect::{Ctx, Dialect, Framing, Heartbeat, Reply, SocketEnd, Stream};
 use fanwire::engine::{Engine, EngineConfig, Publication};
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin};
-use fanwire::hub::{Event, Format, HangUp, SubscriberId};
 use fanwire::limits;
 use fanwire::outbox::Outbox;
 use fanwire::random::Random;
 use fanwire::time::{Millis, Now};
-use fanwire::transport::http::{Request, Response};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -172,89 +172,13 @@ pub struct World {
     /// How much is listened over HTTP; zero: not at all.
     listens: u64,
     messages: Vec<Sent>,
+    /// How much admins do; zero: nothing.
+    admins: u64,
+    logins: Vec<Login>,
+    /// Connections that were there at some time, for an admin to close.
+    seen: Vec<ConnId>,
     serial: u64,
     steps: u32,
-}
-
-/// Channelstream, watched: in which order sockets go, and a wire to stumble over.
-struct Watched {
-    inner: Channelstream,
-    gone: Rc<Cell<Vec<ConnId>>>,
-    answered: Rc<Cell<Vec<ConnId>>>,
-    requests_left: Cell<u32>,
-    texts_left: Cell<u32>,
-    admits_anyone: bool,
-}
-
-fn count_down(left: &Cell<u32>) {
-    left.set(left.get() - 1);
-    assert!(left.get() > 0, "the planted panic");
-}
-
-impl Dialect for Watched {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
-        if self.admits_anyone {
-            return Ok(usize::MAX);
-        }
-        self.inner.admit(head, ctx)
-    }
-    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        count_down(&self.requests_left);
-        self.inner.request(request, ctx)
-    }
-    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
-        self.inner.upgraded(who, ctx);
-    }
-    fn join(&self, payloads: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
-        self.inner.join(payloads, out);
-    }
-    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
-        self.inner.streaming(stream, ctx);
-    }
-    fn stream_heartbeat(&self) -> &'static str {
-        self.inner.stream_heartbeat()
-    }
-    fn framing(&self, format: Format) -> Framing {
-        self.inner.framing(format)
-    }
-    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
-        let mut answered = self.answered.take();
-        answered.push(ctx.conn);
-        self.answered.set(answered);
-        self.inner.unparked(who, seen, ctx);
-    }
-    fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>) {
-        count_down(&self.texts_left);
-        self.inner.text(text, from, ctx);
-    }
-    fn encode(
-        &self,
-        format: Format,
-        event: &Event<'_>,
-        catch_up: bool,
-        told: u64,
-        out: &mut Vec<u8>,
-    ) {
-        self.inner.encode(format, event, catch_up, told, out);
-    }
-    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
-        let mut gone = self.gone.take();
-        gone.push(ctx.conn);
-        self.gone.set(gone);
-        self.inner.gone(who, end, ctx);
-    }
-    fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
-        self.inner.hang_up(why)
-    }
-    fn heartbeat(&self) -> Option<Heartbeat> {
-        self.inner.heartbeat()
-    }
-    fn dress(&self, request: &Request<'_>, response: &mut Response) {
-        self.inner.dress(request, response);
-    }
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -266,6 +190,11 @@ impl World {
             validate_requests: !chance.one_in(3),
             ..Config::default()
         };
+        dialect.admin_secret = RIGHT.1.to_owned();
+        // A desk that a fault swaps for another must not have another key as well.
+        if sabotage != Sabotage::None || chance.one_in(2) {
+            dialect.cookie_secret = "of the cookies".to_owned();
+        }
         dialect.poll.frames = *chance.pick(&[3, 10, dialect.poll.frames]);
         let mut config = EngineConfig::default();
         let message_bytes = 4_096;
@@ -296,7 +225,8 @@ impl World {
             answered: answered_log.clone(),
             requests_left: planted(Sabotage::PanicInRequest),
             texts_left: planted(Sabotage::PanicInText),
-            admits_anyone: sabotage == Sabotage::AdmitAnyone,
+            sabotage,
+            bystander: Cell::new(None),
         };
         let queue_bytes_max = *chance.pick(&[2_048, 4_096, 16_384, limits::OUT_QUEUE_BYTES_MAX]);
         // Per run some deeds are off and others frequent.
@@ -367,6 +297,9 @@ impl World {
             last_ids: BTreeMap::new(),
             listens: *chance.pick(&[0, 1, 1, 2]),
             messages: Vec::new(),
+            admins: *chance.pick(&[0, 0, 1, 2]),
+            logins: Vec::new(),
+            seen: Vec::new(),
             serial: 0,
             steps: 40 + chance.below(160) as u32,
             chance,
@@ -410,6 +343,9 @@ impl World {
             for _ in 0..self.listens {
                 self.listening_deed();
             }
+            for _ in 0..self.admins {
+                self.admin_deed();
+            }
             let ms = match self.chance.below(4) {
                 0 => 0,
                 1 => self.chance.within(0, 3),
@@ -420,6 +356,7 @@ impl World {
         }
         self.progress.step.set(self.steps);
         self.end();
+        self.summary.admins = self.oracle.admin_counts();
         self.summary.trace = self.progress.trace.take();
         self.summary.clone()
     }
@@ -493,7 +430,10 @@ impl World {
         self.reply_at_ms = until;
         if !asleep {
             self.turn();
+            let mut restless = 0;
             for _ in 0..200_000 {
+                restless += 1;
+                assert!(restless < 2_000, "the loop comes to rest");
                 if !self.resume.is_empty() || !self.behind.is_empty() || self.out.is_dirty() {
                     self.turn();
                     continue;
@@ -508,6 +448,7 @@ impl World {
                 if next > until {
                     break;
                 }
+                restless *= u32::from(next == self.now.mono.0);
                 self.set_time(next);
                 self.turn();
             }

@@ -11,20 +11,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
     /// The answer to a request that is not even let send its body: by its head alone.
-    /// `may_sign`: it came from an address that may. `asked_s`: when its head had come.
+    /// `may_sign`: it came from an address that may. `asked_s`: when its head had come; `now_s`:
+    /// when this is judged.
     pub fn refuses(
         &self,
         call: &Call,
         signed: Signed,
         may_sign: bool,
         asked_s: u64,
+        now_s: u64,
     ) -> Option<(u16, Option<Value>)> {
         let is_wrong = match (signed, self.rules.signature_age_s) {
             (Signed::No, _) | (Signed::At(_), None) => false,
             (Signed::Wrongly, _) => true,
             (Signed::At(at), Some(age)) => asked_s.saturating_sub(at) > age,
         };
+        if let Call::Admin(admin) = call {
+            return self.refuses_admin(admin, signed, (may_sign, is_wrong), now_s);
+        }
         let must_sign = match call {
+            Call::Admin(_) => unreachable!("judged above"),
             Call::Disconnect { .. } | Call::Listen { .. } => false,
             Call::Odd { is_signed, .. } => *is_signed,
             Call::Connect { .. }
@@ -57,9 +63,13 @@ impl Oracle {
         conn: ConnId,
         call: &Call,
         refused: Option<(u16, Option<Value>)>,
-        asks_close: bool,
+        (may_sign, asks_close): (bool, bool),
         now: Now,
     ) {
+        self.note_stale(call, now.unix_seconds());
+        if let (None, Call::Admin(admin)) = (&refused, call) {
+            return self.admin(conn, admin, may_sign, asks_close, now);
+        }
         if let (None, Call::Listen { id, how }) = (&refused, call) {
             return self.listen(conn, id, how, asks_close, now);
         }
@@ -89,6 +99,7 @@ impl Oracle {
         match call {
             Call::Odd { status, .. } => (*status, None),
             Call::Listen { .. } => unreachable!("waits for its answer"),
+            Call::Admin(_) => unreachable!("answered elsewhere"),
             Call::Info { channels, info } => {
                 let names: Vec<String> = match channels {
                     Some(names) => names.clone(),
@@ -281,7 +292,7 @@ impl Oracle {
         body
     }
 
-    fn info(&self, names: &[String], info: Info) -> Value {
+    pub(super) fn info(&self, names: &[String], info: Info) -> Value {
         let mut listed = Map::new();
         let mut users: BTreeSet<&str> = BTreeSet::new();
         for channel in self.channels.iter().filter(|c| names.contains(&c.name)) {
@@ -451,7 +462,7 @@ fn sort_users(info: &mut Value) {
 }
 
 /// Compares, and binds placeholders at first sight.
-fn same(expected: &Value, got: &Value, bound: &mut BTreeMap<String, String>) -> bool {
+pub(super) fn same(expected: &Value, got: &Value, bound: &mut BTreeMap<String, String>) -> bool {
     match (expected, got) {
         (Value::String(expected), Value::String(got)) if expected.starts_with(PLACEHOLDER) => {
             if let Some(known) = bound.get(expected) {

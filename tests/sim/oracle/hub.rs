@@ -12,6 +12,7 @@ impl Oracle {
     /// Somebody publishes. The event's place is returned.
     pub fn publish(&mut self, message: &Message, now: Now) -> usize {
         self.sequence += 1;
+        self.published += 1;
         let event = self.events.len();
         let drawn = || format!("{PLACEHOLDER}event{event}");
         self.events.push(Event {
@@ -22,7 +23,7 @@ impl Oracle {
             edited: None,
         });
         let Some(name) = &message.channel else {
-            self.tell_users(event, &message.only, &message.except, now);
+            self.delivered += self.tell_users(event, &message.only, &message.except, now);
             return event;
         };
         let Some(channel) = self.channels.iter_mut().find(|c| c.name == *name) else {
@@ -42,7 +43,7 @@ impl Oracle {
             (forgets || !message.except.iter().any(|name| name == user))
                 && (message.only.is_empty() || message.only.iter().any(|name| name == user))
         };
-        self.tell(event, |sub| {
+        self.delivered += self.tell(event, |sub| {
             sub.channels.contains(name) && is_for(&sub.user)
         });
         self.settle_channel(name, now);
@@ -56,8 +57,9 @@ impl Oracle {
         only: &[String],
         except: &[String],
         now: Now,
-    ) {
+    ) -> u64 {
         let sequence = self.sequence;
+        let mut told = 0;
         let names: BTreeSet<&String> = only.iter().collect();
         for name in names {
             if except.contains(name) || !self.users.iter().any(|user| user.name == *name) {
@@ -71,8 +73,9 @@ impl Oracle {
             let private = &mut self.user(name).private;
             private.push((sequence, event));
             private.drain(..private.len().saturating_sub(most));
-            self.tell(event, |sub| sub.user == *name);
+            told += self.tell(event, |sub| sub.user == *name);
         }
+        told
     }
 
     /// A user who is only remembered is so from now on.
@@ -94,16 +97,19 @@ impl Oracle {
         }
     }
 
-    /// Tells every attached subscriber that `hears`.
-    pub(super) fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) {
+    /// Tells every attached subscriber that `hears`. How many that are.
+    pub(super) fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) -> u64 {
+        let mut told = 0;
         for sub in &self.subs {
             if let Some(outlet) = sub.outlet
                 && hears(sub)
                 && let Some(line) = self.lines.get_mut(&outlet)
             {
                 line.tell(event, false);
+                told += 1;
             }
         }
+        told
     }
 
     pub(super) fn ensure_channel(&mut self, name: &str, settings: Settings, now: Now) {
@@ -318,5 +324,6 @@ impl Oracle {
                 }
             }
         }
+        self.go_on(now);
     }
 }

@@ -136,6 +136,20 @@ impl World {
     fn compare(&mut self, conn: ConnId, expected: &Expect, item: &Item) {
         let fits = match (expected, item) {
             (
+                Expect::Admin { close, told },
+                Item::Answer {
+                    status,
+                    close: closes,
+                    body,
+                    head,
+                },
+            ) => {
+                self.summary.statuses.insert(*status);
+                let learned = self.oracle.check_told_admin(told, *status, head, body);
+                self.learn_login(learned);
+                close == closes
+            }
+            (
                 Expect::Answer {
                     status,
                     close,
@@ -145,15 +159,19 @@ impl World {
                     status: got,
                     close: closes,
                     body: bytes,
+                    head,
                 },
             ) => {
                 let fits = status == got && close == closes;
+                assert_eq!(head.cookie, None, "nobody else is given a cookie");
+                let form = (*got == 302).then_some("http://sim.example/admin/sign_in");
+                assert_eq!(head.location.as_deref(), form, "where to go");
                 if fits && let Some(body) = body {
                     self.oracle.check_body(body, bytes);
                     self.learn(bytes);
                 }
                 self.summary.statuses.insert(*got);
-                if *got == 401 {
+                if *got == 401 && body.is_none() {
                     self.heard_unknown(conn);
                 }
                 fits
@@ -172,6 +190,7 @@ impl World {
                     status,
                     close: closes,
                     body,
+                    head: _,
                 },
             ) => {
                 let fits = *status == 200 && close == closes;
@@ -255,6 +274,7 @@ fn short(item: &Item) -> String {
             status,
             close,
             body,
+            head: _,
         } => {
             let body = String::from_utf8_lossy(body);
             format!("{status}{} {body}", if *close { " (last)" } else { "" })

@@ -241,20 +241,19 @@ impl World {
             1 => Signed::Wrongly,
             _ => Signed::At(self.now.unix_seconds()),
         };
-        self.ask_as(method, target, body, call, signed, false);
+        self.ask_as((method, target, &[], body), call, signed, false);
     }
 
-    fn ask_as(
+    /// Sends a request: method, target, headers and body.
+    pub(super) fn ask_as(
         &mut self,
-        method: &str,
-        target: &str,
-        body: &str,
+        (method, target, headers, body): (&str, &str, &[(&str, &str)], &str),
         call: Call,
         signed: Signed,
         closes: bool,
     ) {
         let secret = self.secret(signed);
-        let mut headers = Vec::new();
+        let mut headers = headers.to_vec();
         if signed != Signed::No {
             headers.push(("X-Channelstream-Secret", &*secret));
         }
@@ -578,7 +577,8 @@ impl World {
             self.ask(odd.method, odd.target, odd.body, call);
         } else {
             let closes = odd.target == "/ws";
-            self.ask_as(odd.method, odd.target, odd.body, call, Signed::No, closes);
+            let request = (odd.method, odd.target, &[][..], odd.body);
+            self.ask_as(request, call, Signed::No, closes);
         }
     }
 

@@ -1,0 +1,179 @@
+//! The dialect of the simulation: Channelstream, watched, slowed where an admin asks for it, and
+//! spoiled where a test wants to see that noticed.
+
+use super::Sabotage;
+use fanwire::dialect::channelstream::Channelstream;
+use fanwire::dialect::{
+    Ctx, Desk, Dialect, Framing, Heartbeat, Job, Reply, Report, SocketEnd, Stream,
+};
+use fanwire::handler::ConnId;
+use fanwire::hub::{Effects, Event, Format, HangUp, SubscriberId};
+use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
+use fanwire::random::Random;
+use fanwire::transport::http::{Header, Headers, Request, Response};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Channelstream, watched: in which order sockets go, and a wire to stumble over.
+pub struct Watched {
+    pub inner: Channelstream,
+    pub gone: Rc<Cell<Vec<ConnId>>>,
+    pub answered: Rc<Cell<Vec<ConnId>>>,
+    pub requests_left: Cell<u32>,
+    pub texts_left: Cell<u32>,
+    pub sabotage: Sabotage,
+    /// The socket that was opened last.
+    pub bystander: Cell<Option<ConnId>>,
+}
+
+/// The report of an admin that takes so many more turns than it needs: each does one step, as if
+/// that were all that a turn may do.
+struct Slowed {
+    inner: Box<dyn Job>,
+    left: u32,
+}
+
+impl Job for Slowed {
+    fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Response> {
+        if self.left > 0 {
+            self.left -= 1;
+            ctx.io.spend(WORK_PER_TURN);
+        }
+        self.inner.go_on(ctx)
+    }
+    fn bytes(&self) -> usize {
+        self.inner.bytes()
+    }
+}
+
+/// Where clients come from, as the server counts addresses.
+const ADDRESSES: [&str; 5] = [
+    "127.0.0.1",
+    "192.0.2.1",
+    "203.0.113.7",
+    "2001:db8:0:1::1",
+    "2001:db8:0:2::1",
+];
+
+impl Watched {
+    /// A server that is wrong about admins, if that is what is planted.
+    fn spoil(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Option<Reply> {
+        let is = |sabotage, path| self.sabotage == sabotage && request.path == path;
+        if is(Sabotage::ForgetSignOut, "/admin/admin.json") {
+            *ctx.desk = Desk::new(&mut Random::seeded(1));
+        }
+        if is(Sabotage::ForgetFailures, "/admin/sign_in") {
+            for address in ADDRESSES {
+                ctx.desk.succeeded(address.parse().ok());
+            }
+        }
+        if is(Sabotage::AdmitForged, "/admin/admin.json") && request.headers.get("Cookie").is_some()
+        {
+            let signed = self.inner.sign("forged", ctx.now.unix_seconds());
+            let header = Header {
+                name: "X-Channelstream-Secret",
+                value: signed.as_bytes(),
+            };
+            let headers = [header];
+            let request = Request {
+                headers: Headers(&headers),
+                ..*request
+            };
+            return Some(self.inner.request(&request, ctx));
+        }
+        None
+    }
+}
+
+fn count_down(left: &Cell<u32>) {
+    left.set(left.get() - 1);
+    assert!(left.get() > 0, "the planted panic");
+}
+
+impl Dialect for Watched {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        if self.sabotage == Sabotage::AdmitAnyone {
+            return Ok(usize::MAX);
+        }
+        self.inner.admit(head, ctx)
+    }
+    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        count_down(&self.requests_left);
+        if let Some(reply) = self.spoil(request, ctx) {
+            return reply;
+        }
+        let slow = request.query.and_then(|query| query.strip_prefix("slow="));
+        let slow = slow.map_or(0, |slow| slow.parse::<u32>().expect("a number"));
+        if slow > 0 {
+            ctx.io.spend(WORK_PER_CALL);
+        }
+        match self.inner.request(request, ctx) {
+            Reply::Later(inner) if slow > 0 => {
+                let left = slow - 1;
+                Reply::Later(Box::new(Slowed { inner, left }))
+            }
+            Reply::After { response, .. } if self.sabotage == Sabotage::AnswerAtOnce => {
+                Reply::Now(response)
+            }
+            Reply::Report(Report::Close(conn)) if self.sabotage == Sabotage::CloseAnother => {
+                let conn = self.bystander.get().unwrap_or(conn);
+                Reply::Report(Report::Close(conn))
+            }
+            reply => reply,
+        }
+    }
+    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.bystander.set(Some(ctx.conn));
+        self.inner.upgraded(who, ctx);
+    }
+    fn join(&self, payloads: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
+        self.inner.join(payloads, out);
+    }
+    fn streaming(&self, stream: &Stream, ctx: &mut Ctx<'_>) {
+        self.inner.streaming(stream, ctx);
+    }
+    fn stream_heartbeat(&self) -> &'static str {
+        self.inner.stream_heartbeat()
+    }
+    fn framing(&self, format: Format) -> Framing {
+        self.inner.framing(format)
+    }
+    fn unparked(&self, who: SubscriberId, seen: Option<u64>, ctx: &mut Ctx<'_>) {
+        let mut answered = self.answered.take();
+        answered.push(ctx.conn);
+        self.answered.set(answered);
+        self.inner.unparked(who, seen, ctx);
+    }
+    fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>) {
+        count_down(&self.texts_left);
+        self.inner.text(text, from, ctx);
+    }
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.inner.encode(format, event, catch_up, told, out);
+    }
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        let mut gone = self.gone.take();
+        gone.push(ctx.conn);
+        self.gone.set(gone);
+        self.inner.gone(who, end, ctx);
+    }
+    fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
+        self.inner.hang_up(why)
+    }
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.inner.heartbeat()
+    }
+    fn dress(&self, request: &Request<'_>, response: &mut Response) {
+        self.inner.dress(request, response);
+    }
+}
