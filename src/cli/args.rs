@@ -1,7 +1,7 @@
 //! Arguments to a [`Command`]. Nothing is looked up or read here.
 
 use super::help::Topic;
-use fanwire::options::{Opt, find, nearest};
+use fanwire::options::{Known, nearest};
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(crate) enum Command {
     MakeConfig(MakeConfig),
     Check(Given),
     Dump(Given),
-    Explain(Given, &'static Opt),
+    Explain(Given, Known),
     ExplainAll(Given),
     /// The table of options as Markdown.
     Document,
@@ -286,8 +286,9 @@ fn explain(parser: &mut Parser) -> Result<Command, String> {
         (None, true, true) => Ok(Command::Document),
         (None, true, false) => Ok(Command::ExplainAll(given)),
         (Some(key), false, false) => {
-            let opt = find(&key).or_else(|| find(key.strip_suffix("_file")?));
-            opt.map(|opt| Command::Explain(given, opt))
+            let known = Known::find(&key);
+            known
+                .map(|known| Command::Explain(given, known))
                 .ok_or_else(|| unknown_key(&key))
         }
         (None, false, true) => Err("config explain: --markdown goes with --all".to_owned()),
@@ -414,6 +415,12 @@ mod tests {
             panic!("an option is explained, also by the name of its file");
         };
         assert_eq!(opt.key(), "admin.password");
+        for key in ["app.secret", "app.3.secret", "app.secret_file"] {
+            let Ok(Command::Explain(_, opt)) = read(&format!("config explain {key}")) else {
+                panic!("{key} is explained");
+            };
+            assert_eq!(opt.key(), "app.secret");
+        }
         let Ok(Command::Sign(sign)) =
             read("sign channelstream --secret s --value /x --at 16 -i f --set a=b")
         else {
@@ -461,6 +468,7 @@ mod tests {
                 "config explain limits.mesage_bytes",
                 "did you mean limits.message_bytes?",
             ),
+            ("config explain app.kye", "did you mean app.key?"),
             ("config explain a b", "unexpected argument \"b\""),
             ("config explain log --all", "either a key or --all"),
             ("config explain --markdown", "goes with --all"),

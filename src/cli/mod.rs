@@ -58,9 +58,7 @@ fn run(command: Command, start: Start) -> ExitCode {
         }),
         Command::Document => answer(&options::document()),
         Command::ExplainAll(given) => with_config(&given, |loaded| {
-            let explain = |opt| options::explain(opt, &loaded.config, &loaded.sources);
-            let all: Vec<String> = options::OPTIONS.iter().map(explain).collect();
-            answer(&all.join("\n"))
+            answer(&options::explain_all(&loaded.config, &loaded.sources))
         }),
         Command::Explain(given, opt) => with_config(&given, |loaded| {
             answer(&options::explain(opt, &loaded.config, &loaded.sources))
