@@ -13,6 +13,7 @@ use super::table::OPTIONS;
 use super::table::apps::APP_OPTIONS;
 use super::toml_file;
 use super::value::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 use toml::de::DeTable;
 
@@ -290,12 +291,13 @@ impl Loading<'_> {
 
     /// Applies one layer.
     fn apply(&mut self, entries: Vec<Entry>) {
-        for entry in &entries {
-            let twin = format!("{}_file", entry.key);
-            if let Some(other) = entries.iter().find(|other| other.key == twin) {
+        let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        for other in &entries {
+            let twin = &other.key;
+            if let Some(key) = twin.strip_suffix("_file").filter(|key| keys.contains(key)) {
                 let message = format!("given twice, here and as {twin}");
                 self.problems
-                    .push(error(other.source.clone(), &entry.key, message));
+                    .push(error(other.source.clone(), key, message));
             }
         }
         for entry in entries {

@@ -21,7 +21,8 @@ pub(super) struct Contents {
 
 /// Reads a file. Problems are put in order of their lines.
 pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Contents {
-    let file = File { name, text };
+    let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+    let file = File { name, breaks };
     let document = match DeTable::parse(text) {
         Ok(document) => document.into_inner(),
         Err(error) => {
@@ -68,13 +69,13 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Conte
 
 struct File<'a> {
     name: &'a str,
-    text: &'a str,
+    /// Where its lines end.
+    breaks: Vec<usize>,
 }
 
 impl File<'_> {
     fn source(&self, at: usize) -> Source {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.breaks.partition_point(|end| *end < at);
         Source::File(self.name.to_owned(), line)
     }
 

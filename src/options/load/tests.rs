@@ -760,3 +760,5 @@ fn the_variable_that_names_a_file() {
     assert_eq!(named(""), None);
     assert_eq!(ini_named(&[]), None);
 }
+
+mod apps;
