@@ -32,6 +32,8 @@ pub(super) const STREAM_FORMAT: Format = Format(1);
 /// The settings of this dialect.
 #[derive(Clone)]
 pub struct Config {
+    /// The app whose channels and users are its own.
+    pub app: AppId,
     /// The shared secret of the server API.
     pub secret: String,
     /// Addresses that may make signed requests; `0.0.0.0` is anyone, `unix` a Unix socket.
@@ -67,6 +69,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            app: AppId::FIRST,
             secret: "secret".to_owned(),
             allow_posting_from: PeerList::of(&[IpAddr::from([127, 0, 0, 1])]),
             allow_cors: Vec::new(),
