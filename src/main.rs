@@ -86,6 +86,8 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
             &format!("http://{address}"),
             config,
             &dev_page(config, ids).signature,
+            // Pusher is not served yet.
+            None,
         );
     }
     Ok((running, signals))
