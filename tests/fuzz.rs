@@ -497,6 +497,120 @@ fn ini() {
     });
 }
 
+#[test]
+fn pusher_words() {
+    let seeds: &[&[u8]] = &[
+        br#"{"event":"pusher:ping","data":""}"#,
+        br#"{"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"key:00",
+           "channel_data":"{\"user_id\":10,\"user_info\":{\"name\":\"A\"}}"}}"#,
+        br#"{"event":"pusher:unsubscribe","data":"{\"channel\":\"a\"}"}"#,
+        br#"{"event":"pusher:signin","data":{"auth":"key:00","user_data":"{\"id\":\"1\"}"}}"#,
+        br#"{"event":"client-x","channel":"private-a","data":{ "a" : [1e999, "\u00e9"] },"user_id":1}"#,
+        br#"{"event":"pusher:x"}"#,
+        br#"{"user_id":-1.5e3,"user_info":{"a": 1}}"#,
+        br#"{"id":"a@b","user_info":null,"watchlist":["a",2,"a",null]}"#,
+        b"[]",
+    ];
+    check(&Target {
+        name: "pusher_words",
+        run: fanwire::dialect::pusher::fuzz::fuzz_words,
+        seeds: seeds.iter().map(|seed| seed.to_vec()).collect(),
+        words: PUSHER_WORDS,
+    });
+}
+
+#[test]
+fn pusher_bodies() {
+    let seeds: &[&[u8]] = &[
+        br#"{"name":"a","channels":["a","private-b"],"data":"{}","socket_id":"1.2","info":"user_count"}"#,
+        br#"{"name":"a","channel":"private-encrypted-a","data":{"a" : 1}}"#,
+        br#"{"batch":[{"name":"a","channel":"a","data":""},{"name":"b","channel":"b","data":"x",
+           "socket_id":null,"info":"subscription_count,cache"}]}"#,
+        "{\"name\":\"za\u{17c}\",\"channels\":[\"#server-to-user-a\"],\"data\":\"\\u00e9\"}".as_bytes(),
+        b"{}",
+    ];
+    check(&Target {
+        name: "pusher_bodies",
+        run: fanwire::dialect::pusher::fuzz::fuzz_bodies,
+        seeds: seeds.iter().map(|seed| seed.to_vec()).collect(),
+        words: PUSHER_WORDS,
+    });
+}
+
+const PUSHER_WORDS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"\\\"",
+    b"null",
+    b"1e400",
+    b"\\ud800",
+    b"\"event\":\"client-\"",
+    b"\"event\":\"pusher:subscribe\"",
+    b"\"data\":",
+    b"\"channel\":",
+    b"\"channels\":",
+    b"\"#server-to-user-",
+    b"\"private-encrypted-cache-",
+    b"\"user_id\":",
+    b"\"user_info\":",
+    b"\"watchlist\":[",
+    b"\"socket_id\":\"01.2\"",
+    b"\"info\":",
+    b"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":",
+];
+
+#[test]
+fn pusher_requests() {
+    let keys = fanwire::dialect::pusher::auth::Keys::new("key", "secret");
+    let signed = |path: &str, params: &[(&str, &str)]| {
+        let query = keys.sign_request("GET", path, params, b"", 1_600_000_000);
+        format!("{path}?{query}").into_bytes()
+    };
+    let auth = "key:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4";
+    let seeds = vec![
+        signed("/apps/1/channels", &[("info", "user_count")]),
+        signed("/apps/1/channels/a%40b", &[("a[]", "1"), ("a[]", "2")]),
+        signed(
+            "/apps/1/channels",
+            &[("A[0]", "x"), ("A[10]", "y"), ("b", "+ %")],
+        ),
+        auth.into(),
+        b"4294967295.4294967295".to_vec(),
+        b"#server-to-user-a".to_vec(),
+        b"private-encrypted-cache-x".to_vec(),
+        b"presence-cache-x".to_vec(),
+    ];
+    check(&Target {
+        name: "pusher_requests",
+        run: fanwire::dialect::pusher::fuzz::fuzz_requests,
+        seeds,
+        words: &[
+            b"&",
+            b"=",
+            b"?",
+            b"%",
+            b"%00",
+            b"%2C",
+            b"+",
+            b"[]",
+            b"[1]",
+            b"[0",
+            b"auth_key=key",
+            b"&auth_version=1.0",
+            b"&auth_timestamp=1600000000",
+            b"&auth_signature=",
+            b"&AUTH_KEY=",
+            b"&body_md5=d41d8cd98f00b204e9800998ecf8427e",
+            b"&info=cache",
+        ],
+    });
+}
+
 // ---- the runner itself -----------------------------------------------------------------------
 
 /// Panics on what is two mutations away from the seed: a byte flipped, another one gone.

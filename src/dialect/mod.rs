@@ -7,6 +7,7 @@
 pub mod channelstream;
 mod desk;
 mod job;
+pub mod json;
 mod park;
 pub mod pusher;
 

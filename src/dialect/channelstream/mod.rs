@@ -32,7 +32,6 @@ pub mod fields;
 pub mod fuzz;
 mod info;
 mod joining;
-pub mod json;
 mod listen;
 mod openapi;
 pub mod pages;
@@ -42,4 +41,5 @@ pub mod stamps;
 mod states;
 pub mod words;
 
+pub use super::json;
 pub use speaker::{APP, Channelstream, Config, FORMAT};

@@ -2,6 +2,8 @@
 //!
 //! Nothing here allocates but for the growth of the buffer.
 
+pub use crate::dialect::json::push_text;
+
 const MICROS_PER_S: i64 = 1_000_000;
 const S_PER_DAY: i64 = 86_400;
 /// 9999-12-31T23:59:59.999999, the last date-time that has a written form.
@@ -103,42 +105,6 @@ pub fn push_uuid(out: &mut Vec<u8>, uuid: u128) {
         }
     }
     out.extend_from_slice(&text);
-}
-
-/// Appends a text as a JSON string, quotes included (RFC 8259 section 7). What need not be escaped
-/// is not: characters beyond ASCII go out as UTF-8.
-pub fn push_text(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    let stops = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    while let Some(stop) = rest.iter().position(stops) {
-        let (plain, from_stop) = rest.split_at(stop);
-        out.extend_from_slice(plain);
-        let Some((&byte, after)) = from_stop.split_first() else {
-            break;
-        };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            control => {
-                // Below 0x20, so the first two digits are zeros and the third is 0 or 1.
-                let low = control & 0xf;
-                let digit = if low < 10 {
-                    b'0' + low
-                } else {
-                    b'a' + low - 10
-                };
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (control >> 4), digit]);
-            }
-        }
-        rest = after;
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 #[cfg(test)]

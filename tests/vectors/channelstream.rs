@@ -1,38 +1,14 @@
-//! Vectors that other programs made, each a test of its own name.
-//!
-//! A name here must match a case in the data, and every case in the data must be named here.
+//! Signatures of Channelstream.
 
 use fanwire::dialect::channelstream::sign::Signer;
 use serde_json::Value;
 
-/// Every case of the file with the name of its test: what is no letter or digit becomes `_`, and a
-/// name that comes again gets a number.
+/// Every case of the file with the name of its test.
 fn signature_cases() -> Vec<(String, Value)> {
-    let file = include_str!("data/channelstream/signatures.json");
+    let file = include_str!("../data/channelstream/signatures.json");
     let file: Value = serde_json::from_str(file).expect("the vectors are JSON");
-    let mut named: Vec<(String, Value)> = Vec::new();
-    for case in file["cases"].as_array().expect("a list of cases") {
-        let title = case["name"].as_str().expect("a name");
-        let words: Vec<&str> = title
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .collect();
-        let mut name = words.join("_").to_lowercase();
-        if name.starts_with(|c: char| c.is_ascii_digit()) {
-            name.insert_str(0, "at_");
-        }
-        let earlier = named
-            .iter()
-            .filter(|(_, known)| known["name"] == case["name"])
-            .count();
-        if earlier > 0 {
-            name = format!("{name}_{}", earlier + 1);
-        }
-        named.push((name, case.clone()));
-    }
-    named
+    super::named(&file["cases"])
 }
-
 fn check_signature(name: &str) {
     let cases = signature_cases();
     let (_, case) = cases

@@ -1,4 +1,4 @@
-//! Reading JSON bodies field by field, without building a tree.
+//! Reading JSON bodies field by field, without building a tree; and writing texts.
 //!
 //! A body is checked once as a whole by [`checked`] and [`read_object`] or [`read_list`]: UTF-8,
 //! grammar, nesting, surrogates. What comes out are slices of the body: the text of each field that
@@ -435,6 +435,68 @@ fn same_number(one: &str, other: &str) -> bool {
     }
 }
 
+/// Appends a text as a JSON string, quotes included (RFC 8259 section 7). What need not be escaped
+/// is not: characters beyond ASCII go out as UTF-8.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    let stops = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    while let Some(stop) = rest.iter().position(stops) {
+        let (plain, from_stop) = rest.split_at(stop);
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = from_stop.split_first() else {
+            break;
+        };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                // Below 0x20, so the first two digits are zeros and the third is 0 or 1.
+                let low = control & 0xf;
+                let digit = if low < 10 {
+                    b'0' + low
+                } else {
+                    b'a' + low - 10
+                };
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (control >> 4), digit]);
+            }
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// A valid value without the white space between its parts. Everything else stays as it was
+/// written, numbers of any size and escapes too.
+pub fn compact(text: &str) -> Cow<'_, str> {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let mut out = String::new();
+    // Where the piece begins that is not in `out` yet.
+    let mut piece = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        if byte == b'"' {
+            // The end of a string that is over in a checked text.
+            at = string_end(bytes, at).unwrap_or(bytes.len());
+        } else if is_space(byte) {
+            out.push_str(text.get(piece..at - 1).unwrap_or(""));
+            piece = at;
+        }
+    }
+    if piece == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(piece..).unwrap_or(""));
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -610,5 +672,25 @@ mod tests {
                 "{one} {other}"
             );
         }
+    }
+
+    #[test]
+    fn white_space_goes_and_nothing_else() {
+        for (text, expected) in [
+            (
+                " { \"a b\" : [ 1e999 ,\t-0.10,\r\n\" \\\" [ \" ] } ",
+                r#"{"a b":[1e999,-0.10," \" [ "]}"#,
+            ),
+            (r#""  \\""#, r#""  \\""#),
+            ("1", "1"),
+            (" \"\\u00e9 \u{e9}\" ", "\"\\u00e9 \u{e9}\""),
+            // Nothing that was checked, but nothing to stumble over.
+            ("", ""),
+            ("\"a b", "\"a b"),
+            (" \"\\", "\"\\"),
+        ] {
+            assert_eq!(compact(text), expected);
+        }
+        assert!(matches!(compact(r#"{"a":[1," "]}"#), Cow::Borrowed(_)));
     }
 }
