@@ -21,9 +21,12 @@ pub(super) fn sign(sign: &Sign) -> ExitCode {
     match sign {
         Sign::Channelstream(sign) => channelstream(sign),
         Sign::Channel(sign) => with_keys(&sign.signer, None, |found| channel(sign, &found.keys)),
-        Sign::Request(sign) => with_keys(&sign.signer, Some(&sign.path), |found| {
-            request(sign, &found)
-        }),
+        Sign::Request(sign) => match can_be_signed(sign) {
+            Ok(()) => with_keys(&sign.signer, Some(&sign.path), |found| {
+                request(sign, &found)
+            }),
+            Err(message) => usage(&message),
+        },
     }
 }
 
@@ -150,7 +153,8 @@ const MADE_HERE: [&str; 5] = [
     "body_md5",
 ];
 
-fn request(sign: &SignRequest, found: &Found) -> Result<String, String> {
+/// Whether a request can be signed at all, whosever it is.
+fn can_be_signed(sign: &SignRequest) -> Result<(), String> {
     let path = sign.path.as_str();
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
     if !path.starts_with('/') || !path.bytes().all(is_plain) {
@@ -163,14 +167,6 @@ fn request(sign: &SignRequest, found: &Found) -> Result<String, String> {
         let method = &sign.method;
         return Err(format!("{method:?}: expected a method such as GET or POST"));
     }
-    let signed = without(&found.path_prefix, path);
-    if let (Some(id), Some(named)) = (&found.id, id_in(signed))
-        && id != named
-    {
-        return Err(format!(
-            "{path}: a path of app {named:?}, which app {id:?} may not sign for"
-        ));
-    }
     for (place, (name, _)) in sign.query.iter().enumerate() {
         let is_it = |known: &str| known.eq_ignore_ascii_case(name);
         if name.is_empty() || MADE_HERE.into_iter().any(is_it) {
@@ -181,6 +177,19 @@ fn request(sign: &SignRequest, found: &Found) -> Result<String, String> {
         if before.iter().any(|(known, _)| is_it(known)) {
             return Err(format!("--query {name:?}: given twice"));
         }
+    }
+    Ok(())
+}
+
+fn request(sign: &SignRequest, found: &Found) -> Result<String, String> {
+    let path = sign.path.as_str();
+    let signed = without(&found.path_prefix, path);
+    if let (Some(id), Some(named)) = (&found.id, id_in(signed))
+        && id != named
+    {
+        return Err(format!(
+            "{path}: a path of app {named:?}, which app {id:?} may not sign for"
+        ));
     }
     let body = match &sign.body {
         Some(file) => body(file).map_err(|why| format!("{}: {why}", file.display()))?,

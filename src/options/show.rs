@@ -197,7 +197,7 @@ fn write_row<R: Clone>(out: &mut String, opt: &Opt<R>, default: &str) {
         format!(" {}", opt.long)
     };
     let default = if default.is_empty() {
-        "none".to_owned()
+        "must be given".to_owned()
     } else {
         format!("`{default}`")
     };

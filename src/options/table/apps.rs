@@ -38,19 +38,18 @@ pub const APP_OPTIONS: &[Opt<App>] = &[
         "id",
         Field::Text(|a| &mut a.id),
         "What the app is called in the paths of the HTTP API",
-        "It has no default. Pusher's SDK for Python accepts digits only.",
+        "Pusher's SDK for Python accepts digits only.",
     ),
     app_more(
         "key",
         Field::Text(|a| &mut a.key),
         "What browsers call the app; it is public",
-        "It has no default, and holds none of / ? # : and %.",
+        "It holds none of / ? # : and %.",
     ),
-    app_more(
+    app(
         "secret",
         Field::Secret(|a| &mut a.secret),
         "What requests, and who may join which channel, are signed with",
-        "It has no default.",
     ),
     app(
         "enabled",
