@@ -269,6 +269,10 @@ pub const PUSHER_ACTIVITY_S: u64 = 120;
 pub const PUSHER_PONG_MS: u64 = 30_000;
 /// Pusher: the time within which a socket must have proved something, where an app demands it.
 pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
+/// How long one attempt to deliver something, such as a webhook, may take.
+pub const DELIVERY_MS: u64 = 4_000;
+/// Attempts to deliver something.
+pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

@@ -11,7 +11,7 @@ use fanwire::dialect::channelstream::Channelstream;
 use fanwire::engine::DevPage;
 use fanwire::options::Config;
 use fanwire::reactor::{self, Bound, Clock};
-use fanwire::server::{self, Builder, Handle, Running, Stopped};
+use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -33,8 +33,17 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
         // So that a line copied from the terminal works tomorrow, too.
         config.channelstream.validate_requests = false;
     }
-    match try_start(&config, dev) {
-        Ok((running, signals)) => watch(running, signals, &config, dev, reload),
+    let ids = AppIds::of(&config);
+    match try_start(&config, &ids, dev) {
+        Ok((running, signals)) => {
+            let settings = Settings {
+                config: &config,
+                ids,
+                dev,
+                again: reload,
+            };
+            watch(running, signals, settings)
+        }
         Err(error) => {
             log::error!("could not start: {error}");
             ExitCode::from(cli::EXIT_NOT_STARTED)
@@ -54,15 +63,15 @@ fn log_panics() {
     }));
 }
 
-fn try_start(config: &Config, dev: bool) -> io::Result<(Running, Signals)> {
+fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, Signals)> {
     // Before anything listens, so that an early signal is not one that kills.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     match reactor::raise_open_files_limit() {
         Ok(limit) => log::info!("at most {limit} open files, connections included"),
         Err(error) => log::warn!("the open-files limit stays as it is: {error}"),
     }
-    let page = dev.then(|| dev_page(config));
-    let builder = Builder::from_config(config, page).sample_process();
+    let page = dev.then(|| dev_page(config, ids));
+    let builder = Builder::from_config(config, ids, page).sample_process();
     #[cfg(feature = "tls")]
     let builder = match tls(config)? {
         Some(tls) => builder.tls(tls),
@@ -76,15 +85,19 @@ fn try_start(config: &Config, dev: bool) -> io::Result<(Running, Signals)> {
         cli::dev::greet(
             &format!("http://{address}"),
             config,
-            &dev_page(config).signature,
+            &dev_page(config, ids).signature,
+            config
+                .apps
+                .iter()
+                .find(|app| config.pusher.enabled && app.allows(Protocol::Pusher)),
         );
     }
     Ok((running, signals))
 }
 
 /// What `fanwire dev` serves beside the protocols.
-fn dev_page(config: &Config) -> DevPage {
-    let signer = Channelstream::new(server::channelstream_config(config));
+fn dev_page(config: &Config, ids: &AppIds) -> DevPage {
+    let signer = Channelstream::new(server::channelstream_config(config, ids));
     let signature = signer.sign("channelstream", Clock::new().now().unix_seconds());
     DevPage {
         html: PLAYGROUND,
@@ -108,14 +121,18 @@ fn tls(config: &Config) -> io::Result<Option<std::sync::Arc<rustls::ServerConfig
     Ok(Some(tls))
 }
 
-/// Waits for signals and for the server's end.
-fn watch(
-    running: Running,
-    mut signals: Signals,
-    config: &Config,
+/// What is kept for the next reload.
+struct Settings<'a> {
+    /// Those of the start.
+    config: &'a Config,
+    /// Every app there has been.
+    ids: AppIds,
     dev: bool,
-    reload: &cli::Reload<'_>,
-) -> ExitCode {
+    again: &'a cli::Reload<'a>,
+}
+
+/// Waits for signals and for the server's end.
+fn watch(running: Running, mut signals: Signals, mut settings: Settings<'_>) -> ExitCode {
     let notifier = Notifier::from_env();
     let handle = running.handle();
     notifier.ready();
@@ -139,7 +156,7 @@ fn watch(
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => reload_server(&handle, config, dev, reload),
+                SIGHUP => reload_server(&handle, &mut settings),
                 _ if stopping => {
                     log::warn!("second signal: exiting now");
                     cli::exit_now(cli::EXIT_DRAIN);
@@ -190,14 +207,16 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
 
 /// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
 /// of connections need a restart.
-fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<'_>) {
-    let mut config = match reload() {
+fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
+    let (old, dev) = (settings.config, settings.dev);
+    let refused = |why: &str| log::error!("not reloaded, the old settings stay: {why}");
+    let mut config = match (settings.again)() {
         Ok(config) => config,
-        Err(message) => {
-            log::error!("not reloaded, the old settings stay: {message}");
-            return;
-        }
+        Err(message) => return refused(&message),
     };
+    if let Some(why) = server::why_restart(&config, old) {
+        return refused(&why);
+    }
     if dev {
         config.channelstream.validate_requests = false;
     }
@@ -209,13 +228,18 @@ fn reload_server(handle: &Handle, old: &Config, dev: bool, reload: &cli::Reload<
             return;
         }
     };
+    // Last of all, as nothing takes numbers back.
+    if let Err(why) = settings.ids.learn(&config) {
+        return refused(&why.to_string());
+    }
+    let ids = &settings.ids;
     if needs_restart(&config, old) {
         log::warn!("changed addresses, queue and connection limits count from the next start on");
     }
     log::set_max_level(config.log);
-    let page = dev.then(|| dev_page(&config));
+    let page = dev.then(|| dev_page(&config, ids));
     let engine = server::engine_config(&config, page);
-    let dialects = server::dialects(&config);
+    let dialects = server::dialects(&config, ids);
     let changed = handle.change(move |server| {
         server.reload(engine, &dialects);
         #[cfg(feature = "tls")]

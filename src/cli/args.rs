@@ -1,7 +1,11 @@
 //! Arguments to a [`Command`]. Nothing is looked up or read here.
 
+mod sign;
+
+pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignRequest, Signer};
+
 use super::help::Topic;
-use fanwire::options::{Opt, find, nearest};
+use fanwire::options::{Known, nearest};
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,22 +24,11 @@ pub(crate) enum Command {
     MakeConfig(MakeConfig),
     Check(Given),
     Dump(Given),
-    Explain(Given, &'static Opt),
+    Explain(Given, Known),
     ExplainAll(Given),
     /// The table of options as Markdown.
     Document,
     Sign(Sign),
-}
-
-/// What `fanwire sign channelstream` was given.
-#[derive(Debug, Default)]
-pub(crate) struct Sign {
-    pub(crate) given: Given,
-    /// Else the configuration's.
-    pub(crate) secret: Option<String>,
-    pub(crate) value: Option<String>,
-    /// Seconds since 1970; else now.
-    pub(crate) at: Option<u64>,
 }
 
 /// What `fanwire init` was given.
@@ -103,7 +96,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Str
             "import" => import(&mut parser),
             "make-config" => make_config(&mut parser),
             "config" => config(&mut parser),
-            "sign" => sign(&mut parser),
+            "sign" => sign::sign(&mut parser),
             "version" => settings(&mut parser, &[], Topic::All, |_| Command::Version),
             unknown => Err(unknown_command("", unknown, &COMMANDS)),
         },
@@ -286,8 +279,9 @@ fn explain(parser: &mut Parser) -> Result<Command, String> {
         (None, true, true) => Ok(Command::Document),
         (None, true, false) => Ok(Command::ExplainAll(given)),
         (Some(key), false, false) => {
-            let opt = find(&key).or_else(|| find(key.strip_suffix("_file")?));
-            opt.map(|opt| Command::Explain(given, opt))
+            let known = Known::find(&key);
+            known
+                .map(|known| Command::Explain(given, known))
                 .ok_or_else(|| unknown_key(&key))
         }
         (None, false, true) => Err("config explain: --markdown goes with --all".to_owned()),
@@ -303,36 +297,6 @@ fn explain(parser: &mut Parser) -> Result<Command, String> {
 fn unknown_key(key: &str) -> String {
     let unknown = fanwire::options::unknown(key);
     format!("config explain {key}: {unknown}")
-}
-
-fn sign(parser: &mut Parser) -> Result<Command, String> {
-    match next(parser, &[])? {
-        Some(Word::Value(what)) if what == "channelstream" => {}
-        Some(Word::Value(what)) => return Err(unknown_command("sign ", &what, &["channelstream"])),
-        Some(Word::Help) => return Ok(Command::Help(Topic::Sign)),
-        Some(Word::Option(_)) | None => return Err("sign: expected channelstream".to_owned()),
-    }
-    let known = ["config", "ini", "set", "secret", "value", "at"];
-    let mut sign = Sign::default();
-    while let Some(word) = next(parser, &known)? {
-        match word {
-            Word::Help => return Ok(Command::Help(Topic::Sign)),
-            Word::Value(word) => return Err(surplus(&word)),
-            Word::Option(name) => match name.as_str() {
-                "secret" => sign.secret = Some(text(value(parser)?)?),
-                "value" => sign.value = Some(text(value(parser)?)?),
-                "at" => {
-                    let at = text(value(parser)?)?;
-                    let is_number = at.bytes().all(|byte| byte.is_ascii_digit());
-                    let seconds = is_number.then(|| at.parse().ok()).flatten();
-                    let expected = "expected seconds since 1970 such as 1600000000";
-                    sign.at = Some(seconds.ok_or_else(|| format!("--at {at:?}: {expected}"))?);
-                }
-                _ => sign.given.take(&name, parser)?,
-            },
-        }
-    }
-    Ok(Command::Sign(sign))
 }
 
 #[cfg(test)]
@@ -414,16 +378,12 @@ mod tests {
             panic!("an option is explained, also by the name of its file");
         };
         assert_eq!(opt.key(), "admin.password");
-        let Ok(Command::Sign(sign)) =
-            read("sign channelstream --secret s --value /x --at 16 -i f --set a=b")
-        else {
-            panic!("signs");
-        };
-        assert_eq!(
-            (sign.secret.as_deref(), sign.value.as_deref()),
-            (Some("s"), Some("/x"))
-        );
-        assert_eq!((sign.at, sign.given.sets.len()), (Some(16), 1));
+        for key in ["app.secret", "app.3.secret", "app.secret_file"] {
+            let Ok(Command::Explain(_, opt)) = read(&format!("config explain {key}")) else {
+                panic!("{key} is explained");
+            };
+            assert_eq!(opt.key(), "app.secret");
+        }
     }
 
     #[test]
@@ -461,16 +421,10 @@ mod tests {
                 "config explain limits.mesage_bytes",
                 "did you mean limits.message_bytes?",
             ),
+            ("config explain app.kye", "did you mean app.key?"),
             ("config explain a b", "unexpected argument \"b\""),
             ("config explain log --all", "either a key or --all"),
             ("config explain --markdown", "goes with --all"),
-            ("sign", "expected channelstream"),
-            ("sign request", "unknown command sign request"),
-            ("sign channelstream --at +5", "expected seconds"),
-            (
-                "sign channelstream --at 99999999999999999999",
-                "expected seconds",
-            ),
         ];
         for (line, piece) in cases {
             let message = read(line).expect_err(line);

@@ -1,20 +1,57 @@
 //! What `fanwire dev` prints: where the page is, and lines to copy.
 
-use fanwire::options::Config;
+use fanwire::options::{App, Config};
 use std::io::Write as _;
 
-/// Greets whoever started `fanwire dev`.
-pub(crate) fn greet(origin: &str, config: &Config, signature: &str) {
+/// Greets whoever started `fanwire dev`. `pusher` is the app that Pusher is served for, if it is.
+pub(crate) fn greet(origin: &str, config: &Config, signature: &str, pusher: Option<&App>) {
     let secret = config.channelstream.secret.expose();
+    let pusher = pusher.map_or(String::new(), |app| pusher_lines(origin, app));
     let text = format!(
-        "\n  fanwire dev — for development only: the secret is known to everybody.\n\n\
+        "\n  fanwire dev — for development only: the secrets are known to everybody.\n\n\
          \x20 open      {origin}/\n\
          \x20 secret    {secret}\n\n\
          \x20 publish   curl -H 'x-channelstream-secret: {signature}' \\\n\
          \x20             -d '[{{\"user\":\"curl\",\"channel\":\"playground\",\"message\":{{\"text\":\"hello\"}}}}]' \\\n\
          \x20             {origin}/message\n\n\
+         {pusher}\
          \x20 metrics   {origin}/metrics\n\n"
     );
     // A closed terminal is no reason not to serve.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// How to reach the app with pusher-js, and how to publish as an application does.
+fn pusher_lines(origin: &str, app: &App) -> String {
+    let address = origin.strip_prefix("http://").unwrap_or(origin);
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    let (id, key, secret) = (&app.id, &app.key, app.secret.expose());
+    format!(
+        "\x20 pusher    app {id}, key {key}, secret {secret}\n\
+         \x20           const pusher = new Pusher('{key}', {{ wsHost: '{host}', wsPort: {port}, cluster: 'dev',\n\
+         \x20             forceTLS: false, enabledTransports: ['ws', 'wss'] }});\n\
+         \x20           pusher.subscribe('playground').bind('hello', console.log);\n\n\
+         \x20 publish   body='{{\"name\":\"hello\",\"channel\":\"playground\",\"data\":\"hi\"}}'; curl -d \"$body\" \\\n\
+         \x20             \"{origin}$(printf %s \"$body\" | fanwire sign request --key {key} \\\n\
+         \x20             --secret {secret} --body - POST /apps/{id}/events)\"\n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_for_pusher_name_the_address_and_the_keys() {
+        let text = pusher_lines("http://127.0.0.1:8000", &App::dev());
+        for piece in [
+            "new Pusher('dev-key', { wsHost: '127.0.0.1', wsPort: 8000, cluster: 'dev',",
+            "--key dev-key \\\n",
+            "POST /apps/1/events)\"",
+        ] {
+            assert!(text.contains(piece), "{piece} in {text}");
+        }
+        let text = pusher_lines("http://[::1]:9", &App::dev());
+        assert!(text.contains("wsHost: '[::1]', wsPort: 9,"), "{text}");
+    }
 }

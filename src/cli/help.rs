@@ -52,6 +52,8 @@ Usage: fanwire COMMAND
   config dump              show the effective configuration, secrets masked
   config explain KEY       show value, source and default of one option
   sign channelstream       sign a string as a web application does
+  sign channel             sign that a socket may join a channel, as an application of Pusher does
+  sign request             sign a request to Pusher's HTTP API
   version                  version, commit and features
 
   -h, --help               this text; after a command, more about it
@@ -79,7 +81,8 @@ const DEV: &str = "\
 Usage: fanwire dev [--listen ADDR]...
 
 Runs a server for development on 127.0.0.1:8000 with Channelstream's well-known secret
-\"secret\" and the admin pages open. It listens on loopback or Unix sockets only.
+\"secret\" and the admin pages open. It listens on loopback or Unix sockets only. There is an app
+with the id 1, the key dev-key and the secret dev-secret, whose channels Channelstream shares.
 
   --listen ADDR     listen here instead; may be repeated
 ";
@@ -130,12 +133,32 @@ SETTINGS are those of fanwire run: --config FILE, --listen ADDR, --set KEY=VALUE
 
 const SIGN: &str = "\
 Usage: fanwire sign channelstream [--secret SECRET] [--value VALUE] [--at SECONDS] [SETTINGS]
+       fanwire sign channel [APP] --socket-id ID --channel NAME [--channel-data JSON] [SETTINGS]
+       fanwire sign request [APP] METHOD PATH [--query NAME=VALUE]... [--body FILE|-]
+                            [--at SECONDS] [SETTINGS]
 
-Prints a signed string for the header X-Channelstream-Secret. It is good for 60 seconds.
+channelstream prints a signed string for the header X-Channelstream-Secret. It is good for 60
+seconds.
 
-  --secret SECRET   sign with this secret instead of the configuration's
-  --value VALUE     what is signed; anything will do (default: channelstream)
-  --at SECONDS      when it is signed, in seconds since 1970 (default: now)
+  --secret SECRET       sign with this secret instead of the configuration's
+  --value VALUE         what is signed; anything will do (default: channelstream)
+  --at SECONDS          when it is signed, in seconds since 1970 (default: now)
 
+channel prints the \"auth\" with which a socket joins a private or presence channel of Pusher.
+
+  --socket-id ID        the socket, as connection_established names it
+  --channel NAME        the channel
+  --channel-data JSON   what a presence channel is told of the member; send the same text along
+
+request prints path and query of a request to Pusher's HTTP API, signed for 10 minutes:
+  curl \"http://127.0.0.1:8000$(fanwire sign request --app 1 GET /apps/1/channels)\"
+
+  --query NAME=VALUE    a parameter, not escaped; may be repeated
+  --body FILE           what will be sent, to the last byte (curl --data-binary @FILE); - is
+                        standard input
+  --at SECONDS          as above
+
+APP is --app ID, one of the configuration's apps, or --key KEY --secret SECRET, which needs no
+configuration. Without either it is the app in PATH, or the only one there is.
 SETTINGS are --config FILE and --set KEY=VALUE, as in fanwire run.
 ";

@@ -50,6 +50,8 @@ fn try_init(given: &Init) -> Result<String, Failure> {
         cookie_secret: fresh_secret()?,
         admin_password: fresh_secret()?,
         metrics_token: fresh_secret()?,
+        app_key: fresh_secret()?,
+        app_secret: fresh_secret()?,
     };
     let unit_text = unit_text(&program, &settings)
         .ok_or_else(|| Failure::Usage(format!("{}: a unit needs paths in UTF-8", dir.display())))?;

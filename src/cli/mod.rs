@@ -58,22 +58,12 @@ fn run(command: Command, start: Start) -> ExitCode {
         }),
         Command::Document => answer(&options::document()),
         Command::ExplainAll(given) => with_config(&given, |loaded| {
-            let explain = |opt| options::explain(opt, &loaded.config, &loaded.sources);
-            let all: Vec<String> = options::OPTIONS.iter().map(explain).collect();
-            answer(&all.join("\n"))
+            answer(&options::explain_all(&loaded.config, &loaded.sources))
         }),
         Command::Explain(given, opt) => with_config(&given, |loaded| {
             answer(&options::explain(opt, &loaded.config, &loaded.sources))
         }),
-        Command::Sign(sign) => match &sign.secret {
-            Some(secret) => answer(&sign::line(secret, &sign)),
-            None => with_config(&sign.given, |loaded| {
-                answer(&sign::line(
-                    loaded.config.channelstream.secret.expose(),
-                    &sign,
-                ))
-            }),
-        },
+        Command::Sign(sign) => sign::sign(&sign),
     }
 }
 
@@ -238,12 +228,23 @@ fn environment() -> Result<Vec<(String, String)>, String> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
+    let bytes = read_bytes(path)?;
+    String::from_utf8(bytes).map_err(|_| "expected UTF-8".to_owned())
+}
+
+/// A small file whole.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
+    read_all(file)
+}
+
+/// All there is to read, unless it is no small file.
+fn read_all(file: impl io::Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
     let limited = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     limited.map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("longer than {FILE_BYTES_MAX} bytes"));
     }
-    String::from_utf8(bytes).map_err(|_| "expected UTF-8".to_owned())
+    Ok(bytes)
 }

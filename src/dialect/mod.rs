@@ -166,6 +166,11 @@ pub trait Dialect {
         false
     }
 
+    /// The app that it lives in, if requests do not say which one is meant.
+    fn app(&self) -> AppId {
+        AppId::FIRST
+    }
+
     /// The apps that it serves, and what holds for their channels.
     fn rules(&self) -> Vec<(AppId, AppRules)> {
         Vec::new()
@@ -299,6 +304,8 @@ pub struct Ctx<'a> {
     pub conn: ConnId,
     /// Where that connection came from.
     pub from: Origin,
+    /// The app that the dialect lives in, where it lives in one.
+    pub app: AppId,
     /// The time this turn started.
     pub now: Now,
     /// Who tried to sign in as an admin, and with what key sessions are signed.

@@ -219,6 +219,7 @@ impl World {
             io,
             conn,
             from,
+            app: chosen.app(),
             now,
             desk,
             takes_jobs,

@@ -1,9 +1,15 @@
 //! What settings mean together: contradictions, dangers, and open doors.
 
+mod apps;
+
+use super::app::Protocol;
 use super::config::{Config, DEFAULT_ADMIN_SECRET, DEFAULT_SECRET, ListenAddr};
 use super::opt::{Problem, Source};
 use super::table::OPTIONS;
 use crate::limits::READ_PAUSE_QUEUE_BYTES;
+
+/// What the message about a value begins with that has no default and was not given.
+pub(super) const MISSING: &str = "missing or empty";
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +42,21 @@ pub fn check(config: &Config, dev: bool) -> Vec<Problem> {
     limits(config, &mut report);
     timeouts(config, &mut report);
     admin(config, &mut report);
+    apps::apps(config, dev, &mut report);
     if config.channelstream.enabled {
         if !dev {
             secrets(config, &mut report);
         }
         doors(config, &mut report);
-    } else {
+    } else if !serves_pusher(config) {
         report.warning("channelstream.enabled", "false: no protocol is served");
     }
     report.0
+}
+
+fn serves_pusher(config: &Config) -> bool {
+    let is_open = config.apps.iter().any(|app| app.allows(Protocol::Pusher));
+    config.pusher.enabled && is_open
 }
 
 struct Report(Vec<Problem>);

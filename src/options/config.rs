@@ -3,6 +3,7 @@
 //! [`Config::default`] is the one place where a default is written; where the number is a bound it
 //! comes from [`crate::limits`]. Durations are milliseconds, sizes are bytes, as everywhere.
 
+use super::app::App;
 use crate::limits;
 use crate::peers::PeerList;
 // The addresses as plain values: sockets, which live in `std::net`, are the reactor's.
@@ -30,6 +31,12 @@ pub struct Config {
     pub tls: Tls,
     /// The Channelstream protocol.
     pub channelstream: Channelstream,
+    /// The Pusher protocol.
+    pub pusher: Pusher,
+    /// Worlds of channels with credentials of their own; no two have the same id or key.
+    pub apps: Vec<App>,
+    /// What the server tells others of its own accord.
+    pub deliveries: Deliveries,
     /// Bounds.
     pub limits: Limits,
     /// Times.
@@ -121,6 +128,28 @@ pub struct Channelstream {
     pub enforce_https: bool,
     /// Forces the scheme of generated links.
     pub http_scheme: Option<Scheme>,
+    /// The id of the app whose channels it shares; empty: it has an app of its own.
+    pub app: String,
+}
+
+/// Section `[pusher]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pusher {
+    /// Whether the protocol is served at all. It needs an app, too.
+    pub enabled: bool,
+    /// What stands in front of its paths: empty, or with a slash at the start and none at the end.
+    pub path_prefix: String,
+}
+
+/// Section `[deliveries]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Whether loopback and private addresses may be called.
+    pub allow_private_networks: bool,
+    /// How long one attempt may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often a delivery is tried.
+    pub attempts: u32,
 }
 
 /// Section `[limits]`. What may be `"none"` holds [`UNLIMITED`] or [`UNLIMITED_U32`] then.
@@ -251,6 +280,11 @@ impl fmt::Debug for Secret {
 }
 
 impl Config {
+    /// The app with this id.
+    pub fn app(&self, id: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.id == id)
+    }
+
     /// Name and password of the admin pages: those of `[admin]`, else Channelstream's, else nobody
     /// can log in. An empty password opens nothing.
     pub fn admin_login(&self) -> Option<(&str, &Secret)> {
@@ -282,6 +316,9 @@ impl Default for Config {
             log: LevelFilter::Info,
             tls: Tls::default(),
             channelstream: Channelstream::default(),
+            pusher: Pusher::default(),
+            apps: Vec::new(),
+            deliveries: Deliveries::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             admin: Admin::default(),
@@ -302,6 +339,26 @@ impl Default for Channelstream {
             validate_requests: true,
             enforce_https: false,
             http_scheme: None,
+            app: String::new(),
+        }
+    }
+}
+
+impl Default for Pusher {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path_prefix: String::new(),
+        }
+    }
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Self {
+            allow_private_networks: false,
+            timeout_ms: limits::DELIVERY_MS,
+            attempts: limits::DELIVERY_ATTEMPTS_MAX,
         }
     }
 }

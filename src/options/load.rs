@@ -1,18 +1,27 @@
 //! From texts to a [`Config`]: the layers in their order, each value with its source.
 
+use super::app::{APPS_MAX, App, DEV_ID};
 use super::channelstream::{self, Entry};
-use super::check::{Severity, check};
+use super::check::{MISSING, Severity, check};
 use super::config::Config;
 use super::ini::Ini;
-use super::opt::{Opt, Problem, Source, find, find_file_of, unknown};
+use super::opt::{
+    AppSources, Known, Opt, Problem, Source, Sources, app_key, find, find_app, find_app_file_of,
+    find_file_of, unknown,
+};
 use super::table::OPTIONS;
+use super::table::apps::APP_OPTIONS;
 use super::toml_file;
 use super::value::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 use toml::de::DeTable;
 
 /// What the names of our variables begin with.
 const ENV_PREFIX: &str = "FANWIRE_";
+
+/// Reads a whole file as text, or says why it cannot.
+pub type ReadFile<'a> = dyn Fn(&Path) -> Result<String, String> + 'a;
 
 /// Everything settings are made from.
 pub struct Inputs<'a> {
@@ -28,7 +37,7 @@ pub struct Inputs<'a> {
     /// are not looked at, and only loopback is listened on.
     pub dev: bool,
     /// Reads the file that holds a secret.
-    pub read: &'a dyn Fn(&Path) -> Result<String, String>,
+    pub read: &'a ReadFile<'a>,
 }
 
 /// What came of them.
@@ -36,8 +45,8 @@ pub struct Inputs<'a> {
 pub struct Loaded {
     /// The settings. Only to be used if there is no error among the problems.
     pub config: Config,
-    /// For each option, in the order of [`OPTIONS`], where its value came from.
-    pub sources: Vec<Source>,
+    /// Where each value came from.
+    pub sources: Sources,
     /// Errors, warnings and notes, in the order they were met.
     pub problems: Vec<Problem>,
 }
@@ -102,7 +111,7 @@ pub fn ini_named(env: &[(String, String)]) -> Option<&str> {
 pub fn load(inputs: &Inputs<'_>) -> Loaded {
     let mut loading = Loading {
         config: Config::default(),
-        sources: vec![Source::Default; OPTIONS.len()],
+        sources: Sources::default(),
         problems: Vec::new(),
         read: inputs.read,
     };
@@ -117,7 +126,13 @@ pub fn load(inputs: &Inputs<'_>) -> Loaded {
         (Some((name, text)), Some(FileKind::Ini)) => {
             channelstream::from_ini(name, text, &mut problems)
         }
-        (Some((name, text)), _) => toml_file::read(name, text, &mut problems),
+        (Some((name, text)), _) => {
+            let contents = toml_file::read(name, text, &mut problems);
+            for source in contents.apps {
+                loading.add_app(source);
+            }
+            contents.entries
+        }
         (None, _) if inputs.dev => Vec::new(),
         (None, _) => channelstream::from_env(&env, &mut problems),
     };
@@ -175,18 +190,31 @@ fn from_env(env: &[(String, String)], problems: &mut Vec<Problem>) -> Vec<Entry>
     let mut entries = Vec::new();
     for (name, rest, value) in settings_in(env) {
         let source = Source::Env(name.to_owned());
-        let key = rest.to_lowercase().replacen("__", ".", 1);
-        match find(&key).or_else(|| find_file_of(&key)) {
+        let mut key = rest.to_lowercase().replacen("__", ".", 1);
+        if key.starts_with("app.") {
+            key = key.replacen("__", ".", 1);
+        }
+        match Known::find(&key) {
             Some(_) => entries.push(loose_entry(key, value, source)),
             None => problems.push(error(source, &key, unknown_variable(&key))),
         }
     }
+    by_app(&mut entries);
     entries
+}
+
+/// Puts apps in the order of their numbers, as each makes room for the next; what is said twice
+/// stays in its order.
+fn by_app(entries: &mut [Entry]) {
+    entries.sort_by_key(|entry| app_key(&entry.key).map(|(number, _)| number));
 }
 
 /// As [`unknown`]; the usual mistake here is one underscore for two.
 fn unknown_variable(key: &str) -> String {
     let same = |opt: &&Opt| opt.key().replace('.', "_") == key;
+    if key.starts_with("app_") {
+        return "unknown key; options of apps are named like FANWIRE_APP__0__SECRET".to_owned();
+    }
     match OPTIONS.iter().find(same) {
         Some(opt) => format!("unknown key; did you mean {}?", opt.env_name()),
         None => unknown(key),
@@ -206,6 +234,7 @@ fn from_arguments(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) -> Vec<Entry
             }
         }
     }
+    by_app(&mut entries);
     if !inputs.listen.is_empty() {
         let list = inputs.listen.iter().cloned().map(Value::Text).collect();
         let (key, source) = ("listen".to_owned(), Source::Listen);
@@ -221,78 +250,108 @@ fn from_arguments(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) -> Vec<Entry
 
 struct Loading<'a> {
     config: Config,
-    sources: Vec<Source>,
+    sources: Sources,
     problems: Vec<Problem>,
-    read: &'a dyn Fn(&Path) -> Result<String, String>,
+    read: &'a ReadFile<'a>,
 }
 
 impl Loading<'_> {
     /// What `fanwire dev` relies on and says: its keys are those everybody knows.
     fn dev(&mut self) {
+        self.config.apps = vec![App::dev()];
+        self.config.channelstream.app = DEV_ID.to_owned();
         for key in [
             "listen",
             "channelstream.secret",
             "channelstream.admin_secret",
+            "channelstream.app",
         ] {
-            if let Some(source) = place_of(key).and_then(|place| self.sources.get_mut(place)) {
+            if let Some(source) =
+                place_in(OPTIONS, key).and_then(|place| self.sources.options.get_mut(place))
+            {
                 *source = Source::Dev;
             }
         }
+        let mut app = AppSources::new(Source::Dev);
+        for key in ["app.protocols", "app.id", "app.key", "app.secret"] {
+            if let Some(source) =
+                place_in(APP_OPTIONS, key).and_then(|place| app.options.get_mut(place))
+            {
+                *source = Source::Dev;
+            }
+        }
+        self.sources.apps = vec![app];
+    }
+
+    /// One more app, of which nothing is known yet.
+    fn add_app(&mut self, source: Source) {
+        self.config.apps.push(App::default());
+        self.sources.apps.push(AppSources::new(source));
     }
 
     /// Applies one layer.
     fn apply(&mut self, entries: Vec<Entry>) {
-        for entry in &entries {
-            let twin = format!("{}_file", entry.key);
-            if let Some(other) = entries.iter().find(|other| other.key == twin) {
+        let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        for other in &entries {
+            let twin = &other.key;
+            if let Some(key) = twin.strip_suffix("_file").filter(|key| keys.contains(key)) {
                 let message = format!("given twice, here and as {twin}");
                 self.problems
-                    .push(error(other.source.clone(), &entry.key, message));
+                    .push(error(other.source.clone(), key, message));
             }
         }
         for entry in entries {
-            let done = match (find(&entry.key), find_file_of(&entry.key)) {
-                (Some(opt), _) => {
-                    let set = opt.set(&mut self.config, &entry.value, entry.raw.as_deref());
-                    set.map(|()| Some(opt))
-                }
-                (None, Some(opt)) => self.secret_file(opt, &entry),
-                (None, None) => Err(unknown(&entry.key)),
-            };
-            match done {
-                Ok(opt) => {
-                    let place = opt.and_then(|opt| place_of(&opt.key()));
-                    if let Some(source) = place.and_then(|place| self.sources.get_mut(place)) {
-                        *source = entry.source;
-                    }
-                }
-                Err(message) => self.problems.push(error(entry.source, &entry.key, message)),
+            if let Err(message) = self.put(&entry) {
+                self.problems.push(error(entry.source, &entry.key, message));
             }
         }
     }
 
-    /// A secret out of the file that the entry names. The newline that editors and shells put at
-    /// the end is not part of it.
-    fn secret_file(
-        &mut self,
-        opt: &'static Opt,
-        entry: &Entry,
-    ) -> Result<Option<&'static Opt>, String> {
-        let path = match (&entry.value, &entry.raw) {
-            (Value::Text(path), _) => path.as_str(),
-            (_, Some(raw)) => raw.as_str(),
-            (value, None) => return Err(format!("expected a path; found {}", value.kind())),
+    /// Puts one value in its place.
+    fn put(&mut self, entry: &Entry) -> Result<(), String> {
+        if let Some((number, name)) = app_key(&entry.key) {
+            return self.put_in_app(entry, number, name);
+        }
+        let (opt, is_file) = match (find(&entry.key), find_file_of(&entry.key)) {
+            (Some(opt), _) => (opt, false),
+            (None, Some(opt)) => (opt, true),
+            (None, None) => return Err(unknown(&entry.key)),
         };
-        if path.is_empty() {
-            return Ok(None);
+        let sources = &mut self.sources.options;
+        put_into(
+            opt,
+            is_file,
+            OPTIONS,
+            &mut self.config,
+            sources,
+            entry,
+            self.read,
+        )
+    }
+
+    /// The same for an app's. The number after that of the last app makes one more.
+    fn put_in_app(&mut self, entry: &Entry, number: usize, name: &str) -> Result<(), String> {
+        let (opt, is_file) = match (find_app(name), find_app_file_of(name)) {
+            (Some(opt), _) => (opt, false),
+            (None, Some(opt)) => (opt, true),
+            (None, None) => return Err(unknown(&entry.key)),
+        };
+        let there = self.config.apps.len();
+        if number == there && there < APPS_MAX {
+            self.add_app(entry.source.clone());
         }
-        let text = (self.read)(Path::new(path)).map_err(|why| format!("{path}: {why}"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() {
-            return Err(format!("{path}: expected a secret; the file is empty"));
-        }
-        let value = Value::Text(secret.to_owned());
-        opt.set(&mut self.config, &value, None).map(|()| Some(opt))
+        let (Some(app), Some(sources)) = (
+            self.config.apps.get_mut(number),
+            self.sources.apps.get_mut(number),
+        ) else {
+            return Err(if number < APPS_MAX {
+                format!("there is no app {there} before it; apps are counted from 0")
+            } else {
+                format!("too many; expected at most {APPS_MAX} apps")
+            });
+        };
+        let sources = &mut sources.options;
+        put_into(opt, is_file, APP_OPTIONS, app, sources, entry, self.read)
     }
 
     /// Somebody who sets our variables beside an INI file should hear that they do nothing.
@@ -311,11 +370,16 @@ impl Loading<'_> {
 
     fn finish(mut self, dev: bool) -> Loaded {
         for mut problem in check(&self.config, dev) {
-            let place = place_of(&problem.key);
-            if let Some(source) = place.and_then(|place| self.sources.get(place)) {
-                problem.source = source.clone();
+            problem.source = self.sources.of(&problem.key);
+            // A value that could not be read is not missing.
+            let is_told = |told: &Problem| {
+                let key = told.key.strip_suffix("_file").unwrap_or(&told.key);
+                told.severity == Severity::Error && key == problem.key
+            };
+            let is_missing = problem.message.starts_with(MISSING);
+            if !(is_missing && self.problems.iter().any(is_told)) {
+                self.problems.push(problem);
             }
-            self.problems.push(problem);
         }
         Loaded {
             config: self.config,
@@ -325,8 +389,53 @@ impl Loading<'_> {
     }
 }
 
-fn place_of(key: &str) -> Option<usize> {
-    OPTIONS.iter().position(|opt| opt.key() == key)
+/// Sets an option of a record, which may be named by the file that holds it, and notes where its
+/// value came from.
+fn put_into<R: Clone>(
+    opt: &Opt<R>,
+    is_file: bool,
+    table: &[Opt<R>],
+    record: &mut R,
+    sources: &mut [Source],
+    entry: &Entry,
+    read: &ReadFile<'_>,
+) -> Result<(), String> {
+    if is_file {
+        match secret_in_file(entry, read)? {
+            Some(secret) => opt.set(record, &secret, None)?,
+            None => return Ok(()),
+        }
+    } else {
+        opt.set(record, &entry.value, entry.raw.as_deref())?;
+    }
+    let place = place_in(table, &opt.key());
+    if let Some(source) = place.and_then(|place| sources.get_mut(place)) {
+        *source = entry.source.clone();
+    }
+    Ok(())
+}
+
+/// The secret in the file that the entry names, if it names one. The newline that editors and
+/// shells put at the end is not part of it.
+fn secret_in_file(entry: &Entry, read: &ReadFile<'_>) -> Result<Option<Value>, String> {
+    let path = match (&entry.value, &entry.raw) {
+        (Value::Text(path), _) => path.as_str(),
+        (_, Some(raw)) => raw.as_str(),
+        (value, None) => return Err(format!("expected a path; found {}", value.kind())),
+    };
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let text = read(Path::new(path)).map_err(|why| format!("{path}: {why}"))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(format!("{path}: expected a secret; the file is empty"));
+    }
+    Ok(Some(Value::Text(secret.to_owned())))
+}
+
+fn place_in<R: Clone>(table: &[Opt<R>], key: &str) -> Option<usize> {
+    table.iter().position(|opt| opt.key() == key)
 }
 
 #[cfg(test)]

@@ -17,8 +17,11 @@
 //!
 //! The table ([`OPTIONS`]) feeds the reader, the names in the environment, `config dump`,
 //! `config explain` and `docs/options.md`. Adding an option is a field in `config.rs` and a row in
-//! `table.rs`.
+//! `table.rs`. What stands in each `[[app]]` is a table of its own ([`APP_OPTIONS`]): `app.rs`,
+//! `table/apps.rs`, and `check/apps.rs`.
 
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
+mod app;
 #[cfg(feature = "server")]
 mod channelstream;
 mod check;
@@ -43,17 +46,19 @@ mod value;
 mod write_toml;
 
 pub use crate::peers::PeerList;
+pub use app::{APPS_MAX, App, Protocol, Webhook, WebhookEvent};
 pub use check::{Severity, check};
 pub use config::{
-    Admin, Channelstream, Config, Limits, ListenAddr, Scheme, Secret, Timeouts, Tls, UNLIMITED,
-    UNLIMITED_U32,
+    Admin, Channelstream, Config, Deliveries, Limits, ListenAddr, Pusher, Scheme, Secret, Timeouts,
+    Tls, UNLIMITED, UNLIMITED_U32,
 };
 pub use ini::{Ini, IniError, fuzz_ini};
 #[cfg(feature = "server")]
-pub use load::{FileKind, Inputs, Loaded, file_kind, ini_named, load};
+pub use load::{FileKind, Inputs, Loaded, ReadFile, file_kind, ini_named, load};
 pub use nearest::nearest;
-pub use opt::{Opt, Problem, Source, find, unknown};
-pub use show::{document, dump, explain};
+pub use opt::{AppSources, Known, Opt, Problem, Source, Sources, find, unknown};
+pub use show::{document, dump, explain, explain_all};
 pub use table::OPTIONS;
+pub use table::apps::APP_OPTIONS;
 #[cfg(feature = "server")]
 pub use write_toml::{FreshSecrets, fresh_toml, imported_toml};

@@ -1,5 +1,7 @@
-//! Every option there is: the one list behind the reader, the names in the environment, the dump
+//! Every option there is, but for those of apps ([`apps`]): the one list behind the reader, the names in the environment, the dump
 //! and the documentation. The order is that of the dump; options of a section stand together.
+
+pub(super) mod apps;
 
 use super::config::Config;
 use super::opt::{Field, Opt, Slot};
@@ -8,17 +10,18 @@ use crate::limits::{HTTP_HEADERS_MAX, READ_BUFFER_BYTES, WHEEL_SLOT_MS};
 
 const KIB: u64 = 1 << 10;
 const TIB: u64 = 1 << 40;
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 /// More than anybody has, and small enough to be multiplied.
 const MANY: u64 = 1_000_000_000;
 
-const fn row(
+const fn row<R>(
     section: &'static str,
     name: &'static str,
-    field: Field,
+    field: Field<R>,
     short: &'static str,
     long: &'static str,
-) -> Opt {
+) -> Opt<R> {
     Opt {
         section,
         name,
@@ -28,7 +31,7 @@ const fn row(
     }
 }
 
-const fn number(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
+const fn number<R>(at: Slot<R>, unit: Unit, least: u64, most: u64) -> Field<R> {
     Field::Number {
         at,
         unit,
@@ -39,7 +42,7 @@ const fn number(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
 }
 
 /// A limit that can be taken away.
-const fn limit(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
+const fn limit<R>(at: Slot<R>, unit: Unit, least: u64, most: u64) -> Field<R> {
     Field::Number {
         at,
         unit,
@@ -50,7 +53,7 @@ const fn limit(at: Slot, unit: Unit, least: u64, most: u64) -> Field {
 }
 
 /// A time: from one slot of the wheel to a day.
-const fn time(at: fn(&mut Config) -> &mut u64) -> Field {
+const fn time(at: fn(&mut Config) -> &mut u64) -> Field<Config> {
     number(Slot::U64(at), Unit::Ms, WHEEL_SLOT_MS, DAY_MS)
 }
 
@@ -162,6 +165,59 @@ pub const OPTIONS: &[Opt] = &[
         "http_scheme",
         Field::Scheme(|c| &mut c.channelstream.http_scheme),
         "Forces the scheme of generated links",
+        "",
+    ),
+    row(
+        "channelstream",
+        "app",
+        Field::Text(|c| &mut c.channelstream.app),
+        "The id of the app whose channels it shares with other protocols",
+        "Its `protocols` must have \"channelstream\". Empty: an app of its own, so that nobody else \
+         sees its channels. A change needs a restart.",
+    ),
+    row(
+        "pusher",
+        "enabled",
+        Field::Switch(|c| &mut c.pusher.enabled),
+        "Whether Pusher is served, to the apps that allow it",
+        "",
+    ),
+    row(
+        "pusher",
+        "path_prefix",
+        Field::Text(|c| &mut c.pusher.path_prefix),
+        "What stands in front of Pusher's paths, such as \"/ws\"",
+        "What pusher-js calls wsPath. It is no part of what is signed.",
+    ),
+    row(
+        "deliveries",
+        "allow_private_networks",
+        Field::Switch(|c| &mut c.deliveries.allow_private_networks),
+        "Whether webhooks may go to loopback and private addresses",
+        "This section is checked and not used yet.",
+    ),
+    row(
+        "deliveries",
+        "timeout",
+        number(
+            Slot::U64(|c| &mut c.deliveries.timeout_ms),
+            Unit::Ms,
+            WHEEL_SLOT_MS,
+            HOUR_MS,
+        ),
+        "How long one attempt to deliver may take",
+        "",
+    ),
+    row(
+        "deliveries",
+        "attempts",
+        number(
+            Slot::U32(|c| &mut c.deliveries.attempts),
+            Unit::Count,
+            1,
+            1000,
+        ),
+        "How often a delivery is tried",
         "",
     ),
     row(
@@ -495,8 +551,9 @@ pub const OPTIONS: &[Opt] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::opt::{find, keys};
+    use super::super::opt::{Known, find, keys};
     use super::super::value::Value;
+    use super::apps::APP_OPTIONS;
     use super::*;
 
     /// Reads what `show` wrote, without a TOML parser: a default is a text, a list of texts, a
@@ -518,21 +575,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_default_is_a_value_its_row_accepts() {
-        let default = Config::default();
-        for opt in OPTIONS.iter().filter(|opt| !opt.is_secret()) {
+    fn defaults_are_accepted<R: Clone + Default + PartialEq + std::fmt::Debug>(opts: &[Opt<R>]) {
+        let default = R::default();
+        for opt in opts.iter().filter(|opt| !opt.is_secret()) {
             let shown = opt.show(&default);
-            let mut config = Config::default();
-            let set = opt.set(&mut config, &parse(&shown), None);
+            let mut record = R::default();
+            let set = opt.set(&mut record, &parse(&shown), None);
             assert_eq!(set, Ok(()), "{} = {shown}", opt.key());
-            assert_eq!(config, default, "{} = {shown}", opt.key());
+            assert_eq!(record, default, "{} = {shown}", opt.key());
         }
     }
 
     #[test]
-    fn bounds_are_kept_and_fit_their_types() {
-        for opt in OPTIONS {
+    fn every_default_is_a_value_its_row_accepts() {
+        defaults_are_accepted(OPTIONS);
+        defaults_are_accepted(APP_OPTIONS);
+    }
+
+    fn bounds_are_kept<R: Clone + Default>(opts: &[Opt<R>]) {
+        for opt in opts {
             let Field::Number {
                 at: _,
                 unit,
@@ -543,10 +604,10 @@ mod tests {
             else {
                 continue;
             };
-            let mut config = Config::default();
+            let mut record = R::default();
             let mut set = |text: &str| {
-                let result = opt.set(&mut config, &Value::Text(text.to_owned()), Some(text));
-                result.map(|()| opt.show(&config).trim_matches('"').to_owned())
+                let result = opt.set(&mut record, &Value::Text(text.to_owned()), Some(text));
+                result.map(|()| opt.show(&record).trim_matches('"').to_owned())
             };
             let (low, high) = (unit.write(least), unit.write(most));
             assert_eq!(set(&low), Ok(low), "{}", opt.key());
@@ -557,13 +618,19 @@ mod tests {
             }
             assert_eq!(set("none").is_ok(), none, "{}", opt.key());
             assert!(set("").is_err() && set("-1").is_err(), "{}", opt.key());
-            assert!(opt.set(&mut config, &Value::Integer(-1), None).is_err());
+            assert!(opt.set(&mut record, &Value::Integer(-1), None).is_err());
             assert!(
-                opt.set(&mut config, &Value::Integer(i64::MAX), None)
+                opt.set(&mut record, &Value::Integer(i64::MAX), None)
                     .is_err()
             );
-            assert_eq!(opt.is_unlimited(&config), none, "{}", opt.key());
+            assert_eq!(opt.is_unlimited(&record), none, "{}", opt.key());
         }
+    }
+
+    #[test]
+    fn bounds_are_kept_and_fit_their_types() {
+        bounds_are_kept(OPTIONS);
+        bounds_are_kept(APP_OPTIONS);
     }
 
     #[test]
@@ -574,11 +641,22 @@ mod tests {
         }
         for opt in OPTIONS {
             assert_eq!(find(&opt.key()).map(Opt::key), Some(opt.key()));
+            assert_eq!(
+                Known::find(&opt.key()).map(|known| known.key()),
+                Some(opt.key())
+            );
             assert!(
                 !opt.short.ends_with('.') && !opt.short.is_empty(),
                 "{}",
                 opt.key()
             );
+        }
+        for opt in APP_OPTIONS {
+            assert!(!keys.contains(&opt.key()), "{}", opt.key());
+            assert!(find(&opt.key()).is_none(), "{}", opt.key());
+            let known = Known::find(&opt.key()).map(|known| known.key());
+            assert_eq!(known, Some(opt.key()));
+            assert!(!opt.short.ends_with('.') && opt.section == "app");
         }
         let mut sections: Vec<&str> = OPTIONS.iter().map(|opt| opt.section).collect();
         sections.dedup();

@@ -1,24 +1,37 @@
 //! Values out of TOML: a file with its lines, and single values from elsewhere.
 
+use super::app::APPS_MAX;
 use super::channelstream::Entry;
 use super::check::Severity;
 use super::nearest::nearest;
-use super::opt::{Problem, Source, find};
+use super::opt::{Problem, Source, find, sections, sections_shown};
 use super::table::OPTIONS;
+use super::table::apps::SECTION;
 use super::value::Value;
 use toml::de::{DeTable, DeValue};
 
-/// The entries of a file. Problems are put in order of their lines.
-pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Entry> {
-    let file = File { name, text };
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Its values, in order of their lines.
+    pub(super) entries: Vec<Entry>,
+    /// Where each `[[app]]` begins.
+    pub(super) apps: Vec<Source>,
+}
+
+/// Reads a file. Problems are put in order of their lines.
+pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Contents {
+    let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+    let file = File { name, breaks };
     let document = match DeTable::parse(text) {
         Ok(document) => document.into_inner(),
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             problems.push(file.error(at, "", error.message().to_owned()));
-            return Vec::new();
+            return Contents::default();
         }
     };
+    let mut apps = Vec::new();
     let mut entries = Vec::new();
     for (key, item) in &document {
         let at = key.span().start;
@@ -27,6 +40,9 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<E
             .iter()
             .any(|opt| opt.section == name && !name.is_empty());
         match item.get_ref() {
+            item if name == SECTION => {
+                file.apps(at, item, &mut entries, &mut apps, problems);
+            }
             DeValue::Table(table) if is_section => {
                 for (key, item) in table {
                     let (at, key) = (key.span().start, key.get_ref());
@@ -48,18 +64,18 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<E
         Source::File(_, line) => *line,
         _ => 0,
     });
-    entries
+    Contents { entries, apps }
 }
 
 struct File<'a> {
     name: &'a str,
-    text: &'a str,
+    /// Where its lines end.
+    breaks: Vec<usize>,
 }
 
 impl File<'_> {
     fn source(&self, at: usize) -> Source {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.breaks.partition_point(|end| *end < at);
         Source::File(self.name.to_owned(), line)
     }
 
@@ -70,6 +86,44 @@ impl File<'_> {
             source,
             key: key.to_owned(),
             message,
+        }
+    }
+
+    /// The apps: `[[app]]`, or a list of tables.
+    fn apps(
+        &self,
+        at: usize,
+        item: &DeValue<'_>,
+        entries: &mut Vec<Entry>,
+        apps: &mut Vec<Source>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let expected = |at, item: &DeValue<'_>| {
+            let found = convert(item);
+            let message = format!("expected tables [[app]]; found {}", found.kind());
+            self.error(at, SECTION, message)
+        };
+        let DeValue::Array(items) = item else {
+            problems.push(expected(at, item));
+            return;
+        };
+        for item in items {
+            let at = item.span().start;
+            let DeValue::Table(table) = item.get_ref() else {
+                problems.push(expected(at, item.get_ref()));
+                continue;
+            };
+            if apps.len() >= APPS_MAX {
+                let message = format!("too many; expected at most {APPS_MAX} apps");
+                problems.push(self.error(at, SECTION, message));
+                return;
+            }
+            for (key, item) in table {
+                let (at, key) = (key.span().start, key.get_ref());
+                let key = format!("{SECTION}.{}.{key}", apps.len());
+                entries.push(self.entry(at, key, item.get_ref()));
+            }
+            apps.push(self.source(at));
         }
     }
 
@@ -85,15 +139,10 @@ impl File<'_> {
 }
 
 fn unknown_section(name: &str) -> String {
-    let mut sections: Vec<&str> = OPTIONS.iter().map(|opt| opt.section).collect();
-    sections.dedup();
-    sections.retain(|section| !section.is_empty());
-    match nearest(name, sections.iter().copied()) {
+    match nearest(name, sections()) {
+        Some(SECTION) => "unknown section; did you mean [[app]]?".to_owned(),
         Some(near) => format!("unknown section; did you mean [{near}]?"),
-        None => format!(
-            "unknown section; expected one of [{}]",
-            sections.join("], [")
-        ),
+        None => format!("unknown section; expected one of {}", sections_shown()),
     }
 }
 
@@ -138,6 +187,11 @@ fn convert(value: &DeValue<'_>) -> Value {
         ),
         DeValue::Float(_) => Value::Other("a number with a fraction"),
         DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Table(_) => Value::Other("a table"),
+        DeValue::Table(table) => Value::Table(
+            table
+                .iter()
+                .map(|(key, value)| (key.get_ref().to_string(), convert(value.get_ref())))
+                .collect(),
+        ),
     }
 }

@@ -11,6 +11,7 @@ pub(super) enum Value {
     Integer(i64),
     Text(String),
     List(Vec<Self>),
+    Table(Vec<(String, Self)>),
     /// Something no option takes; the text names it.
     Other(&'static str),
 }
@@ -23,6 +24,7 @@ impl Value {
             Self::Integer(_) => "a number",
             Self::Text(_) => "a text",
             Self::List(_) => "a list",
+            Self::Table(_) => "a table",
             Self::Other(kind) => kind,
         }
     }
@@ -37,6 +39,8 @@ pub(super) enum Unit {
     Bytes,
     /// Milliseconds: digits with a unit.
     Ms,
+    /// Whole seconds: digits with a unit.
+    S,
 }
 
 const BYTE_UNITS: [(&str, u64); 4] = [
@@ -53,17 +57,29 @@ const TIME_UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
+/// The units of time that are whole seconds, in seconds.
+const LONG_UNITS: [(&str, u64); 4] = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60), ("s", 1)];
+
 impl Unit {
+    /// Whether it is a time, which needs a unit: a number without one would be a guess.
+    pub(super) fn is_time(self) -> bool {
+        match self {
+            Self::Ms | Self::S => true,
+            Self::Count | Self::Bytes => false,
+        }
+    }
+
     fn names(self) -> &'static [(&'static str, u64)] {
         match self {
             Self::Count => &[],
             Self::Bytes => &BYTE_UNITS,
             Self::Ms => &TIME_UNITS,
+            Self::S => &LONG_UNITS,
         }
     }
 
-    /// The number that a text says, or nothing: digits, and at once or after one space the unit. A
-    /// number without unit is a count or bytes; for a time it would be a guess.
+    /// The number that a text says, or nothing: digits, and at once or after one space the unit.
+    /// Counts and bytes need none.
     pub(super) fn read(self, text: &str) -> Option<u64> {
         let end = text
             .find(|c: char| !c.is_ascii_digit())
@@ -75,7 +91,7 @@ impl Unit {
             .filter(|rest| !rest.is_empty())
             .unwrap_or(unit);
         if unit.is_empty() {
-            return (self != Self::Ms).then_some(number);
+            return (!self.is_time()).then_some(number);
         }
         let (_, factor) = self.names().iter().find(|(name, _)| *name == unit)?;
         number.checked_mul(*factor)
@@ -87,7 +103,7 @@ impl Unit {
         match (self, self.names().iter().find(whole)) {
             // Bytes that are no whole KiB need no unit.
             (Self::Bytes, Some(("B", _))) | (Self::Count | Self::Bytes, None) => number.to_string(),
-            (Self::Ms, None) => "0s".to_owned(),
+            (Self::Ms | Self::S, None) => "0s".to_owned(),
             (_, Some((name, factor))) => format!("{}{name}", number / factor),
         }
     }
@@ -98,6 +114,7 @@ impl Unit {
             Self::Count => "a whole number",
             Self::Bytes => "a size such as 65536 or \"64KiB\" (units B, KiB, MiB, GiB)",
             Self::Ms => "a duration such as \"30s\" (units ms, s, m, h, d)",
+            Self::S => "a duration in whole seconds such as \"30s\" (units s, m, h, d)",
         }
     }
 }
@@ -212,6 +229,10 @@ mod tests {
             (Unit::Ms, "0s", Some(0)),
             (Unit::Ms, "30", None),
             (Unit::Ms, "30S", None),
+            (Unit::S, "120s", Some(120)),
+            (Unit::S, "2m", Some(120)),
+            (Unit::S, "120", None),
+            (Unit::S, "1500ms", None),
         ];
         for (unit, text, expected) in cases {
             assert_eq!(unit.read(text), expected, "{unit:?} {text:?}");
@@ -231,6 +252,9 @@ mod tests {
             (Unit::Ms, 250, "250ms"),
             (Unit::Ms, 75_000, "75s"),
             (Unit::Ms, 86_400_000, "1d"),
+            (Unit::S, 0, "0s"),
+            (Unit::S, 90, "90s"),
+            (Unit::S, 120, "2m"),
         ] {
             assert_eq!(unit.write(number), text);
             assert_eq!(unit.read(text), Some(number), "{text}");

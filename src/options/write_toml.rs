@@ -21,10 +21,15 @@ pub struct FreshSecrets {
     pub admin_password: String,
     /// The token for scrapers of metrics.
     pub metrics_token: String,
+    /// The key of the app in the example.
+    pub app_key: String,
+    /// Its secret.
+    pub app_secret: String,
 }
 
 /// A settings file with secrets of its own and all else as it is by default, for `fanwire init`.
 pub fn fresh_toml(secrets: FreshSecrets) -> String {
+    let example = example_app(&secrets);
     let mut config = Config::default();
     config.channelstream.secret = Secret::from(secrets.secret);
     config.channelstream.cookie_secret = Secret::from(secrets.cookie_secret);
@@ -51,7 +56,25 @@ pub fn fresh_toml(secrets: FreshSecrets) -> String {
         let is_set = set.contains(&opt.key().as_str());
         is_set.then(String::new)
     });
+    out.push_str(&example);
     out
+}
+
+/// An app to begin with. It is all comment: whoever wants Pusher takes the # away.
+fn example_app(secrets: &FreshSecrets) -> String {
+    let (key, secret) = (quoted(&secrets.app_key), quoted(&secrets.app_secret));
+    format!(
+        "
+# An app for Pusher's clients and server SDKs: take the # in front of each line away. There may be
+# several. All that can be said of one: `fanwire config explain --all`, from app.protocols on.
+#[[app]]
+#id = \"1001\"
+#key = {key}
+#secret = {secret}
+#client_events = true
+#origins = [\"https://example.com\"]
+"
+    )
 }
 
 /// The same settings as `loaded`, with where each came from, for `fanwire import`. `name` is what
@@ -63,8 +86,7 @@ pub fn imported_toml(loaded: &Loaded, name: &str) -> String {
         one_line(name)
     );
     write_options(&mut out, &loaded.config, |opt| {
-        let place = OPTIONS.iter().position(|other| other.key() == opt.key())?;
-        match loaded.sources.get(place)? {
+        match loaded.sources.of(&opt.key()) {
             Source::Default => None,
             source => Some(format!("from {}", one_line(&source.to_string()))),
         }
@@ -149,6 +171,8 @@ mod tests {
             cookie_secret: "two".to_owned(),
             admin_password: "three".to_owned(),
             metrics_token: "four".to_owned(),
+            app_key: "five".to_owned(),
+            app_secret: "six".to_owned(),
         });
         let loaded = read("fanwire.toml", &text);
         let told: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -168,6 +192,27 @@ mod tests {
             assert!(text.contains(&line), "{}", opt.key());
         }
         assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    }
+
+    #[test]
+    fn the_example_of_an_app_is_good_once_it_is_no_comment() {
+        let text = fresh_toml(FreshSecrets {
+            secret: "one".to_owned(),
+            admin_password: "three".to_owned(),
+            app_key: "five".to_owned(),
+            app_secret: "six".to_owned(),
+            ..FreshSecrets::default()
+        });
+        let (before, example) = text.split_once("#[[app]]").expect("an example");
+        let loaded = read("f.toml", &text);
+        assert!(loaded.config.apps.is_empty(), "it is a comment");
+        let open = format!("{before}[[app]]{}", example.replace("\n#", "\n"));
+        let loaded = read("f.toml", &open);
+        let told: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+        let is_bad = |problem: &super::super::Problem| problem.severity != Severity::Note;
+        assert!(!loaded.problems.iter().any(is_bad), "{told:?}");
+        let app = loaded.config.app("1001").expect("the app");
+        assert_eq!((app.key.as_str(), app.secret.expose()), ("five", "six"));
     }
 
     #[test]
@@ -207,7 +252,7 @@ mod tests {
             assert!(text.contains(piece), "{piece} in {text}");
         }
         // What nobody set stays a comment.
-        assert!(after.sources.contains(&Source::Default));
+        assert!(after.sources.options.contains(&Source::Default));
         assert!(text.contains("\n# message_bytes = "));
     }
 }

@@ -5,9 +5,11 @@
 //! whoever owns the sockets. The builder is `Send`; the server is not, and is made on the thread
 //! that runs it.
 
+mod app_ids;
 mod settings;
 
-pub use settings::{channelstream_config, dialects, engine_config};
+pub use app_ids::{AppIds, TooManyApps};
+pub use settings::{channelstream_config, dialects, engine_config, pusher_config, why_restart};
 
 use crate::dialect::Dialect;
 use crate::dialect::channelstream::{self, Channelstream};

@@ -1,21 +1,23 @@
 //! From checked settings to a server: which option goes where.
 
-use super::{Builder, MakeDialect};
+use super::{AppIds, Builder, MakeDialect};
 use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
+use crate::dialect::pusher::{self, Pusher};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
-use crate::hub::HubConfig;
+use crate::hub::{AppId, HubConfig};
 use crate::limits::CS_POLL_FRAMES_MAX;
-use crate::options::{self, Config, ListenAddr};
+use crate::options::{self, Config, ListenAddr, Protocol};
 use crate::reactor::{Listen, ReactorOptions};
 use crate::transport::http::HttpLimits;
 use crate::transport::websocket::WsLimits;
 
 impl Builder {
     /// A server with these settings. Certificates are read by the caller and given with
-    /// `Builder::tls` (feature `tls`); `dev` is what `fanwire dev` adds.
-    pub fn from_config(config: &Config, dev: Option<DevPage>) -> Self {
+    /// `Builder::tls` (feature `tls`); `ids` are kept for reloads; `dev` is what `fanwire dev`
+    /// adds.
+    pub fn from_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> Self {
         let mut builder = Self::new()
             .engine(engine_config(config, dev))
             .reactor(reactor_options(config))
@@ -27,18 +29,23 @@ impl Builder {
                 ListenAddr::Unix(path) => Listen::Unix(path.clone()),
             });
         }
-        for make in dialects(config) {
+        for make in dialects(config, ids) {
             builder = builder.dialect(make);
         }
         builder
     }
 }
 
-/// What makes the dialects that these settings switch on.
-pub fn dialects(config: &Config) -> Vec<MakeDialect> {
+/// What makes the dialects that these settings switch on. `ids` have learned the settings' apps.
+pub fn dialects(config: &Config, ids: &AppIds) -> Vec<MakeDialect> {
     let mut dialects: Vec<MakeDialect> = Vec::new();
+    if config.pusher.enabled {
+        let settings = pusher_config(config, ids);
+        dialects.push(Box::new(move || Box::new(Pusher::new(settings.clone()))));
+    }
+    // What is nobody's is its own.
     if config.channelstream.enabled {
-        let settings = channelstream_config(config);
+        let settings = channelstream_config(config, ids);
         dialects.push(Box::new(move || {
             Box::new(Channelstream::new(settings.clone()))
         }));
@@ -47,10 +54,11 @@ pub fn dialects(config: &Config) -> Vec<MakeDialect> {
 }
 
 /// Channelstream's part of the settings.
-pub fn channelstream_config(config: &Config) -> channelstream::Config {
+pub fn channelstream_config(config: &Config, ids: &AppIds) -> channelstream::Config {
     let settings = &config.channelstream;
     let login = config.admin_login();
     channelstream::Config {
+        app: ids.of_channelstream(config),
         secret: settings.secret.expose().to_owned(),
         allow_posting_from: settings.allow_posting_from.clone(),
         allow_cors: settings.allow_cors.clone(),
@@ -75,6 +83,63 @@ pub fn channelstream_config(config: &Config) -> channelstream::Config {
         },
         stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
     }
+}
+
+/// Pusher's part of the settings: the apps that it may use. An app that `ids` have not learned has
+/// no world to live in and is left out.
+pub fn pusher_config(config: &Config, ids: &AppIds) -> pusher::config::Config {
+    let apps = config.apps.iter();
+    let open = apps.filter(|app| app.allows(Protocol::Pusher));
+    pusher::config::Config {
+        path_prefix: config.pusher.path_prefix.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        apps: open
+            .filter_map(|app| {
+                let is_shared = config.channelstream.enabled && config.channelstream.app == app.id;
+                Some(pusher_app(app, ids.get(&app.id)?, is_shared))
+            })
+            .collect(),
+    }
+}
+
+fn pusher_app(app: &options::App, number: AppId, is_shared: bool) -> pusher::config::App {
+    pusher::config::App {
+        app: number,
+        id: app.id.clone(),
+        key: app.key.clone(),
+        secret: app.secret.expose().to_owned(),
+        is_shared,
+        enabled: app.enabled,
+        tls_only: app.tls_only,
+        authorized_only: app.authorized_only,
+        client_events: app.client_events,
+        client_events_per_s: app.client_events_per_second,
+        signin: app.user_authentication,
+        watchlist: app.watchlist,
+        watchlist_max: app.watchlist_max,
+        subscription_count: app.subscription_count,
+        activity_s: app.activity_timeout_s,
+        origins: app.origins.clone(),
+        connections_max: app.connections,
+        message_bytes: app.message_bytes,
+        event_bytes: app.event_bytes,
+        channels_per_connection: app.channels_per_connection,
+        channel_chars: app.channel_chars,
+        channels_per_event: app.channels_per_event,
+        batch_events: app.batch_events,
+        members_max: app.presence_members,
+        member_info_bytes: app.presence_info_bytes,
+        cache_ms: app.cache_time_ms,
+    }
+}
+
+/// Why a running server must not go from the `old` settings to the `new` ones, if there is a
+/// reason: what stands in the way is named with its values.
+pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
+    let (new, old) = (&new.channelstream.app, &old.channelstream.app);
+    // Its channels, users and connections are in the old world, and would not be found any more.
+    (new != old)
+        .then(|| format!("channelstream.app: changing it from {old:?} to {new:?} needs a restart"))
 }
 
 fn reactor_options(config: &Config) -> ReactorOptions {
@@ -134,5 +199,154 @@ pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
             open_on_loopback: dev.is_some(),
         },
         dev,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{App, Secret};
+
+    fn app(id: &str, protocols: &[Protocol]) -> App {
+        App {
+            protocols: protocols.to_vec(),
+            id: id.to_owned(),
+            key: format!("key-{id}"),
+            secret: Secret::from("s"),
+            ..App::default()
+        }
+    }
+
+    fn config() -> Config {
+        Config {
+            apps: vec![
+                app("1", &[Protocol::Channelstream]),
+                app("2", &[Protocol::Pusher]),
+                app("3", &[Protocol::Pushi]),
+                app("4", &[Protocol::Pusher, Protocol::Channelstream]),
+            ],
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn pusher_gets_the_apps_that_it_may_use() {
+        let mut config = config();
+        config.pusher.path_prefix = "/ws".to_owned();
+        let ids = AppIds::of(&config);
+        let pusher = pusher_config(&config, &ids);
+        let apps: Vec<(u16, &str)> = pusher
+            .apps
+            .iter()
+            .map(|app| (app.app.0, app.id.as_str()))
+            .collect();
+        assert_eq!(apps, [(2, "2"), (4, "4")]);
+        assert_eq!(pusher.path_prefix, "/ws");
+        assert_eq!(pusher_config(&config, &AppIds::default()).apps.len(), 0);
+    }
+
+    #[test]
+    fn an_app_that_says_nothing_is_as_the_dialect_has_it_by_default() {
+        let shown = |app: &pusher::config::App| {
+            // `Debug` tells less than this, for the secret's sake.
+            let switches = [
+                app.enabled,
+                app.tls_only,
+                app.authorized_only,
+                app.client_events,
+                app.signin,
+                app.watchlist,
+                app.subscription_count,
+            ];
+            let numbers = [
+                app.client_events_per_s as usize,
+                app.watchlist_max,
+                app.activity_s as usize,
+                // What is not limited is half of the range here, and all of it there.
+                app.connections_max.min(options::UNLIMITED),
+                app.message_bytes,
+                app.event_bytes,
+                app.channels_per_connection.min(options::UNLIMITED),
+                app.channel_chars,
+                app.channels_per_event,
+                app.batch_events,
+                app.members_max,
+                app.member_info_bytes,
+                app.cache_ms as usize,
+            ];
+            (switches, numbers, app.origins.clone())
+        };
+        let config = config();
+        let pusher = pusher_config(&config, &AppIds::of(&config));
+        let ours = &pusher.apps[0];
+        let theirs = pusher::config::App::new(AppId(2), "2", "key-2", "s");
+        assert_eq!(shown(ours), shown(&theirs));
+        assert_eq!(
+            (ours.app, &ours.id, &ours.key, &ours.secret),
+            (theirs.app, &theirs.id, &theirs.key, &theirs.secret)
+        );
+    }
+
+    #[test]
+    fn every_setting_of_an_app_arrives() {
+        let mut config = config();
+        config.apps = vec![App {
+            enabled: false,
+            tls_only: true,
+            authorized_only: true,
+            origins: vec!["https://a".to_owned()],
+            client_events: false,
+            client_events_per_second: 101,
+            user_authentication: false,
+            watchlist: false,
+            watchlist_max: 102,
+            subscription_count: true,
+            activity_timeout_s: 103,
+            cache_time_ms: 104,
+            connections: 105,
+            message_bytes: 106,
+            event_bytes: 107,
+            channels_per_connection: 108,
+            channel_chars: 109,
+            channels_per_event: 110,
+            batch_events: 111,
+            presence_members: 112,
+            presence_info_bytes: 113,
+            ..app("1", &[Protocol::Pusher])
+        }];
+        let pusher = pusher_config(&config, &AppIds::of(&config));
+        let app = &pusher.apps[0];
+        assert!(!app.enabled && app.tls_only && app.authorized_only);
+        assert!(!app.client_events && !app.signin && !app.watchlist);
+        assert!(app.subscription_count && app.origins == ["https://a"]);
+        assert_eq!((app.client_events_per_s, app.activity_s), (101, 103));
+        assert_eq!((app.watchlist_max, app.cache_ms), (102, 104));
+        assert_eq!((app.connections_max, app.message_bytes), (105, 106));
+        assert_eq!((app.event_bytes, app.channels_per_connection), (107, 108));
+        assert_eq!((app.channel_chars, app.channels_per_event), (109, 110));
+        assert_eq!((app.batch_events, app.members_max), (111, 112));
+        assert_eq!(app.member_info_bytes, 113);
+    }
+
+    #[test]
+    fn channelstream_lives_where_the_settings_say() {
+        let mut config = config();
+        let ids = AppIds::of(&config);
+        assert_eq!(channelstream_config(&config, &ids).app, AppId::FIRST);
+        config.channelstream.app = "4".to_owned();
+        assert_eq!(channelstream_config(&config, &ids).app, AppId(4));
+    }
+
+    #[test]
+    fn channelstream_does_not_move_while_it_runs() {
+        let (old, mut new) = (config(), config());
+        new.apps.pop();
+        assert_eq!(why_restart(&new, &old), None);
+        new.channelstream.app = "1".to_owned();
+        for (new, old) in [(&new, &old), (&old, &new)] {
+            let why = why_restart(new, old).expect("a reason");
+            assert!(why.contains("channelstream.app") && why.contains("\"1\""));
+        }
+        assert_eq!(why_restart(&new, &new), None);
     }
 }

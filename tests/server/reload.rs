@@ -111,3 +111,48 @@ fn the_level_of_the_log_is_reloaded() {
     let told = said.filter(|line| line.contains("\"reloaded\"")).count();
     assert_eq!(told, 0, "of success nothing is said at this level");
 }
+
+#[test]
+fn apps_come_and_go_and_channelstream_does_not_move() {
+    let folder = Folder::new();
+    let app = |id: u32, more: &str| {
+        format!("[[app]]\nid = \"{id}\"\nkey = \"k{id}\"\nsecret = \"s\"\n{more}\n")
+    };
+    let toml = |of: &str, apps: &str| {
+        format!("[channelstream]\nsecret = {SECRET:?}\napp = {of:?}\n{apps}")
+    };
+    let shared = app(7, "protocols = [\"pusher\", \"channelstream\"]");
+    let config = folder.file("fanwire.toml", &toml("7", &shared));
+    let listen = ["run", "--config", &config, "--listen", "127.0.0.1:0"];
+    let mut server = Server::start(fanwire(&listen), 1);
+    let mut reader = subscriber(server.address(), "reader", "news");
+    let mut peer = Peer::new(server.address());
+    assert_eq!(status_with(&mut peer, SECRET), 200);
+
+    // Another in front of it does not take its place.
+    fs::write(&config, toml("7", &(app(1, "") + &shared))).expect("written");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    assert_eq!(status_with(&mut peer, SECRET), 200);
+
+    let elsewhere = app(8, "protocols = [\"channelstream\"]") + &shared;
+    for (bad, complaint) in [
+        (toml("", &shared), "needs a restart"),
+        (toml("8", &elsewhere), "needs a restart"),
+        (toml("7", &app(1, "")), "no [[app]] has the id"),
+        (toml("7", &(shared.clone() + &shared)), "the id of app.0"),
+    ] {
+        fs::write(&config, bad).expect("written");
+        server.signal("HUP");
+        let line = server.says("not reloaded, the old settings stay");
+        assert!(line.contains(complaint), "{line}");
+        assert_eq!(status_with(&mut peer, SECRET), 200);
+    }
+    fs::write(&config, toml("7", &shared)).expect("written");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    assert_eq!(status_with(&mut peer, SECRET), 200);
+    for _ in 0..7 {
+        assert_eq!(reader.message(), "one");
+    }
+}

@@ -5,7 +5,7 @@ use super::batch::{Batch, Entry};
 use super::errors::BodyFault;
 use super::info::{InfoJob, Listing, find, push_info};
 use super::pages;
-use super::speaker::{APP, Channelstream};
+use super::speaker::Channelstream;
 use super::words::{self, Info};
 use crate::dialect::{Ctx, Reply};
 use crate::hub::{ChannelId, Settings};
@@ -82,7 +82,7 @@ impl Channelstream {
         for (name, settings) in configs {
             let settings = settings.into();
             let hub = &mut *ctx.hub;
-            let channel = hub.ensure_channel(APP, &name, settings, ctx.now, &mut ctx.io);
+            let channel = hub.ensure_channel(ctx.app, &name, settings, ctx.now, &mut ctx.io);
             hub.configure(channel, settings, ctx.now);
             channels.push(channel);
         }
@@ -107,8 +107,8 @@ impl Channelstream {
             body => words::parse_info(body)?,
         };
         let channels: Vec<ChannelId> = match &info.channels {
-            Some(names) => find(ctx.hub, APP, names.iter().map(|name| &**name)),
-            None => ctx.hub.channels(APP).map(|(id, _)| id).collect(),
+            Some(names) => find(ctx.hub, ctx.app, names.iter().map(|name| &**name)),
+            None => ctx.hub.channels(ctx.app).map(|(id, _)| id).collect(),
         };
         let mut text = Vec::with_capacity(512);
         let mut listing = Listing::begin(&mut text, ctx.hub, channels, &info);
@@ -195,6 +195,7 @@ mod tests {
                     peer: None,
                     tls: false,
                 },
+                app: APP,
                 now: Now {
                     mono: Millis(0),
                     unix_micros: 0,

@@ -3,7 +3,6 @@
 
 use super::batch::Entry;
 use super::encode::{Target, push_content, push_target};
-use super::speaker::APP;
 use super::words::{DeleteBody, EditBody, MessageBody, Text};
 use crate::dialect::Ctx;
 use crate::hub::{Amendment, Change, Edit, Effects, Id, NewMessage, Stamp, SubscriberId};
@@ -68,7 +67,7 @@ impl Entry for MessageBody<'_> {
         let sent = (Some(message.at), Some(&*message.user));
         push_content(text, &target, sent, (None, message.body), None);
         text.push(b'}');
-        ctx.hub.publish(APP, &message, ctx.now, &mut ctx.io);
+        ctx.hub.publish(ctx.app, &message, ctx.now, &mut ctx.io);
     }
 
     fn into_owned(self) -> Self::Owned {
@@ -187,6 +186,6 @@ fn amend(target: &Target<'_, Text<'_>>, change: Change<'_>, ctx: &mut Ctx<'_>) {
         except: borrowed(target.except),
         change,
     };
-    let looked_at = ctx.hub.amend(APP, &amendment, ctx.now, &mut ctx.io);
+    let looked_at = ctx.hub.amend(ctx.app, &amendment, ctx.now, &mut ctx.io);
     ctx.io.spend(looked_at as u64 / KEPT_PER_WORK);
 }

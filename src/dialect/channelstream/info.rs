@@ -4,7 +4,6 @@
 use super::encode::{
     Target, push_bool, push_comma, push_content, push_id, push_number, push_state, push_texts,
 };
-use super::speaker::APP;
 use super::stamps::{push_stamp, push_text};
 use super::words::Info;
 use crate::dialect::{Ctx, Job};
@@ -56,7 +55,7 @@ impl Listing {
                 public_state_only: info.return_public_state,
             },
             channels: channels.into_iter(),
-            passed: find(hub, APP, excluded.map(|name| &**name))
+            passed: find(hub, ctx.app, excluded.map(|name| &**name))
                 .into_iter()
                 .collect(),
             written: 0,

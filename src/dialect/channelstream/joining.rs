@@ -10,7 +10,7 @@ use super::entries::{all_owned, names_bytes, owned};
 use super::errors::{BodyFault, Errors};
 use super::info::{InfoJob, Listing};
 use super::pages;
-use super::speaker::{APP, Channelstream, FORMAT};
+use super::speaker::{Channelstream, FORMAT};
 use super::stamps::push_text;
 use super::states;
 use super::words::{self, ConnectBody, Info, SubscribeBody, Text};
@@ -34,10 +34,10 @@ impl Channelstream {
         // A connection that this user has already is gone on with, and keeps its channels.
         let known = body
             .conn_id
-            .and_then(|id| ctx.hub.find_subscriber(APP, Id(id)))
+            .and_then(|id| ctx.hub.find_subscriber(ctx.app, Id(id)))
             .filter(|&who| {
                 let user = ctx.hub.subscriber(who).map(|known| known.user());
-                user.is_some() && user == ctx.hub.find_user(APP, &body.username)
+                user.is_some() && user == ctx.hub.find_user(ctx.app, &body.username)
             });
         check_count(ctx, known, &distinct)?;
         check_state(ctx, &body)?;
@@ -46,7 +46,7 @@ impl Channelstream {
             return Ok(Reply::Now(pages::busy()));
         }
 
-        let (user, is_new) = ctx.hub.ensure_user(APP, &body.username, &mut ctx.io);
+        let (user, is_new) = ctx.hub.ensure_user(ctx.app, &body.username, &mut ctx.io);
         if is_new {
             for (key, value) in &body.fresh_user_state {
                 ctx.hub.set_state(user, key, value);
@@ -101,7 +101,7 @@ impl Channelstream {
     /// The subscriber of this id: the one there is, if it is the same user's, else a new one.
     fn subscriber_for(&self, user: UserId, id: Id, ctx: &mut Ctx<'_>) -> Option<SubscriberId> {
         let expires = ctx.now.mono + self.config.expire_ms;
-        if let Some(known) = ctx.hub.find_subscriber(APP, id) {
+        if let Some(known) = ctx.hub.find_subscriber(ctx.app, id) {
             let subscriber = ctx.hub.subscriber(known)?;
             if subscriber.user() == user {
                 if subscriber.outlet().is_none() {
@@ -212,7 +212,7 @@ fn check_count(
 /// Refuses a call that would make a user's state larger than what is kept, before any of it is
 /// done.
 fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
-    let known = ctx.hub.find_user(APP, &body.username);
+    let known = ctx.hub.find_user(ctx.app, &body.username);
     let fresh = match known {
         // Nobody reads it then.
         Some(_) => &[][..],
@@ -235,9 +235,9 @@ fn known_connection<'r>(
     let fallback = request
         .query
         .and_then(|query| crate::transport::http::query::last(query, "conn_id"));
-    let is_known = |id: u128| ctx.hub.find_subscriber(APP, Id(id)).is_some();
+    let is_known = |id: u128| ctx.hub.find_subscriber(ctx.app, Id(id)).is_some();
     let body = words::parse_subscribe(request.body, fallback.as_deref(), is_known)?;
-    match ctx.hub.find_subscriber(APP, Id(body.conn_id)) {
+    match ctx.hub.find_subscriber(ctx.app, Id(body.conn_id)) {
         Some(who) => Ok((body, who)),
         None => Err(Errors::field("conn_id", "Unknown connection").into()),
     }
@@ -300,7 +300,7 @@ impl Moves<'_> {
             let has_moved = match what {
                 Move::Join(settings) => self.join(&name, settings, ctx),
                 Move::Leave => {
-                    let channel = ctx.hub.find_channel(APP, &name);
+                    let channel = ctx.hub.find_channel(ctx.app, &name);
                     channel.is_some_and(|channel| {
                         let (now, io) = (ctx.now, &mut ctx.io);
                         ctx.hub.unsubscribe(self.who, channel, now, io)
@@ -335,7 +335,7 @@ impl Moves<'_> {
         if hub.subscriber(self.who).is_none() {
             return false;
         }
-        let channel = hub.ensure_channel(APP, name, settings, ctx.now, io);
+        let channel = hub.ensure_channel(ctx.app, name, settings, ctx.now, io);
         if self.call == Call::Connect {
             self.named.push(channel);
         }

@@ -33,6 +33,8 @@ pub(super) const STREAM_FORMAT: Format = Format(1);
 /// The settings of this dialect.
 #[derive(Clone)]
 pub struct Config {
+    /// The app whose channels and users are its own.
+    pub app: AppId,
     /// The shared secret of the server API.
     pub secret: String,
     /// Addresses that may make signed requests; `0.0.0.0` is anyone, `unix` a Unix socket.
@@ -68,6 +70,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            app: AppId::FIRST,
             secret: "secret".to_owned(),
             allow_posting_from: PeerList::of(&[IpAddr::from([127, 0, 0, 1])]),
             allow_cors: Vec::new(),
@@ -368,7 +371,7 @@ impl Channelstream {
                 words::parse_disconnect_query(given.as_deref())?
             }
         };
-        let known = ctx.hub.find_subscriber(APP, Id(id));
+        let known = ctx.hub.find_subscriber(ctx.app, Id(id));
         let is_gone = known.is_some_and(|who| ctx.hub.depart(who, ctx.now, &mut ctx.io));
         Ok(Response::json(200, if is_gone { "true" } else { "false" }))
     }
@@ -392,7 +395,7 @@ impl Channelstream {
         let Some(id) = given.as_deref().and_then(parse_uuid) else {
             return Reply::UpgradeAndClose(accept, 1008, "conn_id is missing or no UUID");
         };
-        match ctx.hub.find_subscriber(APP, Id(id)) {
+        match ctx.hub.find_subscriber(ctx.app, Id(id)) {
             Some(who) => Reply::Upgrade(accept, who),
             None => Reply::UpgradeAndClose(accept, 1000, "unknown connection"),
         }
@@ -421,6 +424,10 @@ fn fits(request: &Request<'_>, limit: usize) -> Result<(), Response> {
 impl Dialect for Channelstream {
     fn name(&self) -> &'static str {
         "channelstream"
+    }
+
+    fn app(&self) -> AppId {
+        self.config.app
     }
 
     fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {

@@ -9,7 +9,7 @@ use super::encode::{push_changed, push_state, push_texts};
 use super::errors::{self, BodyFault, Errors, Faults, Place};
 use super::json::same_plain;
 use super::pages;
-use super::speaker::{APP, Channelstream};
+use super::speaker::Channelstream;
 use super::words::{self, StateMap, Text};
 use crate::dialect::{Ctx, Job, Reply};
 use crate::hub::{ChannelId, Effects, Hub, SubscriberId, ToldState, User, UserId};
@@ -28,9 +28,9 @@ impl Channelstream {
         request: &Request<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Reply, BodyFault> {
-        let is_known = |name: &str| ctx.hub.find_user(APP, name).is_some();
+        let is_known = |name: &str| ctx.hub.find_user(ctx.app, name).is_some();
         let body = words::parse_user_state(request.body, is_known)?;
-        let Some(user) = ctx.hub.find_user(APP, &body.user) else {
+        let Some(user) = ctx.hub.find_user(ctx.app, &body.user) else {
             return Err(Errors::field("user", errors::UNKNOWN_USER).into());
         };
         let public_keys = body.state_public_keys.as_deref();

@@ -66,7 +66,7 @@ fn said(loaded: &Loaded, severity: Severity) -> Vec<String> {
 }
 
 fn source(loaded: &Loaded, key: &str) -> Source {
-    loaded.sources[place_of(key).expect("a key")].clone()
+    loaded.sources.of(key)
 }
 
 #[track_caller]
@@ -170,9 +170,9 @@ fn bad_files_name_file_line_key_and_expectation() {
             &["did you mean [channelstream]?"],
         ),
         (
-            "[[app]]\nid = \"1\"",
-            "fanwire.toml:1: app: unknown key",
-            &["[channelstream]"],
+            "[[ap]]\nid = \"1\"",
+            "fanwire.toml:1: ap: unknown key",
+            &["did you mean [[app]]?"],
         ),
         (
             "[channelstream]\npersist = true",
@@ -705,7 +705,13 @@ fn development_is_quiet_and_local() {
     });
     assert_eq!(said(&loaded, Severity::Warning), Vec::<String>::new());
     assert_eq!(source(&loaded, "channelstream.secret"), Source::Dev);
-    assert_eq!(clean(loaded), Config::default());
+    assert_eq!(source(&loaded, "channelstream.app"), Source::Dev);
+    assert_eq!(source(&loaded, "app.0.key"), Source::Dev);
+    let mut config = clean(loaded);
+    assert_eq!(config.apps, [App::dev()]);
+    assert_eq!(std::mem::take(&mut config.channelstream.app), "1");
+    config.apps.clear();
+    assert_eq!(config, Config::default());
     let open = make(Given {
         dev: true,
         listen: &["0.0.0.0:1"],
@@ -754,3 +760,5 @@ fn the_variable_that_names_a_file() {
     assert_eq!(named(""), None);
     assert_eq!(ini_named(&[]), None);
 }
+
+mod apps;

@@ -7,7 +7,6 @@ use super::super::encode::{
     push_bool, push_comma, push_event, push_id, push_number, push_state, push_texts,
 };
 use super::super::info::{push_kept, push_settings};
-use super::super::speaker::APP;
 use super::super::stamps::{push_stamp, push_text, push_uuid};
 use crate::dialect::{Ctx, Report};
 use crate::hub::{Channel, ChannelId, Hub, User};
@@ -127,7 +126,7 @@ fn list<'h, T, V: 'h>(
 /// `/admin/api/channels`: a page of channels.
 pub(super) fn channels(asked: &Asked, hub: &Hub) -> Response {
     let end = asked.from.saturating_add(PAGE_PLACES_MAX);
-    let entries = hub.channels_within(APP, asked.from..end);
+    let entries = hub.channels_within(ctx.app, asked.from..end);
     list(
         asked,
         hub.channel_places(),
@@ -167,7 +166,7 @@ fn push_channel(out: &mut Vec<u8>, channel: &Channel) {
 /// is given, only what was told in it after that place in the hub's order.
 pub(super) fn channel(request: &Request<'_>, hub: &Hub) -> Option<Response> {
     let name = value(request, "name")?;
-    let id = hub.find_channel(APP, &name)?;
+    let id = hub.find_channel(ctx.app, &name)?;
     let channel = hub.channel(id)?;
     let after = value(request, "after").map(|after| after.parse().unwrap_or(0));
     let mut out = Vec::with_capacity(1024);
@@ -245,7 +244,7 @@ fn push_tail(out: &mut Vec<u8>, channel: &Channel, after: u64) {
 /// `/admin/api/users`: a page of users, connected or remembered.
 pub(super) fn users(asked: &Asked, hub: &Hub) -> Response {
     let end = asked.from.saturating_add(PAGE_PLACES_MAX);
-    let entries = hub.users_within(APP, asked.from..end);
+    let entries = hub.users_within(ctx.app, asked.from..end);
     list(
         asked,
         hub.user_places(),
@@ -308,7 +307,7 @@ impl Named {
 
 /// The answer to a close of one of Channelstream's connections.
 pub(super) fn close(id: u128, ctx: &mut Ctx<'_>) -> Response {
-    let known = ctx.hub.find_subscriber(APP, crate::hub::Id(id));
+    let known = ctx.hub.find_subscriber(ctx.app, crate::hub::Id(id));
     let is_gone = known.is_some_and(|who| ctx.hub.depart(who, ctx.now, &mut ctx.io));
     match is_gone {
         true => Response::json(200, r#"{"closed":true}"#),

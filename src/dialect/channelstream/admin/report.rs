@@ -3,7 +3,6 @@
 
 use super::super::encode::{push_comma, push_id, push_number, push_state};
 use super::super::info::Listing;
-use super::super::speaker::APP;
 use super::super::stamps::{push_text, push_uuid};
 use super::super::words::Info;
 use crate::dialect::{Ctx, Job};
@@ -36,7 +35,7 @@ impl ReportJob {
     /// Begins it. `answer` is dressed and lacks only the body.
     pub(super) fn begin(hub: &Hub, answer: Response) -> Self {
         let mut text = Vec::with_capacity(1024);
-        let channels: Vec<ChannelId> = hub.channels(APP).map(|(id, _)| id).collect();
+        let channels: Vec<ChannelId> = hub.channels(ctx.app).map(|(id, _)| id).collect();
         let listing = Listing::begin(&mut text, hub, channels, &Info::default());
         Self {
             listing,
@@ -52,7 +51,7 @@ impl ReportJob {
         while self.next_user < ctx.hub.user_places() {
             let end = self.next_user + PLACES_PER_STEP;
             let start = self.text.len();
-            for (_, user) in ctx.hub.users_within(APP, self.next_user..end) {
+            for (_, user) in ctx.hub.users_within(ctx.app, self.next_user..end) {
                 if user.subscribers().is_empty() {
                     continue;
                 }
