@@ -9,7 +9,7 @@ mod cli;
 use cli::notify::Notifier;
 use fanwire::dialect::channelstream::Channelstream;
 use fanwire::engine::DevPage;
-use fanwire::options::Config;
+use fanwire::options::{Config, Protocol};
 use fanwire::reactor::{self, Bound, Clock};
 use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

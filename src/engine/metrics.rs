@@ -154,6 +154,19 @@ impl Engine {
             "Requests that are answered over several turns.",
             self.jobs(),
         );
+        let (announced, dropped) = self.world.facts.counts();
+        page.one(
+            "fanwire_facts_total",
+            counter,
+            "Things that webhooks could be told of.",
+            announced,
+        );
+        page.one(
+            "fanwire_facts_dropped_total",
+            counter,
+            "Of these, what found no room where it was to wait.",
+            dropped,
+        );
         page.one(
             "fanwire_connections_peak",
             gauge,

@@ -425,6 +425,12 @@ impl Engine {
     /// Publishes a message of the host program. Returns how many connections it was handed to.
     pub fn publish(&mut self, publication: &Publication, turn: &mut Turn<'_>) -> u64 {
         let now = turn.now;
+        // The last dialect's, who has whatever is nobody else's.
+        let app = self
+            .world
+            .dialects
+            .last()
+            .map_or(AppId::FIRST, |own| own.app());
         let delivered = self.world.hub_with(turn, |hub, io| {
             let message = NewMessage {
                 id: io.id(),
@@ -438,7 +444,7 @@ impl Engine {
                 body: Some(&publication.message),
                 except_subscriber: SubscriberId::NONE,
             };
-            hub.publish(AppId::FIRST, &message, now, io)
+            hub.publish(app, &message, now, io)
         });
         self.hang_up_all(turn);
         delivered

@@ -92,7 +92,7 @@ impl Channelstream {
             ..Info::default()
         };
         let mut out = Vec::with_capacity(512);
-        push_info(&mut out, ctx.hub, &channels, &info);
+        push_info(&mut out, ctx, &channels, &info);
         Ok(Response::json(200, out))
     }
 
@@ -111,7 +111,7 @@ impl Channelstream {
             None => ctx.hub.channels(ctx.app).map(|(id, _)| id).collect(),
         };
         let mut text = Vec::with_capacity(512);
-        let mut listing = Listing::begin(&mut text, ctx.hub, channels, &info);
+        let mut listing = Listing::begin(&mut text, ctx, channels, &info);
         if InfoJob::write(&mut listing, &mut text, ctx) {
             return Ok(Reply::Now(Response::json(200, text)));
         }
@@ -129,7 +129,7 @@ impl Channelstream {
 #[cfg(test)]
 mod tests {
     use super::super::errors;
-    use super::super::speaker::Config;
+    use super::super::speaker::{APP, Config};
     use super::*;
     use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;

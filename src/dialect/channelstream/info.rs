@@ -13,9 +13,9 @@ use crate::transport::http::Response;
 use std::collections::BTreeSet;
 
 /// Appends the information on `channels` (unknown ones are left out before) as `info` wants it.
-pub(super) fn push_info(out: &mut Vec<u8>, hub: &Hub, channels: &[ChannelId], info: &Info<'_>) {
-    let mut listing = Listing::begin(out, hub, channels.to_vec(), info);
-    listing.push(out, hub, |_| false);
+pub(super) fn push_info(out: &mut Vec<u8>, ctx: &Ctx<'_>, channels: &[ChannelId], info: &Info<'_>) {
+    let mut listing = Listing::begin(out, ctx, channels.to_vec(), info);
+    listing.push(out, ctx.hub, |_| false);
 }
 
 /// Information on channels, and on the users that are in them, while it is written.
@@ -42,7 +42,7 @@ impl Listing {
     /// Writes its beginning to `out`.
     pub(super) fn begin(
         out: &mut Vec<u8>,
-        hub: &Hub,
+        ctx: &Ctx<'_>,
         channels: Vec<ChannelId>,
         info: &Info<'_>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Listing {
                 public_state_only: info.return_public_state,
             },
             channels: channels.into_iter(),
-            passed: find(hub, ctx.app, excluded.map(|name| &**name))
+            passed: find(ctx.hub, ctx.app, excluded.map(|name| &**name))
                 .into_iter()
                 .collect(),
             written: 0,

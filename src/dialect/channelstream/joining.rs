@@ -359,7 +359,7 @@ impl Moves<'_> {
             self.text.extend_from_slice(b",\"channels_info\":");
             has.into_iter().map(|(_, channel)| channel).collect()
         };
-        Listing::begin(&mut self.text, ctx.hub, channels, &self.info)
+        Listing::begin(&mut self.text, ctx, channels, &self.info)
     }
 
     /// Writes what stands behind it.

@@ -9,7 +9,7 @@ use super::super::encode::{
 use super::super::info::{push_kept, push_settings};
 use super::super::stamps::{push_stamp, push_text, push_uuid};
 use crate::dialect::{Ctx, Report};
-use crate::hub::{Channel, ChannelId, Hub, User};
+use crate::hub::{AppId, Channel, ChannelId, Hub, User};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_PLACES_MAX, PAGE_ROWS_MAX};
 use crate::table::Key;
 use crate::transport::http::{Request, Response, query};
@@ -124,9 +124,9 @@ fn list<'h, T, V: 'h>(
 }
 
 /// `/admin/api/channels`: a page of channels.
-pub(super) fn channels(asked: &Asked, hub: &Hub) -> Response {
+pub(super) fn channels(asked: &Asked, hub: &Hub, app: AppId) -> Response {
     let end = asked.from.saturating_add(PAGE_PLACES_MAX);
-    let entries = hub.channels_within(ctx.app, asked.from..end);
+    let entries = hub.channels_within(app, asked.from..end);
     list(
         asked,
         hub.channel_places(),
@@ -164,7 +164,8 @@ fn push_channel(out: &mut Vec<u8>, channel: &Channel) {
 
 /// `/admin/api/channel?name=...&after=...`: one channel with members and history; or, if `after`
 /// is given, only what was told in it after that place in the hub's order.
-pub(super) fn channel(request: &Request<'_>, hub: &Hub) -> Option<Response> {
+pub(super) fn channel(request: &Request<'_>, ctx: &Ctx<'_>) -> Option<Response> {
+    let hub = &*ctx.hub;
     let name = value(request, "name")?;
     let id = hub.find_channel(ctx.app, &name)?;
     let channel = hub.channel(id)?;
@@ -242,9 +243,9 @@ fn push_tail(out: &mut Vec<u8>, channel: &Channel, after: u64) {
 }
 
 /// `/admin/api/users`: a page of users, connected or remembered.
-pub(super) fn users(asked: &Asked, hub: &Hub) -> Response {
+pub(super) fn users(asked: &Asked, hub: &Hub, app: AppId) -> Response {
     let end = asked.from.saturating_add(PAGE_PLACES_MAX);
-    let entries = hub.users_within(ctx.app, asked.from..end);
+    let entries = hub.users_within(app, asked.from..end);
     list(
         asked,
         hub.user_places(),
@@ -356,9 +357,9 @@ mod tests {
         assert_eq!(asked(Some(&long)).search.len(), SEARCH_CHARS_MAX);
         let far = asked(Some("from=18446744073709551615"));
         let hub = Hub::new(crate::hub::HubConfig::default(), 1);
-        let page = channels(&far, &hub);
+        let page = channels(&far, &hub, AppId::FIRST);
         assert_eq!(page.body, br#"{"rows":[],"next":null}"#);
-        assert_eq!(users(&far, &hub).body, page.body);
+        assert_eq!(users(&far, &hub, AppId::FIRST).body, page.body);
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Channelstream {
     fn report(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         let answer = Response::json(200, "").with("Cache-Control", "no-store");
         let answer = self.dressed(request, answer);
-        let mut job = report::ReportJob::begin(ctx.hub, answer);
+        let mut job = report::ReportJob::begin(ctx, answer);
         if let Some(mut whole) = job.go_on(ctx) {
             // Whoever asks dresses what is answered at once.
             whole.headers.clear();
@@ -265,15 +265,15 @@ impl Channelstream {
         match api {
             Api::Session => self.who(request, ctx).into(),
             Api::Overview => Reply::Report(Report::Overview),
-            Api::Channels => api::channels(&Asked::of(request), ctx.hub).into(),
+            Api::Channels => api::channels(&Asked::of(request), ctx.hub, ctx.app).into(),
             Api::Channel => {
                 let unknown = r#"{"error":"not_found","message":"there is no such channel"}"#;
-                let channel = api::channel(request, ctx.hub);
+                let channel = api::channel(request, ctx);
                 channel
                     .unwrap_or_else(|| Response::json(404, unknown))
                     .into()
             }
-            Api::Users => api::users(&Asked::of(request), ctx.hub).into(),
+            Api::Users => api::users(&Asked::of(request), ctx.hub, ctx.app).into(),
             Api::Connections => Reply::Report(Asked::of(request).connections()),
             Api::Close => self.close(request, ctx),
         }

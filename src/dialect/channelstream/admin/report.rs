@@ -33,10 +33,11 @@ pub(super) struct ReportJob {
 
 impl ReportJob {
     /// Begins it. `answer` is dressed and lacks only the body.
-    pub(super) fn begin(hub: &Hub, answer: Response) -> Self {
+    pub(super) fn begin(ctx: &Ctx<'_>, answer: Response) -> Self {
+        let hub = &*ctx.hub;
         let mut text = Vec::with_capacity(1024);
         let channels: Vec<ChannelId> = hub.channels(ctx.app).map(|(id, _)| id).collect();
-        let listing = Listing::begin(&mut text, hub, channels, &Info::default());
+        let listing = Listing::begin(&mut text, ctx, channels, &Info::default());
         Self {
             listing,
             channels_are_done: false,
