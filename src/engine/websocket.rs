@@ -19,13 +19,28 @@ pub(super) struct Open {
     who: SubscriberId,
     /// When a byte last came.
     heard: Millis,
-    /// Only for those who talk.
+    /// Only for those who talk much.
     rates: Option<Box<Rates>>,
     /// The beat of its last heartbeat, see [`beat_of`]; of its opening before the first.
     beat: u32,
     dialect: u8,
     /// A ping was sent since `heard`.
     is_pinged: bool,
+    /// Messages that came before there were `rates`.
+    early: u8,
+}
+
+/// Messages that are at most taken before buckets are kept.
+const EARLY_MAX: u32 = u8::MAX as u32;
+
+/// How fast a peer talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Fine,
+    /// Faster than it may: the message is thrown away.
+    TooFast,
+    /// Ten times faster than it may: the connection ends.
+    Abuse,
 }
 
 /// How fast a peer may talk.
@@ -39,6 +54,35 @@ struct Rates {
     abuse: Bucket,
 }
 
+/// Counts a message.
+///
+/// Most peers say a few words and then listen for hours: the first few messages are only counted,
+/// and charged if there are more, as if they had come just now.
+fn count_message(rates: &mut Option<Box<Rates>>, early: &mut u8, now: Millis, per_s: u32) -> Pace {
+    if rates.is_none() && u32::from(*early) < (per_s / 8).min(EARLY_MAX) {
+        *early += 1;
+        return Pace::Fine;
+    }
+    let rates = rates.get_or_insert_default();
+    for _ in 0..std::mem::take(early) {
+        rates.take_message(now, per_s);
+    }
+    rates.take_message(now, per_s)
+}
+
+impl Rates {
+    fn take_message(&mut self, now: Millis, per_s: u32) -> Pace {
+        let (tenfold, burst) = (per_s.saturating_mul(10), per_s.saturating_mul(20));
+        if !self.abuse.take(now, tenfold, burst) {
+            Pace::Abuse
+        } else if !self.messages.take(now, per_s, per_s.saturating_mul(2)) {
+            Pace::TooFast
+        } else {
+            Pace::Fine
+        }
+    }
+}
+
 impl Open {
     pub(super) fn new(who: SubscriberId, dialect: usize, now: Millis) -> Self {
         Self {
@@ -49,6 +93,7 @@ impl Open {
             beat: 0,
             dialect: dialect as u8,
             is_pinged: false,
+            early: 0,
         }
     }
 
@@ -270,33 +315,39 @@ impl Engine {
                 Ok(Some(item @ (Item::Text(_) | Item::Binary(_)))) => {
                     self.world.metrics.messages_received += 1;
                     let per_s = self.config.messages_per_s;
-                    let rates = open.rates.get_or_insert_default();
-                    if !rates
-                        .abuse
-                        .take(now, per_s.saturating_mul(10), per_s.saturating_mul(20))
-                    {
-                        self.refuse_socket(conn, 1008, "too many messages", turn);
-                        return;
+                    match count_message(&mut open.rates, &mut open.early, now, per_s) {
+                        Pace::Fine => {}
+                        Pace::Abuse => {
+                            self.refuse_socket(conn, 1008, "too many messages", turn);
+                            return;
+                        }
+                        Pace::TooFast => {
+                            self.world.metrics.messages_over_rate += 1;
+                            self.world
+                                .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                                    dialect.over_rate(who, ctx)
+                                });
+                            continue;
+                        }
                     }
-                    if !rates.messages.take(now, per_s, per_s.saturating_mul(2)) {
-                        self.world.metrics.messages_over_rate += 1;
-                        self.world
-                            .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
-                                dialect.over_rate(who, ctx)
-                            });
-                        continue;
-                    }
-                    let talk = &mut rates.talk;
+                    let mut talk = open
+                        .rates
+                        .as_ref()
+                        .map_or(Bucket::new(), |rates| rates.talk);
+                    let before = talk;
                     self.world
                         .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
-                            ctx.talk = *talk;
+                            ctx.talk = talk;
                             match item {
                                 Item::Text(text) => dialect.text(text, who, ctx),
                                 Item::Binary(bytes) => dialect.binary(bytes, who, ctx),
                                 Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
                             }
-                            *talk = ctx.talk;
+                            talk = ctx.talk;
                         });
+                    if talk != before {
+                        open.rates.get_or_insert_default().talk = talk;
+                    }
                 }
                 Err(fault) => {
                     self.refuse_socket(conn, fault.close_code(), fault.reason(), turn);
