@@ -626,7 +626,10 @@ impl Handler for Engine {
         let Some(inbound) = self.inbound.get_mut(conn) else {
             return;
         };
-        if let Phase::Http(http) = &mut inbound.phase {
+        if let Phase::Open(_) = &inbound.phase {
+            self.kept_frames(conn, turn);
+            self.hang_up_all(turn);
+        } else if let Phase::Http(http) = &mut inbound.phase {
             if http.waits() {
                 turn.out.pause(conn);
                 return;

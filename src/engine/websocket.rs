@@ -4,7 +4,7 @@ use super::{Engine, Phase};
 use crate::dialect::{Heartbeat, Liveness, SocketEnd};
 use crate::frame::{Frame, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin, Turn};
-use crate::hub::SubscriberId;
+use crate::hub::{Effects, SubscriberId};
 use crate::limits::WORK_PER_CALL;
 use crate::outbox::Ending;
 use crate::time::Millis;
@@ -52,6 +52,8 @@ struct Rates {
     talk: Bucket,
     /// Ten times the rate: beyond it the connection ends.
     abuse: Bucket,
+    /// Frames that wait for the next turn, as those before them were work enough for this one.
+    kept: Vec<u8>,
 }
 
 /// Counts a message.
@@ -271,10 +273,33 @@ impl Engine {
         }
     }
 
+    /// Goes on with frames that waited for this turn.
+    pub(super) fn kept_frames(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Open(open) = &mut inbound.phase
+            && let Some(rates) = &mut open.rates
+            && !rates.kept.is_empty()
+        {
+            let mut kept = std::mem::take(&mut rates.kept);
+            self.frames(conn, &mut kept, turn);
+        }
+    }
+
     /// Takes frames out of `bytes`.
     pub(super) fn frames(&mut self, conn: ConnId, bytes: &mut [u8], turn: &mut Turn<'_>) {
         let now = turn.now.mono;
         let mut input = bytes;
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Open(open) = &mut inbound.phase
+            && let Some(rates) = &mut open.rates
+            && !rates.kept.is_empty()
+        {
+            // In order, behind what waits.
+            rates.kept.extend_from_slice(input);
+            turn.out.pause(conn);
+            return;
+        }
+        self.world.hub_with(turn, |_, io| io.begin(WORK_PER_CALL));
         loop {
             let Some(inbound) = self.inbound.get_mut(conn) else {
                 return;
@@ -347,6 +372,12 @@ impl Engine {
                         });
                     if talk != before {
                         open.rates.get_or_insert_default().talk = talk;
+                    }
+                    let is_enough = self.world.hub_with(turn, |_, io| io.has_done_enough());
+                    if is_enough && !input.is_empty() {
+                        open.rates.get_or_insert_default().kept = input.to_vec();
+                        turn.out.pause(conn);
+                        return;
                     }
                 }
                 Err(fault) => {

@@ -136,6 +136,21 @@ fn pusher_app(app: &options::App, number: AppId, is_shared: bool) -> pusher::con
 /// Why a running server must not go from the `old` settings to the `new` ones, if there is a
 /// reason: what stands in the way is named with its values.
 pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
+    // Connections remember their protocol by its place among those that are served.
+    for (name, new, old) in [
+        (
+            "channelstream",
+            new.channelstream.enabled,
+            old.channelstream.enabled,
+        ),
+        ("pusher", new.pusher.enabled, old.pusher.enabled),
+    ] {
+        if new != old {
+            return Some(format!(
+                "{name}.enabled: changing it from {old} to {new} needs a restart"
+            ));
+        }
+    }
     let (new, old) = (&new.channelstream.app, &old.channelstream.app);
     // Its channels, users and connections are in the old world, and would not be found any more.
     (new != old)
