@@ -115,13 +115,6 @@ impl World {
                 }
                 if queue.ending != Ending::Open {
                     self.bury(conn, CloseReason::Asked);
-                } else if queue.paused {
-                    self.out.unpause(conn);
-                    let mut turn = Turn {
-                        out: &mut self.out,
-                        now: self.now,
-                    };
-                    self.engine.resumed(conn, &mut turn);
                 }
             }
             self.out.recycle(dirty);
@@ -164,10 +157,20 @@ impl World {
     pub(crate) fn ask(&mut self, conn: ConnId, request: &[u8]) -> String {
         self.heard = Some((conn, Vec::new()));
         self.receive(conn, request);
+        let is_long = self.engine.jobs() > 0;
         while self.engine.jobs() > 0 {
             self.pass(0);
         }
         self.drain();
+        if is_long {
+            // Whatever would have come behind it is taken from now on.
+            self.out.unpause(conn);
+            let mut turn = Turn {
+                out: &mut self.out,
+                now: self.now,
+            };
+            self.engine.resumed(conn, &mut turn);
+        }
         let (_, answer) = self.heard.take().expect("just put there");
         String::from_utf8_lossy(&answer).into_owned()
     }
