@@ -36,7 +36,11 @@ export class Seat {
     const { connection, user } = this.pusher;
     this.states.push({ state: connection.state, at: Date.now() });
     connection.bind("state_change", ({ current }) => this.states.push({ state: current, at: Date.now() }));
-    connection.bind("error", (error) => this.note("(error)", error?.type ?? "error", error?.data ?? error?.error));
+    connection.bind("error", (error) => {
+      // What ends a connection comes wrapped, what does not as it is.
+      const { type, data } = error?.error ?? error ?? {};
+      this.note("(error)", type ?? "error", data ?? error);
+    });
     connection.bind("message", (message) => this.frames.push(plain(message)));
     this.frames = [];
     user.bind_global((event, data) => this.note("(user)", event, data));

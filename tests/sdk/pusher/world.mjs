@@ -79,10 +79,13 @@ function answer(server, path, asks, headers) {
   }
   if (path === "/pusher/auth" || path === "/broadcasting/auth") {
     const isPresence = channel.startsWith("presence-") && !asks.bare;
+    const who = isPresence ? member(asks, channel) : undefined;
     // The SDK refuses to sign names that no server would take; so that the server's own word on
     // them is heard, nothing is signed.
-    if (/[^-A-Za-z0-9_=@,.;]/.test(channel)) return [200, { auth: `${app.key}:0` }];
-    return [200, signer.authorizeChannel(socket, channel, isPresence ? member(asks, channel) : undefined)];
+    if (/[^-A-Za-z0-9_=@,.;]/.test(channel)) {
+      return [200, { auth: `${app.key}:0`, channel_data: JSON.stringify(who) }];
+    }
+    return [200, signer.authorizeChannel(socket, channel, who)];
   }
   if (path === "/say") {
     const except = headers["x-socket-id"];
@@ -149,8 +152,9 @@ export async function startWorld(name) {
     },
     sdk: (app = APPS.main, changes) => sdk(world.server, app, changes),
     /** What a seat has to be told. */
-    seated({ app = APPS.main, key = app.key, asks = {}, options = {}, origin = world.app.origin } = {}) {
+    seated({ app = APPS.main, key = app.key, asks = {}, options = {}, isForeign = false } = {}) {
       const [host, port] = world.server.address.split(":");
+      const { origin } = isForeign ? world.foreign : world.app;
       return { key, host, port: Number(port), app: origin, asks, options };
     },
     async end() {
