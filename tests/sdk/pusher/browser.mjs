@@ -40,7 +40,7 @@ async function driver(name, script, more) {
   };
 }
 
-await flows(world, await driver("chromium", "/pusher-with-encryption.js", { isEncrypted: true, isPatient: true }));
+await flows(world, await driver("chromium", "/pusher-with-encryption.js", { isEncrypted: true }));
 await flows(world, await driver("chromium plain", "/pusher.js", {}));
 await echo(world, await page(world.app.origin, "/pusher-with-encryption.js"));
 await check("no page complained", async () => assert.deepEqual(complaints, []));

@@ -32,12 +32,15 @@ async function room(world) {
 /** The signature of a request whose parameters stand in `target` in whatever form and order. */
 function signature(secret, method, target) {
   const [path, query] = target.split("?");
-  const parameters = query.split("&").map((pair) => {
+  const parameters = {};
+  for (const pair of query.split("&")) {
     const [key, value = ""] = pair.split("=").map((part) => decodeURIComponent(part.replaceAll("+", " ")));
-    return [key.toLowerCase(), value];
-  });
-  const signed = parameters.filter(([key]) => key !== "auth_signature").sort(([a], [b]) => (a < b ? -1 : 1))
-    .map((pair) => pair.join("=")).join("&");
+    // PHP signs the members of a list with commas between them.
+    const name = key.toLowerCase().replace(/\[\d+\]$/, "");
+    parameters[name] = name in parameters ? `${parameters[name]},${value}` : value;
+  }
+  delete parameters.auth_signature;
+  const signed = Object.keys(parameters).sort().map((name) => `${name}=${parameters[name]}`).join("&");
   return createHmac("sha256", secret).update(`${method}\n${path}\n${signed}`).digest("hex");
 }
 
