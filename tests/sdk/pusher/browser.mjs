@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { WAIT_MS, check, conclude, startBrowser, until } from "../playground/harness.mjs";
 import { echo } from "./echo.mjs";
-import { flows, handle } from "./flows.mjs";
+import { flows } from "./flows.mjs";
+import { handle } from "./seats.mjs";
 import { startWorld } from "./world.mjs";
 
 const world = await startWorld("pusher-browser");

@@ -337,19 +337,29 @@ def _():
     raises(requests.exceptions.ConnectionError, lost.trigger, "open", "x", "")
 
 
-@check("pysher: it comes back after the server is killed, and its channels with it")
-def _():
+def comes_back(stop):
+    """A client with its channels finds the next server at the same address."""
     global server
     carl = Client("carl", auto_sub=True).connect()
     carl.joins("news")
     lost = carl.socket_id
-    server.kill()
+    stop(server)
     server = Server("--config", "out/pusher-python.toml", listen=server.address)
     until("another connection", lambda: carl.socket_id != lost)
     carl.hears("news", "pusher_internal:subscription_succeeded", 1)
     api.trigger("news", "said", "again")
     assert carl.hears("news", "said") == "again"
     carl.end()
+
+
+@check("pysher: it comes back after SIGTERM, and its channels with it")
+def _():
+    comes_back(Server.end)
+
+
+@check("pysher: it comes back after the server is killed, and its channels with it")
+def _():
+    comes_back(Server.kill)
 
 
 assert server.end() == 0

@@ -2,8 +2,9 @@
 
 import Pusher from "pusher-js";
 import { check, conclude } from "../playground/harness.mjs";
-import { flows, handle } from "./flows.mjs";
+import { flows } from "./flows.mjs";
 import { Seat } from "./seat.mjs";
+import { handle } from "./seats.mjs";
 import { startWorld } from "./world.mjs";
 
 const world = await startWorld("pusher-node");

@@ -11,8 +11,8 @@ import { readFileSync } from "node:fs";
 import { request as send } from "node:http";
 import Pusher from "pusher-js";
 import { check, conclude, skip } from "../playground/harness.mjs";
-import { handle, hears, joins, reaches } from "./flows.mjs";
 import { Seat } from "./seat.mjs";
+import { handle, hears, joins, reaches } from "./seats.mjs";
 import { startWorld } from "./world.mjs";
 
 const NAMES = { php: "pusher-http-php", ruby: "pusher-http-ruby", go: "pusher-http-go" };

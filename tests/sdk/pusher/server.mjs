@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import Pusher from "pusher-js";
 import ServerSdk from "pusher";
 import { check as test, conclude, until } from "../playground/harness.mjs";
-import { handle, heard, hears, joins, reaches } from "./flows.mjs";
 import { Seat } from "./seat.mjs";
+import { handle, heard, hears, joins, reaches } from "./seats.mjs";
 import { APPS, startWorld } from "./world.mjs";
 
 const world = await startWorld("pusher-server");
