@@ -61,9 +61,9 @@ def until(what, probe, timeout_s=WAIT_S):
 class Server:
     """A server of our own. It says on stderr where it listens."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, listen="127.0.0.1:0"):
         self._child = subprocess.Popen(
-            [os.environ["FANWIRE_BIN"], "run", "--listen", "127.0.0.1:0", *args],
+            [os.environ["FANWIRE_BIN"], "run", "--listen", listen, *args],
             # Settings of whoever runs the tests are none of theirs.
             env={},
             stdin=subprocess.DEVNULL,
@@ -93,6 +93,11 @@ class Server:
         """Asks it to stop; its exit code."""
         self._child.terminate()
         return self._child.wait(timeout=WAIT_S)
+
+    def kill(self):
+        """Gives it no time for anything."""
+        self._child.kill()
+        self._child.wait(timeout=WAIT_S)
 
 
 class Caller:
