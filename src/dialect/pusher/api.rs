@@ -28,6 +28,11 @@ pub(super) fn nothing() -> Response {
     error(404, "there is nothing at this path")
 }
 
+/// The body is larger than any that is taken.
+pub(super) fn too_large() -> Response {
+    error(413, "the body is too large")
+}
+
 /// Too much waits already.
 pub(super) fn busy() -> Response {
     error(503, "too much is being done already, try again").with("Retry-After", "1")

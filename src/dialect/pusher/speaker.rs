@@ -164,7 +164,7 @@ impl Pusher {
                     .map_or("", |path| path.trim_start_matches('/'));
                 let is_ours = ["events", "batch_events", "channels", "users", "connections"]
                     .contains(&behind.split('/').next().unwrap_or(""));
-                match is_ours {
+                match is_ours || self.by_id(app).is_some() {
                     true => Whose::Api { app, rest: behind },
                     false => Whose::Other,
                 }
@@ -213,7 +213,12 @@ impl Dialect for Pusher {
     }
 
     fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
-        self.admit_api(head, ctx).map(|()| PUSHER_BODY_BYTES_MAX)
+        self.admit_api(head, ctx)?;
+        let length = head.headers.get("Content-Length");
+        match length.and_then(|length| length.parse::<usize>().ok()) {
+            Some(bytes) if bytes > PUSHER_BODY_BYTES_MAX => Err(super::api::too_large()),
+            Some(_) | None => Ok(PUSHER_BODY_BYTES_MAX),
+        }
     }
 
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
