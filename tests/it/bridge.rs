@@ -407,7 +407,7 @@ fn history_and_catch_up_keep_events() {
         "username": "ann", "channels": ["room"],
         "channel_configs": {"room": {"store_history": true, "history_size": 9}},
     }));
-    let mut first = stage.again(&ann);
+    let mut first = stage.socket_of(&ann.id);
     stage.close(ann);
     stage.trigger(1, "room", "e", "d");
     stage.heard(&mut first);
@@ -434,11 +434,8 @@ fn who_comes_back_is_told_the_events_it_missed() {
     let body = json!({"username": "ann", "channels": ["room"]});
     let id = stage.call("POST", "/connect", &body)["conn_id"].clone();
     stage.trigger(1, "room", "e", "d");
-    let (id, mut told) = (id.as_str().expect("an id").to_owned(), Vec::new());
-    let mut socket = stage.pusher(1);
-    socket.id = id;
-    let mut ann = stage.again(&socket);
-    told.extend(stage.heard(&mut ann));
+    let mut ann = stage.socket_of(id.as_str().expect("an id"));
+    let told = stage.heard(&mut ann);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0][0]["message"], json!({"event": "e", "data": "d"}));
     assert_eq!(told[0][0]["catchup"], true);

@@ -305,13 +305,6 @@ impl Stage {
     }
 }
 
-impl Socket {
-    /// Another socket of the same connection, without its own end.
-    pub(super) fn path(&self) -> String {
-        format!("/ws?conn_id={}", self.id)
-    }
-}
-
 /// A member of a presence channel.
 pub(super) fn member(id: &str) -> Value {
     json!({"user_id": id, "user_info": {"from": "pusher"}})
@@ -321,17 +314,17 @@ pub(super) fn member(id: &str) -> Value {
 pub(super) const REFUSED: &str = "pusher:subscription_error";
 
 impl Stage {
-    /// A socket whose first frame is a close: its code.
+    /// A socket that is closed as soon as it is open: the code.
     pub(super) fn refused(&mut self, path: &str) -> u16 {
         let mut socket = self.open(path);
         match &self.events(&mut socket)[..] {
-            [Event::Close(code, _)] => *code,
+            [.., Event::Close(code, _)] => *code,
             other => panic!("{other:?} is no close"),
         }
     }
 
-    /// A second socket of a connection that has one.
-    pub(super) fn again(&mut self, socket: &Socket) -> Socket {
-        self.open(&socket.path())
+    /// The socket of a connection that may have one already.
+    pub(super) fn socket_of(&mut self, conn_id: &str) -> Socket {
+        self.open(&format!("/ws?conn_id={conn_id}"))
     }
 }
