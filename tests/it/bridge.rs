@@ -821,3 +821,17 @@ fn two_apps_never_hear_each_other() {
     assert_eq!(stage.event(&mut one).0, "g");
     assert_eq!(stage.told("connections", &[]), json!({"connections": 1}));
 }
+
+#[test]
+fn the_document_names_every_test() {
+    let (document, tests) = (
+        include_str!("../../docs/bridge.md"),
+        include_str!("bridge.rs"),
+    );
+    let names = tests.split("#[test]\nfn ").skip(1);
+    let names = names.filter_map(|rest| rest.split('(').next());
+    let own = "the_document_names_every_test";
+    for name in names.filter(|&name| name != own) {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
