@@ -500,12 +500,30 @@ fn whoever_comes_first_by_pusher_does_not_choose_the_settings() {
 }
 
 #[test]
-fn an_empty_channel_is_forgotten_at_once_where_pusher_may_make_it() {
-    for (app, stays) in [(ONE, false), (OWN, true)] {
+fn an_empty_channel_is_remembered_as_channelstream_wants_it() {
+    for app in [ONE, OWN] {
         let mut stage = Stage::new(app, |_| {});
-        let ann = stage.listener("ann", "room");
-        stage.ask("GET", &format!("/disconnect?conn_id={}", ann.id), &[], None);
-        assert_eq!(stage.info("room").is_object(), stays);
+        let mut one = stage.pusher(1);
+        for name in ["room", "cache-room", "alone"] {
+            stage.ask_in(&mut one, name, None);
+        }
+        let body = json!({"username": "ann", "channels": ["room", "cache-room"]});
+        let ann = stage.connect(&body);
+        stage.close(one);
+        stage.trigger(1, "cache-room", "e", "d");
+        let before = stage.info("room");
+        let path = format!("/disconnect?conn_id={}", ann.id);
+        stage.ask("GET", &path, &[], None);
+        stage.memory.wait_ms(59_000);
+        assert_eq!(stage.info("room")["uuid"], before["uuid"]);
+        assert!(before["uuid"].is_string());
+        assert_eq!(stage.info("alone"), Value::Null);
+        stage.memory.wait_ms(2_000);
+        assert_eq!(stage.info("room"), Value::Null);
+        // What is shown is remembered for longer than that.
+        let mut late = stage.pusher(1);
+        stage.ask_in(&mut late, "cache-room", None);
+        assert_eq!(stage.heard(&mut late)[1]["event"], "e");
     }
 }
 
