@@ -8,8 +8,8 @@ mod cli;
 
 use cli::notify::Notifier;
 use fanwire::dialect::channelstream::Channelstream;
-use fanwire::engine::DevPage;
-use fanwire::options::{Config, Protocol};
+use fanwire::engine::{DevApp, DevPage};
+use fanwire::options::{App, Config, Protocol};
 use fanwire::reactor::{self, Bound, Clock};
 use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -86,13 +86,29 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
             &format!("http://{address}"),
             config,
             &dev_page(config, ids).signature,
-            config
-                .apps
-                .iter()
-                .find(|app| config.pusher.enabled && app.allows(Protocol::Pusher)),
+            pusher_app(config),
         );
     }
     Ok((running, signals))
+}
+
+/// The first app that Pusher is served for.
+fn pusher_app(config: &Config) -> Option<&App> {
+    let mut apps = config.apps.iter();
+    apps.find(|app| config.pusher.enabled && app.allows(Protocol::Pusher))
+}
+
+/// The same for the page, if its credentials are those that everybody has: others are somebody's
+/// secrets, and the page is for whoever asks.
+fn app_of_page(config: &Config) -> Option<DevApp> {
+    let known = App::dev();
+    let is_known = |app: &&App| app.key == known.key && app.secret == known.secret;
+    pusher_app(config).filter(is_known).map(|app| DevApp {
+        id: app.id.clone(),
+        key: app.key.clone(),
+        secret: app.secret.expose().to_owned(),
+        path_prefix: config.pusher.path_prefix.clone(),
+    })
 }
 
 /// What `fanwire dev` serves beside the protocols.
@@ -102,6 +118,7 @@ fn dev_page(config: &Config, ids: &AppIds) -> DevPage {
     DevPage {
         html: PLAYGROUND,
         signature,
+        pusher: app_of_page(config),
     }
 }
 

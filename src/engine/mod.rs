@@ -21,7 +21,7 @@ mod stream;
 mod websocket;
 
 pub use metrics::{Metrics, ProcessStats};
-pub use own::{AdminAccess, DevPage};
+pub use own::{AdminAccess, DevApp, DevPage};
 
 use crate::dialect::{self, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
 use crate::frame::{Frame, FrameWriter, Opcode};

@@ -1,6 +1,7 @@
 //! fanwire's own pages: health, metrics, and what `dev` adds.
 
 use super::Engine;
+use crate::dialect::json::push_text;
 use crate::handler::{Origin, Turn};
 use crate::limits::HTTP_SMALL_BODY_BYTES_MAX;
 use crate::transport::http::{Method, Refusal, Request, Response};
@@ -34,6 +35,37 @@ pub struct DevPage {
     pub html: &'static str,
     /// A signature that the page and the printed curl line use. In `dev` signatures do not age.
     pub signature: String,
+    /// The app that the page shows Pusher with, if there is one for it.
+    pub pusher: Option<DevApp>,
+}
+
+/// An app whose credentials the page may know: those that every `dev` has, and no others.
+#[derive(Debug, Clone)]
+pub struct DevApp {
+    /// Its id, in the paths of the HTTP API.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// Its secret, which is none.
+    pub secret: String,
+    /// What stands in front of the paths of the protocol.
+    pub path_prefix: String,
+}
+
+impl DevApp {
+    fn push(&self, out: &mut Vec<u8>) {
+        let members = [
+            ("{\"id\":", &self.id),
+            (",\"key\":", &self.key),
+            (",\"secret\":", &self.secret),
+            (",\"path_prefix\":", &self.path_prefix),
+        ];
+        for (name, value) in members {
+            out.extend_from_slice(name.as_bytes());
+            push_text(out, value);
+        }
+        out.push(b'}');
+    }
 }
 
 impl AdminAccess {
@@ -165,10 +197,10 @@ impl Engine {
     /// What the playground shows on top, and the signature that it signs with.
     fn dev_state(&self, dev: &DevPage, turn: &Turn<'_>) -> Response {
         let stats = self.stats(turn);
-        let body = format!(
+        let mut body = format!(
             concat!(
                 r#"{{"signature":"{}","connections":{},"websockets":{},"channels":{},"#,
-                r#""subscribers":{},"users":{},"published":{},"delivered":{}}}"#
+                r#""subscribers":{},"users":{},"published":{},"delivered":{},"pusher":"#
             ),
             dev.signature,
             stats.connections,
@@ -178,7 +210,13 @@ impl Engine {
             stats.users,
             stats.published,
             stats.delivered
-        );
+        )
+        .into_bytes();
+        match &dev.pusher {
+            Some(app) => app.push(&mut body),
+            None => body.extend_from_slice(b"null"),
+        }
+        body.push(b'}');
         Response::json(200, body).with("Cache-Control", "no-store")
     }
 }

@@ -49,6 +49,10 @@ impl Hub {
         let (id, change) = (amendment.id, &amendment.change);
         let mut edited = Edited::default();
         let looked_at = channel.amend(id, change, &mut edited, limits.0, limits.1);
+        self.amend_cached(key, id, change, &mut edited, now);
+        let Some(channel) = self.channels.get(key) else {
+            return looked_at;
+        };
         if channel.settings.store_recent {
             let name = Some(channel.name.clone());
             let kept = KeptAmendment::new(amendment, name, edited.body(change));

@@ -4,8 +4,10 @@
 //! time goes early. A channel that somebody found empty is noted the same way, so that this is
 //! announced once and not for each of them.
 
+use super::amend::Edited;
 use super::channel::Cached;
-use super::{ChannelId, Effects, Fact, Format, Hub, KeptMessage};
+use super::event::Change;
+use super::{ChannelId, Effects, Fact, Format, Hub, Id, KeptMessage};
 use crate::frame::Frame;
 use crate::limits::{CACHED_BYTES_MAX, CACHED_CHANNELS_MAX};
 use crate::time::{Millis, Now};
@@ -29,6 +31,11 @@ impl Hub {
         if let Some(channel) = self.channels.get_mut(key) {
             channel.cached = Some(Box::new(cached));
         }
+        self.bound_cached(key, now);
+    }
+
+    /// Forgets what goes first until the rest fits. `key` is the channel that was changed.
+    fn bound_cached(&mut self, key: ChannelId, now: Now) {
         while self.cached.len() > CACHED_CHANNELS_MAX || self.cached_bytes > CACHED_BYTES_MAX {
             // The one that was just kept is small enough to stay alone.
             let Some(&(_, first)) = self.cached.first() else {
@@ -37,6 +44,33 @@ impl Hub {
             self.forget_cached(first);
             if first != key {
                 self.settle_channel(first, now);
+            }
+        }
+    }
+
+    /// Changes the message `id` if that is what a channel shows; taken back, it shows nothing.
+    pub(super) fn amend_cached(
+        &mut self,
+        key: ChannelId,
+        id: Id,
+        change: &Change<'_>,
+        edited: &mut Edited,
+        now: Now,
+    ) {
+        let cached = self.channels.get_mut(key).and_then(|c| c.cached.as_mut());
+        let Some(cached) = cached else {
+            return;
+        };
+        let Some(message) = cached.message.as_mut().filter(|message| message.id == id) else {
+            return;
+        };
+        match change {
+            Change::Delete => self.forget_cached(key),
+            Change::Edit(edit) => {
+                let before = message.bytes();
+                *message = edited.of(message, edit);
+                self.cached_bytes = self.cached_bytes - before + message.bytes();
+                self.bound_cached(key, now);
             }
         }
     }

@@ -126,6 +126,9 @@ pub struct Channel {
     /// Its settings were given to the channel itself, and not by who happened to be the first to
     /// join: it is remembered with them.
     pub(crate) is_configured: bool,
+    /// Nobody has said yet what its settings are to be: whoever made it had no say in them, and
+    /// whoever names some first gives them.
+    pub(crate) is_bare: bool,
     /// One list per format that is there; nearly always one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) members: Vec<MembershipId>,
@@ -156,6 +159,7 @@ impl Channel {
             settings,
             traits,
             is_configured: false,
+            is_bare: false,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),

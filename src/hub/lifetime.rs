@@ -91,13 +91,12 @@ impl Hub {
             channel.timer.disarm();
             return;
         }
-        let settings = Settings {
-            store_recent: true,
-            ..channel.settings
-        };
-        let is_plain = settings == Settings::default();
-        if channel.traits.is_fleeting && is_plain {
-            match self.cached_until(id, now) {
+        // Of a protocol that counts on a channel's name and id there was nobody.
+        let is_fleeting = channel.traits.is_fleeting && channel.is_bare;
+        let settings = channel.settings;
+        let cached_until = self.cached_until(id, now);
+        if is_fleeting {
+            match cached_until {
                 Some(until) => self.arm_channel(id, until),
                 None => self.forget_channel(id),
             }
@@ -105,12 +104,13 @@ impl Hub {
         }
         // Even one that remembers nothing keeps its name and id for a while, as callers expect of
         // a channel whose members change.
-        let wait_ms = if channel.settings == Settings::default() {
+        let wait_ms = if settings == Settings::default() {
             self.config.channel_forget_ms
         } else {
             self.config.channel_configured_forget_ms
         };
-        self.arm_channel(id, now.mono + wait_ms);
+        let until = now.mono + wait_ms;
+        self.arm_channel(id, cached_until.map_or(until, |cached| cached.max(until)));
     }
 
     pub(super) fn arm_channel(&mut self, id: ChannelId, at: Millis) {

@@ -359,8 +359,29 @@ impl Hub {
 
     // ---- making ----------------------------------------------------------------------------
 
-    /// The channel of this name; if there is none it is made with `settings`.
+    /// The channel of this name, with `settings` if there was none or if it was
+    /// [bare](Hub::ensure_bare_channel).
     pub fn ensure_channel(
+        &mut self,
+        app: AppId,
+        name: &str,
+        settings: Settings,
+        now: crate::time::Now,
+        fx: &mut impl Effects,
+    ) -> ChannelId {
+        let id = self.ensure_bare_channel(app, name, settings, now, fx);
+        if let Some(channel) = self.channels.get_mut(id)
+            && std::mem::take(&mut channel.is_bare)
+        {
+            channel.settings = settings;
+        }
+        id
+    }
+
+    /// The channel of this name, for a protocol that knows no settings: if there is none it is made
+    /// with these, which hold until somebody gives it others. So whoever comes first by one protocol
+    /// cannot take away what another one asks for.
+    pub fn ensure_bare_channel(
         &mut self,
         app: AppId,
         name: &str,
@@ -372,7 +393,8 @@ impl Hub {
             return id;
         }
         let traits = (self.rules(app).traits)(name);
-        let channel = Channel::new(app, fx.id(), name, settings, traits, now.unix_micros);
+        let mut channel = Channel::new(app, fx.id(), name, settings, traits, now.unix_micros);
+        channel.is_bare = true;
         let id = self.channels.insert(channel);
         let (channels, hash) = (&self.channels, &self.hash);
         let rehash = |&id: &ChannelId| {
@@ -390,7 +412,7 @@ impl Hub {
     pub fn configure(&mut self, channel: ChannelId, settings: Settings, now: crate::time::Now) {
         if let Some(channel) = self.channels.get_mut(channel) {
             channel.settings = settings;
-            channel.is_configured = true;
+            (channel.is_configured, channel.is_bare) = (true, false);
         }
         self.settle_channel(channel, now);
     }

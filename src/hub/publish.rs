@@ -38,7 +38,7 @@ impl Hub {
                         store_recent: false,
                         ..Settings::default()
                     };
-                    let channel = self.ensure_channel(app, name, settings, now, fx);
+                    let channel = self.ensure_bare_channel(app, name, settings, now, fx);
                     self.publish_to_channel(app, channel, message, now, fx)
                 }
                 None => 0,

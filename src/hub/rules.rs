@@ -11,8 +11,8 @@ pub struct Traits {
     pub has_members: bool,
     /// The last message is kept for who comes next, also while nobody is there.
     pub is_cached: bool,
-    /// It is forgotten as soon as nobody is in it, unless it was given settings or remembers
-    /// something.
+    /// It is forgotten as soon as nobody is in it, unless it remembers something or was given
+    /// settings: see [`Hub::ensure_bare_channel`](super::Hub::ensure_bare_channel).
     pub is_fleeting: bool,
 }
 

@@ -5,6 +5,7 @@
 //! | `channelstream`, `better` | the tests: every recorded transcript, and what we do better |
 //! | `heads` | the tests of what is judged by a request's head, before its body is taken |
 //! | `gets` | the tests of what is asked for with GET, in every split |
+//! | `bridge` | the tests of two protocols in one app, and apart |
 //! | `held` | the tests of answers that are given after a while |
 //! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
@@ -29,6 +30,7 @@ mod websocket;
 #[cfg(test)]
 mod double;
 
+mod bridge;
 mod engine;
 mod gets;
 mod heads;

@@ -10,7 +10,7 @@ use super::entries::{all_owned, names_bytes, owned};
 use super::errors::{BodyFault, Errors};
 use super::info::{InfoJob, Listing};
 use super::pages;
-use super::speaker::{Channelstream, FORMAT};
+use super::speaker::{Channelstream, FORMAT, STREAM_FORMAT, find_connection};
 use super::stamps::push_text;
 use super::states;
 use super::words::{self, ConnectBody, Info, SubscribeBody, Text};
@@ -34,7 +34,7 @@ impl Channelstream {
         // A connection that this user has already is gone on with, and keeps its channels.
         let known = body
             .conn_id
-            .and_then(|id| ctx.hub.find_subscriber(ctx.app, Id(id)))
+            .and_then(|id| find_connection(ctx, id))
             .filter(|&who| {
                 let user = ctx.hub.subscriber(who).map(|known| known.user());
                 user.is_some() && user == ctx.hub.find_user(ctx.app, &body.username)
@@ -46,8 +46,9 @@ impl Channelstream {
             return Ok(Reply::Now(pages::busy()));
         }
 
-        let (user, is_new) = ctx.hub.ensure_user(ctx.app, &body.username, &mut ctx.io);
-        if is_new {
+        let is_fresh = is_fresh(ctx, ctx.hub.find_user(ctx.app, &body.username));
+        let (user, _) = ctx.hub.ensure_user(ctx.app, &body.username, &mut ctx.io);
+        if is_fresh {
             for (key, value) in &body.fresh_user_state {
                 ctx.hub.set_state(user, key, value);
             }
@@ -101,7 +102,7 @@ impl Channelstream {
     /// The subscriber of this id: the one there is, if it is the same user's, else a new one.
     fn subscriber_for(&self, user: UserId, id: Id, ctx: &mut Ctx<'_>) -> Option<SubscriberId> {
         let expires = ctx.now.mono + self.config.expire_ms;
-        if let Some(known) = ctx.hub.find_subscriber(ctx.app, id) {
+        if let Some(known) = find_connection(ctx, id.0) {
             let subscriber = ctx.hub.subscriber(known)?;
             if subscriber.user() == user {
                 if subscriber.outlet().is_none() {
@@ -213,10 +214,10 @@ fn check_count(
 /// done.
 fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
     let known = ctx.hub.find_user(ctx.app, &body.username);
-    let fresh = match known {
+    let fresh = match is_fresh(ctx, known) {
         // Nobody reads it then.
-        Some(_) => &[][..],
-        None => &body.fresh_user_state[..],
+        false => &[][..],
+        true => &body.fresh_user_state[..],
     };
     states::check_bounds(
         ctx.hub,
@@ -227,6 +228,20 @@ fn check_state(ctx: &Ctx<'_>, body: &ConnectBody<'_>) -> Result<(), BodyFault> {
     )
 }
 
+/// Whether a user is new to this protocol: unknown, or known only because it came by another one and
+/// without anything said of it.
+fn is_fresh(ctx: &Ctx<'_>, known: Option<UserId>) -> bool {
+    let Some(user) = known.and_then(|user| ctx.hub.user(user)) else {
+        return true;
+    };
+    let is_ours = |&who: &SubscriberId| {
+        let format = ctx.hub.subscriber(who).map(|known| known.format());
+        // Whoever is leaving was here.
+        format.is_none_or(|format| [FORMAT, STREAM_FORMAT].contains(&format))
+    };
+    user.state().next().is_none() && !user.subscribers().iter().any(is_ours)
+}
+
 /// The connection that a body or query names, which must be known.
 fn known_connection<'r>(
     request: &'r Request<'_>,
@@ -235,9 +250,9 @@ fn known_connection<'r>(
     let fallback = request
         .query
         .and_then(|query| crate::transport::http::query::last(query, "conn_id"));
-    let is_known = |id: u128| ctx.hub.find_subscriber(ctx.app, Id(id)).is_some();
+    let is_known = |id: u128| find_connection(ctx, id).is_some();
     let body = words::parse_subscribe(request.body, fallback.as_deref(), is_known)?;
-    match ctx.hub.find_subscriber(ctx.app, Id(body.conn_id)) {
+    match find_connection(ctx, body.conn_id) {
         Some(who) => Ok((body, who)),
         None => Err(Errors::field("conn_id", "Unknown connection").into()),
     }

@@ -7,9 +7,9 @@ use super::encode::{push_event, push_number};
 use super::errors::{self, Errors};
 use super::fields::{is_callback, parse_uuid};
 use super::pages;
-use super::speaker::{Channelstream, STREAM_FORMAT};
+use super::speaker::{Channelstream, STREAM_FORMAT, find_connection};
 use crate::dialect::{Ctx, Park, Reply, Stream};
-use crate::hub::{Event, HangUp, Id, Order, SubscriberId};
+use crate::hub::{Event, HangUp, Order, SubscriberId};
 use crate::limits::CS_STREAM_RETRY_MS;
 use crate::transport::http::{Method, Request, Response, query};
 use std::borrow::Cow;
@@ -26,7 +26,7 @@ impl Channelstream {
             // Never repeated: it could be a script.
             return pages::invalid(&Errors::field("callback", errors::NO_CALLBACK)).into();
         }
-        let Some(who) = ctx.hub.find_subscriber(ctx.app, Id(id)) else {
+        let Some(who) = find_connection(ctx, id) else {
             let accept = request.headers.get("Accept");
             return pages::generic(401, accept, "This connection is not known.").into();
         };

@@ -112,6 +112,14 @@ pub struct Channelstream {
     cors: Cors,
 }
 
+/// The connection of this id, if it is one of this protocol. In an app that others use, too, there are
+/// theirs: what names them is no secret, and must not open what only a secret id may.
+pub(super) fn find_connection(ctx: &Ctx<'_>, id: u128) -> Option<SubscriberId> {
+    let who = ctx.hub.find_subscriber(ctx.app, Id(id))?;
+    let format = ctx.hub.subscriber(who)?.format();
+    [FORMAT, STREAM_FORMAT].contains(&format).then_some(who)
+}
+
 /// What a path and method come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Built {
@@ -371,7 +379,7 @@ impl Channelstream {
                 words::parse_disconnect_query(given.as_deref())?
             }
         };
-        let known = ctx.hub.find_subscriber(ctx.app, Id(id));
+        let known = find_connection(ctx, id);
         let is_gone = known.is_some_and(|who| ctx.hub.depart(who, ctx.now, &mut ctx.io));
         Ok(Response::json(200, if is_gone { "true" } else { "false" }))
     }
@@ -395,7 +403,7 @@ impl Channelstream {
         let Some(id) = given.as_deref().and_then(parse_uuid) else {
             return Reply::UpgradeAndClose(accept, 1008, "conn_id is missing or no UUID");
         };
-        match ctx.hub.find_subscriber(ctx.app, Id(id)) {
+        match find_connection(ctx, id) {
             Some(who) => Reply::Upgrade(accept, who),
             None => Reply::UpgradeAndClose(accept, 1000, "unknown connection"),
         }

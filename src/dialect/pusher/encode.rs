@@ -1,6 +1,6 @@
 //! What subscribers are told, as JSON objects (section 2.1: which data is text and which an object).
 
-use super::names::{Kind, push_socket_id};
+use super::names::{Access, Kind, push_socket_id};
 use crate::dialect::channelstream::frame_object;
 use crate::dialect::json::push_text;
 use crate::hub::{ChannelId, Event, Hub, Id, MessageView, Presence, PublicState, User, Watched};
@@ -68,6 +68,10 @@ fn push_foreign(
     let Some(channel) = channel else {
         return;
     };
+    // Clients throw away what is not encrypted in a channel where everything is.
+    if Kind::of(channel).access == Access::Encrypted {
+        return;
+    }
     let object = frame_object(event, catch_up);
     push_head(out, name, channel);
     push_text(out, &object);

@@ -4,7 +4,7 @@ use super::api::busy;
 use super::auth::param;
 use super::bodies::{Fault, Wants};
 use super::encode;
-use super::names::{Access, Kind};
+use super::names::{Access, Kind, is_channel};
 use super::speaker::Served;
 use crate::dialect::json::{checked, push_text, read_object};
 use crate::dialect::{Ctx, Job, Reply};
@@ -96,6 +96,8 @@ fn push_foreign_data(out: &mut Vec<u8>, event: &Event<'_>) {
 pub(super) struct Listing {
     app: AppId,
     prefix: String,
+    /// Longer names, and those that no channel of this protocol has, are the other protocol's.
+    chars_max: usize,
     wants: Wants,
     /// The place in the table of channels that comes next.
     next: usize,
@@ -118,6 +120,7 @@ impl Listing {
         Ok(Self {
             app: served.app.app,
             prefix: prefix.into_owned(),
+            chars_max: served.app.channel_chars,
             // A channel's own event is told where the channel is.
             wants: Wants {
                 cache: false,
@@ -149,7 +152,10 @@ impl Job for Listing {
             let start = self.text.len();
             for (_, channel) in ctx.hub.channels_within(self.app, self.next..end) {
                 let name = channel.name();
-                if channel.subscriber_count() == 0 || !name.starts_with(&*self.prefix) {
+                if channel.subscriber_count() == 0
+                    || !name.starts_with(&*self.prefix)
+                    || !is_channel(name, self.chars_max)
+                {
                     continue;
                 }
                 if self.written > 0 {

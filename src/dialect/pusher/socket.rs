@@ -145,7 +145,7 @@ fn join(
     };
     let settings = served.channel_settings();
     let hub = &mut *ctx.hub;
-    let channel = hub.ensure_channel(app.app, name, settings, ctx.now, &mut ctx.io);
+    let channel = hub.ensure_bare_channel(app.app, name, settings, ctx.now, &mut ctx.io);
     if let Err(refusal) = hub.subscribe_as(who, channel, role, ctx.now, &mut ctx.io) {
         // Neither was there for anything else.
         hub.release_channel(channel, ctx.now);

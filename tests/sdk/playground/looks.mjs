@@ -2,7 +2,8 @@
 
 /** Elements that reach beyond the window, and the document's width if it does. */
 export function overflowing() {
-  const wide = innerWidth;
+  // A phone's `innerWidth` grows with whatever is too wide.
+  const wide = document.documentElement.clientWidth;
   const found = [];
   if (document.documentElement.scrollWidth > wide) {
     found.push(`document: ${document.documentElement.scrollWidth} > ${wide}`);

@@ -21,6 +21,7 @@ const browser = await startBrowser();
 const complaints = [];
 const strangers = [];
 let serverIsDown = false;
+let refusalIsAsked = false;
 
 function isOurs(url) {
   return url.startsWith("data:") || url.startsWith("blob:") || new URL(url).host === server.address;
@@ -31,8 +32,9 @@ async function newContext(options) {
   context.setDefaultTimeout(WAIT_MS);
   context.on("console", (message) => {
     if (!["error", "warning"].includes(message.type())) return;
-    // The browser itself reports every refused connection.
+    // The browser itself reports every refused connection and request.
     if (serverIsDown && /ERR_CONNECTION|ERR_EMPTY_RESPONSE|WebSocket/.test(message.text())) return;
+    if (refusalIsAsked && /the server responded with a status of 400/.test(message.text())) return;
     complaints.push(`${message.type()}: ${message.text()}`);
   });
   context.on("weberror", (error) => complaints.push(String(error.error())));
@@ -52,7 +54,9 @@ async function open(context) {
   page.connIds = [];
   page.on("websocket", (socket) => {
     if (!isOurs(socket.url())) strangers.push(socket.url());
-    page.connIds.push(new URL(socket.url()).searchParams.get("conn_id"));
+    // The other socket is Pusher's.
+    const { pathname, searchParams } = new URL(socket.url());
+    if (pathname === "/ws") page.connIds.push(searchParams.get("conn_id"));
   });
   const response = await page.goto(server.origin);
   assert.equal(response.status(), 200);
@@ -310,6 +314,192 @@ await check("every control has a label, and frames are announced", async () => {
   assert.equal(await ada.locator("#frames").getAttribute("aria-live"), "polite");
 });
 
+const tab = (page, name) => page.getByRole("tab", { name }).click();
+
+/** The frames on the Pusher tab: event, what stands beside it, and data. */
+const pusherFrames = (page) => page.evaluate(() => [...document.querySelectorAll("#p-frames .frame")].map((frame) => ({
+  event: frame.querySelector("b").textContent,
+  tags: [...frame.querySelectorAll(".tag")].map((tag) => tag.textContent),
+  data: frame.querySelector(".said")?.textContent,
+})));
+
+/** The first frame on the Pusher tab of which this holds. */
+const pusherFrame = (page, what, holds) =>
+  until(`${what} on the Pusher tab`, async () => (await pusherFrames(page)).find(holds));
+
+async function trigger(page, { channel, event, data }) {
+  await page.locator("#p-channel").fill(channel);
+  await page.locator("#p-event").fill(event);
+  await page.locator("#p-data").fill(data);
+  await page.locator("#p-data").press("Enter");
+}
+
+await check("the Pusher tab has a socket of its own, which joins by the protocol", async () => {
+  await tab(ada, "Pusher");
+  await ada.locator("#p-status[data-is=open]").waitFor();
+  assert.ok(await ada.locator("#panel-channelstream").isHidden());
+  await pusherFrame(ada, "the success", ({ event }) => event === "pusher_internal:subscription_succeeded");
+  const frames = (await pusherFrames(ada)).toReversed();
+  assert.equal(frames[0].event, "pusher:connection_established");
+  assert.match(JSON.parse(frames[0].data).socket_id, /^\d+\.\d+$/);
+  assert.equal(JSON.parse(frames[0].data).socket_id, await ada.locator("#p-socket").textContent());
+});
+
+await check("what is published on the Pusher tab is signed and arrives on both tabs", async () => {
+  for (const data of [`{"text": ${JSON.stringify(HOSTILE)}}`, "", "ü".repeat(60), "x".repeat(61)]) {
+    await trigger(ada, { channel: "playground", event: "App\\Events\\Paid", data });
+    await ada.locator("#p-result.good", { hasText: /^Published in \d+ ms\.$/ }).waitFor();
+    const frame = await pusherFrame(ada, data, (frame) => frame.event === "App\\Events\\Paid" && frame.data === data);
+    assert.deepEqual(frame.tags, ["playground"]);
+  }
+  const told = JSON.stringify({ event: "App\\Events\\Paid", data: "x".repeat(61) });
+  await until("the message on the other page", async () =>
+    (await bob.locator("#frames .said").allTextContents()).some((text) =>
+      JSON.stringify(JSON.parse(text.startsWith("{") ? text : "null")) === told));
+});
+
+await check("what is published on the Channelstream tab arrives on the Pusher tab", async () => {
+  await publish(bob, "across the bridge");
+  const { data, tags } = await pusherFrame(ada, "the message", ({ event, data }) =>
+    event === "message" && data.includes("across the bridge"));
+  assert.deepEqual(tags, ["playground"]);
+  assert.deepEqual(JSON.parse(data).message, { text: "across the bridge" });
+  assert.equal(JSON.parse(data).user, "grace");
+  await tab(ada, "Channelstream");
+  await saying(ada, "across the bridge");
+  await publish(ada, "and from this page");
+  await tab(ada, "Pusher");
+  await pusherFrame(ada, "the page's own message", ({ data }) => data.includes("and from this page"));
+});
+
+await check("private and presence channels are joined with the page's own signature, and left", async () => {
+  for (const channel of ["private-news", "presence-room"]) {
+    await ada.locator("#p-join").fill(channel);
+    await ada.locator("#p-join").press("Enter");
+    await pusherFrame(ada, channel, ({ event, tags }) =>
+      event === "pusher_internal:subscription_succeeded" && tags.includes(channel));
+    await trigger(ada, { channel, event: "hello", data: channel });
+    await pusherFrame(ada, `an event in ${channel}`, ({ event, data }) => event === "hello" && data === channel);
+  }
+  await ada.locator("#p-in button", { hasText: "private-news" }).click();
+  await until("to have left", async () => {
+    // The answer to a publication behind it comes after it.
+    await trigger(ada, { channel: "playground", event: "mark", data: "behind" });
+    await pusherFrame(ada, "the mark", ({ event }) => event === "mark");
+    const before = (await pusherFrames(ada)).length;
+    await trigger(ada, { channel: "private-news", event: "hello", data: "nobody" });
+    await trigger(ada, { channel: "playground", event: "mark", data: "after" });
+    await pusherFrame(ada, "the mark after it", ({ data }) => data === "after");
+    return (await pusherFrames(ada)).length === before + 1;
+  });
+  assert.deepEqual(await ada.locator("#p-in button > span:first-child").allTextContents(), ["playground", "presence-room"]);
+});
+
+await check("what the server refuses is said, and what has no name is not sent", async () => {
+  refusalIsAsked = true;
+  await trigger(ada, { channel: "no spaces", event: "hello", data: "x" });
+  await ada.locator("#p-result.bad", { hasText: "Refused, 400" }).waitFor();
+  refusalIsAsked = false;
+  await trigger(ada, { channel: "", event: "hello", data: "x" });
+  await ada.locator("#p-result.bad", { hasText: "Name a channel." }).waitFor();
+  await ada.locator("#p-channel").fill("playground");
+});
+
+await check("the code to copy has the live key, and the curl line works as pasted", async () => {
+  const [host, port] = server.address.split(":");
+  await ada.locator("#p-event").fill("it's");
+  for (const [kind, pieces] of [
+    ["pusher-js", ['new Pusher("dev-key"', `wsHost: "${host}", wsPort: ${port}`, 'enabledTransports: ["ws", "wss"]',
+      'subscribe("playground").bind("it\'s"']],
+    ["Echo", ['key: "dev-key"', "forceTLS: false", 'echo.channel("playground").listen(".it\'s"']],
+    ["Node", ['appId: "1", key: "dev-key", secret: "dev-secret"', `host: "${host}", port: "${port}", useTLS: false`]],
+  ]) {
+    await ada.getByLabel(kind, { exact: true }).check();
+    const words = await until(`code for ${kind}`, async () => {
+      const words = await ada.locator("#p-snippet").textContent();
+      return pieces.every((piece) => words.includes(piece)) && words;
+    });
+    await ada.locator("#p-copy").click();
+    await ada.locator("#p-copy-text", { hasText: "Copied" }).waitFor();
+    assert.equal(await ada.evaluate(() => navigator.clipboard.readText()), words);
+    await ada.locator("#p-copy-text", { hasText: "Copy" }).waitFor();
+  }
+  await ada.getByLabel("curl", { exact: true }).check();
+  const text = `${HOSTILE}\u202e from curl`;
+  await ada.locator("#p-data").fill(text);
+  await ada.locator("#p-copy").click();
+  await ada.locator("#p-copy-text", { hasText: "Copied" }).waitFor();
+  const curl = await ada.evaluate(() => navigator.clipboard.readText());
+  assert.equal(await runInShell(curl, "sh"), "{}");
+  await pusherFrame(ada, "what curl sent", ({ event, data }) => event === "it's" && data === text);
+});
+
+/** Everything on the Pusher tab that is long. */
+async function fillPusher(page) {
+  await tab(page, "Pusher");
+  await page.locator("#p-status[data-is=open]").waitFor();
+  await page.locator("#p-join").fill(`presence-${"c".repeat(150)}`);
+  await page.locator("#p-join").press("Enter");
+  await page.locator("#p-in button", { hasText: "presence-ccc" }).waitFor();
+  await trigger(page, { channel: "playground", event: "e".repeat(200), data: `{"${"wide".repeat(80)}": [1]}` });
+  await pusherFrame(page, "the long one", ({ event }) => event === "e".repeat(200));
+  await page.locator("#p-frames summary").first().click();
+  await page.locator("#p-frames .raw").first().waitFor();
+}
+
+/** The Pusher tab as one would show it. */
+async function showPusher(page, name) {
+  await page.locator("#p-in button", { hasText: "presence-ccc" }).click();
+  await page.locator("#p-clear").click();
+  await page.getByLabel("pusher-js", { exact: true }).check();
+  await trigger(page, { channel: "playground", event: "invoice.paid", data: '{"invoice": 20418, "total": "129.00"}' });
+  await pusherFrame(page, "the first", ({ event }) => event === "invoice.paid");
+  await publish(bob, "Is the new build out already?");
+  await pusherFrame(page, "the second", ({ event }) => event === "message");
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.screenshot({ path: `${OUT}${name}-${colorScheme}.png`, fullPage: true });
+    assert.deepEqual(await page.evaluate(faintTexts, 4.5), []);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+await check("at 1280 pixels nothing on the Pusher tab overflows, and it can be shown", async () => {
+  await ada.bringToFront();
+  await fillPusher(ada);
+  await fits(ada);
+  await ada.screenshot({ path: `${OUT}pusher-full-1280.png` });
+  await showPusher(ada, "pusher-1280");
+  assert.deepEqual(await ada.evaluate(namelessControls), []);
+});
+
+await check("at 390 pixels the Pusher tab fits, and fingers hit", async () => {
+  const narrow = await newContext({ viewport: PHONE, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+  const page = await narrow.newPage();
+  // By its own address, too.
+  await page.goto(`${server.origin}/#pusher`);
+  assert.ok(await page.locator("#panel-pusher").isVisible());
+  await fillPusher(page);
+  await fits(page);
+  assert.deepEqual(await page.evaluate(smallTargets, 40), []);
+  await page.screenshot({ path: `${OUT}pusher-full-390.png`, fullPage: true });
+  await page.setViewportSize({ width: 320, height: 640 });
+  await fits(page);
+  await page.setViewportSize(PHONE);
+  await showPusher(page, "pusher-390");
+  const name = await nameOf(page);
+  await narrow.close();
+  await presence(bob, name, "left");
+});
+
+await check("the tabs are reached by keyboard", async () => {
+  await ada.bringToFront();
+  await ada.locator("#tab-pusher").focus();
+  await ada.keyboard.press("ArrowLeft");
+  assert.ok(await ada.locator("#panel-channelstream").isVisible());
+  assert.equal(await ada.evaluate(() => document.activeElement.id), "tab-channelstream");
+});
+
 await check("the server closes the connection: the page comes back with another", async () => {
   const [lost] = ada.connIds.slice(-1);
   const answer = await fetch(`${server.origin}/disconnect?conn_id=${lost}`);
@@ -341,9 +531,12 @@ await check("the server is killed and started again: both pages come back", asyn
   assert.ok(await ada.locator("#status[data-is=waiting]").isVisible());
   await ada.locator("#retry").click();
   await connected(ada);
+  // Pusher's side has come back as well, in the channel that it was in.
+  await ada.locator("#p-status[data-is=open]").waitFor({ state: "attached" });
   serverIsDown = false;
   await publish(bob, "still here");
   await saying(ada, "still here");
+  await pusherFrame(ada, "what came after", ({ event, data }) => event === "message" && data.includes("still here"));
   await until("both members again", async () => (await members(ada)).length === 2);
 });
 
@@ -410,7 +603,7 @@ const phone = await newContext({ viewport: PHONE, deviceScaleFactor: 2, isMobile
 const pocket = await open(phone);
 
 await check("at 390 pixels the panes stack, nothing overflows, and fingers hit", async () => {
-  const boxes = await Promise.all([".subscriber", ".publish"].map((pane) => pocket.locator(pane).boundingBox()));
+  const boxes = await Promise.all([".subscriber", ".publish"].map((pane) => pocket.locator(`#panel-channelstream ${pane}`).boundingBox()));
   assert.ok(boxes[1].y >= boxes[0].y + boxes[0].height);
   await fits(pocket);
   await fill(pocket);
