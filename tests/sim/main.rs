@@ -35,6 +35,9 @@ pub enum Sabotage {
     RepeatFrame,
     SwapFrames,
     FlipCatchUp,
+    TellMemberTwice,
+    MissCount,
+    ForgetMember,
     // In what the oracle expects:
     WrongStatus,
     NoCatchUp,
@@ -46,6 +49,9 @@ pub enum Sabotage {
     ForgetUntold,
     NoRewind,
     KeepExpired,
+    ForgetSocket,
+    ForgetOffline,
+    SmallRooms,
     // In how the reactor's part is played:
     MissTick,
     ForgetClosed,
@@ -57,6 +63,7 @@ pub enum Sabotage {
     SkipBeat,
     DropHeld,
     HalfLimit,
+    RepeatFact,
     // In the server:
     PanicInRequest,
     PanicInText,
@@ -66,6 +73,10 @@ pub enum Sabotage {
     ForgetFailures,
     AnswerAtOnce,
     CloseAnother,
+    EchoClientEvent,
+    KeepCached,
+    MixApps,
+    AcceptForged,
 }
 
 /// What went wrong, and where.

@@ -8,7 +8,7 @@ mod holding;
 mod stopping;
 
 use super::Sabotage;
-use super::oracle::{Expect, Line, Phase};
+use super::oracle::{Call, Expect, Line, Phase};
 use super::world::{Unit, What, World};
 use fanwire::engine::Mail;
 use fanwire::handler::{CloseReason, Conn, ConnId, Handler, Turn};
@@ -251,6 +251,10 @@ impl World {
                     self.oracle
                         .refuses(&call, signed, may_sign, asked_s, now.unix_seconds());
                 assert!(!at_head || refused.is_some(), "{conn:?}: why not {call:?}?");
+                let refused = refused.or_else(|| match &call {
+                    Call::Api(call) => self.oracle.distrusts(call, asked_s),
+                    _ => None,
+                });
                 self.look_at_hub();
                 let asks = (may_sign, asks_close || at_head);
                 self.oracle.request(conn, &call, refused, asks, now);
@@ -266,6 +270,19 @@ impl World {
                 if let (Phase::Open(_), Some(payload)) = (phase, ping) {
                     self.oracle.expect(conn, Expect::Pong(payload));
                 }
+            }
+            What::Opening(opening) => {
+                if self.traced {
+                    self.note(format!("{conn:?} opens {opening:?}"));
+                }
+                self.summary.sockets += 1;
+                self.oracle.open_pusher(conn, &opening, now);
+            }
+            What::Say(say) => {
+                if self.traced {
+                    self.note(format!("{conn:?} says {say:?}"));
+                }
+                self.oracle.say(conn, &say, now);
             }
             What::Close(code) => self.oracle.closes(conn, code, now),
             What::Junk => unreachable!("dealt with before"),
@@ -338,6 +355,7 @@ impl World {
                 continue;
             }
             let went = gone.contains(&conn);
+            let config = line.silence_ms.unwrap_or(config);
             assert!(
                 !went || now.mono.0 - line.heard_ms >= config,
                 "it was not silent for long"
@@ -349,8 +367,17 @@ impl World {
         }
         for conn in gone {
             self.summary.silent += 1;
-            self.oracle
-                .expect(conn, Expect::Close(1008, "no answer to a ping"));
+            let is_pusher = self.oracle.line(conn).silence_ms.is_some();
+            self.oracle.sockets.silent += u64::from(is_pusher);
+            match is_pusher {
+                true => {
+                    let words = "a ping was not answered in time";
+                    self.oracle.expect_close(conn, 4201, words);
+                }
+                false => self
+                    .oracle
+                    .expect(conn, Expect::Close(1008, "no answer to a ping")),
+            }
             self.oracle.gone(conn, now);
         }
         self.look_at_hub();
@@ -588,6 +615,11 @@ impl World {
         );
         self.engine.hub().check();
         assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
+        let (mut facts, expected) = (self.engine.take_facts(), self.oracle.take_facts());
+        if self.sabotage == Sabotage::RepeatFact {
+            facts.extend(facts.last().cloned());
+        }
+        assert_eq!(facts, expected, "each fact is announced once, in its order");
         assert_eq!(
             self.engine.hub().counts(),
             self.oracle.counts(),
@@ -654,7 +686,8 @@ impl World {
             self.summary.queued_max = self.summary.queued_max.max(state.bytes);
             // A stream that did not take what was said before is left alone.
             let (since_ms, is_beaten) = match line.phase {
-                Phase::Open(_) => (line.beat_ms, true),
+                // Pusher has no heartbeat.
+                Phase::Open(_) => (line.beat_ms, line.silence_ms.is_none()),
                 Phase::Streaming(_) => (line.beat_ms.max(line.waited_ms), true),
                 Phase::Http | Phase::Held | Phase::Parked(_) | Phase::Closing | Phase::Done => {
                     (0, false)

@@ -85,12 +85,12 @@ impl Oracle {
         let channel = self.channel(name);
         (channel.history, channel.recent) = (history, recent);
         self.keep_recent(name, event);
-        let hears = |user: &str| {
-            !amendment.except.iter().any(|name| name == user)
-                && (amendment.only.is_empty() || amendment.only.iter().any(|name| name == user))
-        };
+        let except = self.those(name, &amendment.except);
+        let only = self.those(name, &amendment.only);
         self.tell(event, |sub| {
-            sub.channels.iter().any(|channel| channel == name) && hears(&sub.user)
+            sub.channels.iter().any(|channel| channel == name)
+                && !except.contains(&sub.key)
+                && (amendment.only.is_empty() || only.contains(&sub.key))
         });
         self.settle_channel(name, now);
     }
