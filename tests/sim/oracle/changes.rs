@@ -173,9 +173,14 @@ impl Oracle {
         if seen.is_empty() && (changed.is_empty() || !tells_all) {
             return (200, Some(said));
         }
-        let is_in = |members: &[(String, usize)]| members.iter().any(|(who, _)| who == name);
+        // Somebody of this name who is there only is not enough.
+        let is_in = |channel: &super::Channel| {
+            let is_there =
+                |sub: &super::Sub| sub.user == name && sub.channels.contains(&channel.name);
+            channel.members.iter().any(|(who, _)| who == name) && self.subs.iter().any(is_there)
+        };
         let channels = self.channels.iter();
-        let channels = channels.filter(|c| c.settings.notify_state && is_in(&c.members));
+        let channels = channels.filter(|c| c.settings.notify_state && is_in(c));
         let mut channels: Vec<String> = channels.map(|c| c.name.clone()).collect();
         channels.sort();
         for channel in channels {
