@@ -38,6 +38,7 @@ pub enum Sabotage {
     TellMemberTwice,
     MissCount,
     ForgetMember,
+    HoldSuccess,
     // In what the oracle expects:
     WrongStatus,
     NoCatchUp,

@@ -188,6 +188,8 @@ impl Dialect for Watched {
 /// Pusher, watched: in which order sockets go.
 pub struct WatchedPusher {
     pub inner: Pusher,
+    /// Who takes what that refuses for its signature.
+    pub forger: Option<Pusher>,
     pub gone: Rc<Cell<Vec<ConnId>>>,
     pub sabotage: Sabotage,
 }
@@ -212,7 +214,12 @@ impl Dialect for WatchedPusher {
         self.inner.admit(head, ctx)
     }
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        self.inner.request(request, ctx)
+        match (self.inner.request(request, ctx), &self.forger) {
+            (Reply::Now(refused), Some(forger)) if refused.status == 401 => {
+                forger.request(request, ctx)
+            }
+            (reply, _) => reply,
+        }
     }
     fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
         self.inner.upgraded(who, ctx);

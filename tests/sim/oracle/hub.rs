@@ -393,6 +393,7 @@ impl Oracle {
                     if let Some(sub) = sub
                         && self.wheel.rings(entry, &mut sub.timer, now.mono)
                     {
+                        self.sockets.expired += u64::from(sub.outlet.is_some());
                         let words = match sub.outlet {
                             None => (1000, "the connection was removed"),
                             // It had so long to prove something.

@@ -38,6 +38,13 @@ impl World {
                     continue;
                 }
             }
+            if let Item::Text(text) = &item
+                && self.sabotage == Sabotage::HoldSuccess
+                && text.contains("internal:subscription_succeeded")
+            {
+                row.held_back = Some(item);
+                continue;
+            }
             let is_frame = matches!(&item, Item::Text(text) if text != "[]");
             self.frames += u64::from(is_frame);
             if is_frame && self.frames == 20 {

@@ -6,6 +6,7 @@ mod applications;
 use super::{Row, What, World};
 use crate::Sabotage;
 use crate::link::Reading;
+use crate::mischief;
 use crate::oracle::{Member, MemberOf, Opening, Oracle, Rules, Say, Served, SignIn};
 use crate::peer;
 use crate::watched::{Watched, WatchedPusher};
@@ -121,12 +122,21 @@ impl Plan {
                 _ => {}
             }
         }
-        let config = Config {
+        let config = |apps| Config {
             apps,
             ..Config::default()
         };
+        let is_planted = watched.sabotage == Sabotage::AcceptForged;
+        let forger = is_planted.then(|| {
+            let mut apps = apps.clone();
+            for app in &mut apps {
+                GUESSED.clone_into(&mut app.secret);
+            }
+            Pusher::new(config(apps))
+        });
         let pusher = WatchedPusher {
-            inner: Pusher::new(config),
+            inner: Pusher::new(config(apps)),
+            forger,
             gone: watched.gone.clone(),
             sabotage: watched.sabotage,
         };
@@ -149,6 +159,9 @@ impl Plan {
         Keys::new(&app.key, &app.secret)
     }
 }
+
+/// A secret that is nobody's.
+const GUESSED: &str = "guessed";
 
 const OWN: [&str; 7] = [
     "lobby",
@@ -175,6 +188,7 @@ impl World {
             }),
             13..=15 => self.on_talker(|world, talker| world.client_events(talker)),
             16 | 17 => self.on_talker(|world, talker| world.sign_in(talker)),
+            18 if self.chance.one_in(3) => self.send_frame(),
             18 => self.on_talker(|world, _| world.small_talk()),
             19 if self.chance.one_in(3) => self.lose_talker(),
             20 => {
@@ -360,7 +374,7 @@ impl World {
             (Some(id), 0) => (keys.channel_auth(id, "private-other", None), false),
             (Some(_), 1) => (keys.channel_auth("1.1", &channel, data.as_deref()), false),
             (Some(id), 2) => {
-                let other = Keys::new("key-1", "guessed");
+                let other = Keys::new("key-1", GUESSED);
                 (other.channel_auth(id, &channel, data.as_deref()), false)
             }
             (Some(id), 3) if data.is_some() && channel.starts_with("presence-") => {
@@ -496,6 +510,24 @@ impl World {
         vec![(words, say)]
     }
 
+    /// Bytes, which mean nothing here, or a ping of WebSocket itself.
+    fn send_frame(&mut self) {
+        let able = |row: &Row| row.talker.is_some() && !row.is_done && !row.is_silent;
+        let there = self.conns.iter().filter(|(_, row)| able(row));
+        let there: Vec<ConnId> = there.map(|(conn, _)| conn).collect();
+        if there.is_empty() {
+            return;
+        }
+        let (conn, at) = (*self.chance.pick(&there), self.send_at());
+        let (first, what) = match self.chance.one_in(2) {
+            true => (0x82, What::Say(Say::Nonsense)),
+            false => (0x89, What::Frame(Some(b"there?".to_vec()))),
+        };
+        let bytes = peer::masked(first, b"there?", &mut self.chance);
+        let row = self.conns.get_mut(conn).expect("listed a moment ago");
+        row.send(bytes, what, at);
+    }
+
     /// A client goes: with a Close, without a word, or so that nobody notices.
     fn lose_talker(&mut self) {
         let able = |row: &Row| row.talker.is_some() && !row.is_done && !row.is_silent;
@@ -506,11 +538,17 @@ impl World {
         }
         let (conn, at) = (*self.chance.pick(&there), self.send_at());
         let row = self.conns.get_mut(conn).expect("listed a moment ago");
-        match self.chance.below(4) {
+        match self.chance.below(5) {
             0 => {
                 row.is_done = true;
-                let bytes = peer::close(1000, &mut self.chance);
-                row.send(bytes, What::Close(1000), at);
+                let code = *self.chance.pick(&[1000, 1001, 4999]);
+                let bytes = peer::close(code, &mut self.chance);
+                row.send(bytes, What::Close(code), at);
+            }
+            3 => {
+                row.is_done = true;
+                let junk = mischief::frame_junk(self.message_bytes, &mut self.chance);
+                row.send(junk, What::Junk, at);
             }
             1 => {
                 row.is_done = true;

@@ -22,6 +22,7 @@ pub struct Sockets {
     pub rejected: u64,
     pub signed_in: u64,
     pub unauthorized: u64,
+    pub expired: u64,
     pub came: u64,
     pub went: u64,
     pub shown: u64,
@@ -43,7 +44,7 @@ pub struct Sockets {
 
 impl Sockets {
     /// Each by its name.
-    pub fn all(&mut self) -> [(&'static str, &mut u64); 25] {
+    pub fn all(&mut self) -> [(&'static str, &mut u64); 26] {
         [
             ("sockets of Pusher's that were refused", &mut self.refused),
             ("subscriptions of theirs", &mut self.subscribed),
@@ -53,6 +54,7 @@ impl Sockets {
             ("rejected client events", &mut self.rejected),
             ("users that signed in", &mut self.signed_in),
             ("users that did not", &mut self.unauthorized),
+            ("sockets that proved nothing", &mut self.expired),
             ("members that came", &mut self.came),
             ("members that went", &mut self.went),
             ("cached events that were shown", &mut self.shown),

@@ -14,6 +14,8 @@ struct Draft {
     params: Vec<(&'static str, String)>,
     body: String,
     what: Api,
+    /// One SDK forgets what stands in front of the path: only the key says which app is meant.
+    is_bare: bool,
 }
 
 impl Draft {
@@ -24,6 +26,7 @@ impl Draft {
             params: Vec::new(),
             body,
             what,
+            is_bare: false,
         }
     }
 
@@ -34,6 +37,7 @@ impl Draft {
             params,
             body: String::new(),
             what,
+            is_bare: false,
         }
     }
 }
@@ -67,7 +71,10 @@ impl World {
             15 => {
                 let user = self.chance.pick(&["ada", "bob", "nobody"]).to_string();
                 let path = format!("/users/{user}/terminate_connections");
-                Draft::post(&path, "{}".to_owned(), Api::Terminate(user))
+                Draft {
+                    is_bare: self.chance.one_in(3),
+                    ..Draft::post(&path, "{}".to_owned(), Api::Terminate(user))
+                }
             }
             16 => Draft::get("/connections".to_owned(), vec![], Api::Connections),
             _ => self.odd_request(app),
@@ -217,8 +224,8 @@ impl World {
         let mut body = draft.body.clone();
         let mut proof = Proof::Good;
         match self.chance.below(40) {
-            0 => known = None,
-            1 => {
+            0 if !draft.is_bare => known = None,
+            1 if !draft.is_bare => {
                 // That of another app, signed with its own secret.
                 proof = Proof::OtherKey;
                 keys = Keys::new("key-9", "secret 9");
@@ -228,7 +235,7 @@ impl World {
             }
             2 => {
                 proof = Proof::Bad;
-                keys = Keys::new(&self.pusher.apps[app].key, "guessed");
+                keys = Keys::new(&self.pusher.apps[app].key, super::GUESSED);
             }
             3 => signed_s = signed_s.saturating_sub(self.chance.within(500, 1_000)),
             4 => signed_s += self.chance.within(500, 1_000),
@@ -240,7 +247,10 @@ impl World {
             _ => {}
         }
         let id = known.map_or("99", |app| &self.pusher.apps[app].id);
-        let path = format!("/apps/{id}{}", draft.path);
+        let path = match draft.is_bare {
+            true => draft.path.clone(),
+            false => format!("/apps/{id}{}", draft.path),
+        };
         let params: Vec<(&str, &str)> = draft.params.iter().map(|(k, v)| (*k, &**v)).collect();
         let mut query = keys.sign_request(
             draft.method,
