@@ -680,8 +680,7 @@ impl World {
                 pieces <= 1
                     || line.caught_up
                     || state.bytes + pieces * PIECE_OVERHEAD_BYTES <= bound,
-                "{conn:?} has {pieces} pieces of {} bytes queued",
-                state.bytes
+                "{conn:?} has {pieces} pieces queued, bound {bound}: {state:?}"
             );
             self.summary.queued_max = self.summary.queued_max.max(state.bytes);
             // A stream that did not take what was said before is left alone.

@@ -62,6 +62,8 @@ pub enum Say {
     },
     /// Nothing that anybody can sign in with, if there is none.
     SignIn(Option<SignIn>),
+    /// Bytes, which mean nothing.
+    Bytes,
     /// Something that means nothing, and is answered with an error without a code.
     Nonsense,
 }
@@ -244,6 +246,9 @@ impl Oracle {
         let Phase::Open(key) = self.phase(conn) else {
             return;
         };
+        if let Say::Bytes = say {
+            return self.complain(conn);
+        }
         // Whoever was removed within this call is not heard any more.
         if !self.subs.iter().any(|sub| sub.key == key) {
             return;
@@ -255,7 +260,7 @@ impl Oracle {
                     Expect::Said(json!({"event": "pusher:pong", "data": {}})),
                 );
             }
-            Say::Pong => {}
+            Say::Pong | Say::Bytes => {}
             Say::Nonsense => self.complain(conn),
             Say::Subscribe {
                 channel,

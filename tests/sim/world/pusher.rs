@@ -520,7 +520,7 @@ impl World {
         }
         let (conn, at) = (*self.chance.pick(&there), self.send_at());
         let (first, what) = match self.chance.one_in(2) {
-            true => (0x82, What::Say(Say::Nonsense)),
+            true => (0x82, What::Say(Say::Bytes)),
             false => (0x89, What::Frame(Some(b"there?".to_vec()))),
         };
         let bytes = peer::masked(first, b"there?", &mut self.chance);
