@@ -473,7 +473,7 @@ impl Oracle {
     }
 
     /// The id of a socket that has said what it is.
-    fn id_of(&mut self, key: u32) -> Id {
+    fn id_of(&self, key: u32) -> Id {
         let id = self.bound.get(&format!("{SOCKET}{key}"));
         let (high, low) = id
             .and_then(|id| id.split_once('.'))

@@ -11,7 +11,6 @@ use crate::link::Reading;
 use crate::mischief;
 use crate::oracle::{Member, MemberOf, Opening, Say, SignIn};
 use crate::peer;
-use fanwire::dialect::Dialect;
 use fanwire::dialect::pusher::auth::Keys;
 use fanwire::handler::ConnId;
 use serde_json::{Value, json};
@@ -277,7 +276,7 @@ impl World {
         }
     }
 
-    fn client_events(&mut self, talker: &mut Talker) -> Vec<(Value, Say)> {
+    fn client_events(&mut self, talker: &Talker) -> Vec<(Value, Say)> {
         let channel = self.joined(talker);
         let count = match self.chance.one_in(6) {
             true => 14,
@@ -313,7 +312,7 @@ impl World {
         (0..count).map(|_| one(self)).collect()
     }
 
-    fn sign_in(&mut self, talker: &mut Talker) -> Vec<(Value, Say)> {
+    fn sign_in(&mut self, talker: &Talker) -> Vec<(Value, Say)> {
         let Some(id) = talker.socket_id.clone() else {
             return self.small_talk();
         };
