@@ -49,8 +49,10 @@ impl Hub {
         let (id, change) = (amendment.id, &amendment.change);
         let mut edited = Edited::default();
         let looked_at = channel.amend(id, change, &mut edited, limits.0, limits.1);
-        if channel.settings.store_recent {
-            let name = Some(channel.name.clone());
+        let (stores, name) = (channel.settings.store_recent, channel.name.clone());
+        self.amend_cached(key, id, change, &mut edited, now);
+        if stores {
+            let name = Some(name);
             let kept = KeptAmendment::new(amendment, name, edited.body(change));
             self.keep_recent(key, KeptEvent::Amendment(Rc::new(kept)));
         }

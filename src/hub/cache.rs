@@ -4,8 +4,9 @@
 //! time goes early. A channel that somebody found empty is noted the same way, so that this is
 //! announced once and not for each of them.
 
+use super::amend::Edited;
 use super::channel::Cached;
-use super::{ChannelId, Effects, Fact, Format, Hub, KeptMessage};
+use super::{Change, ChannelId, Effects, Fact, Format, Hub, Id, KeptMessage};
 use crate::frame::Frame;
 use crate::limits::{CACHED_BYTES_MAX, CACHED_CHANNELS_MAX};
 use crate::time::{Millis, Now};
@@ -29,6 +30,38 @@ impl Hub {
         if let Some(channel) = self.channels.get_mut(key) {
             channel.cached = Some(Box::new(cached));
         }
+        self.fit_cached(key, now);
+    }
+
+    /// What a channel shows is edited, or taken back: then it shows nothing.
+    pub(super) fn amend_cached(
+        &mut self,
+        key: ChannelId,
+        id: Id,
+        change: &Change<'_>,
+        edited: &mut Edited,
+        now: Now,
+    ) {
+        let cached = self.channels.get_mut(key).map(|known| &mut known.cached);
+        let Some(Some(cached)) = cached else {
+            return;
+        };
+        let Some(before) = cached.message.as_ref().filter(|kept| kept.id == id) else {
+            return;
+        };
+        match change {
+            Change::Delete => self.forget_cached(key),
+            Change::Edit(edit) => {
+                let (after, bytes) = (edited.of(before, edit), cached.bytes());
+                cached.message = Some(after);
+                self.cached_bytes = self.cached_bytes - bytes + cached.bytes();
+                self.fit_cached(key, now);
+            }
+        }
+    }
+
+    /// `key` keeps something else than before: lets go of others until all that is kept fits.
+    fn fit_cached(&mut self, key: ChannelId, now: Now) {
         while self.cached.len() > CACHED_CHANNELS_MAX || self.cached_bytes > CACHED_BYTES_MAX {
             // The one that was just kept is small enough to stay alone.
             let Some(&(_, first)) = self.cached.first() else {

@@ -84,6 +84,14 @@ impl Oracle {
         let recent = recent.collect();
         let channel = self.channel(name);
         (channel.history, channel.recent) = (history, recent);
+        if let Some(event) = channel.cached.as_ref().and_then(|cached| cached.event) {
+            let after = becomes(self, event);
+            let cached = &mut self.channel(name).cached;
+            *cached = cached.take().filter(|_| after.is_some());
+            if let Some(cached) = cached {
+                cached.event = after;
+            }
+        }
         self.keep_recent(name, event);
         let except = self.those(name, &amendment.except);
         let only = self.those(name, &amendment.only);

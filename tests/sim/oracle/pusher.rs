@@ -105,7 +105,7 @@ pub struct Socket {
 /// What a cached channel shows; nothing, if it was found empty and that was announced.
 #[derive(Debug)]
 pub struct Cached {
-    event: Option<usize>,
+    pub(super) event: Option<usize>,
     pub(super) until: Millis,
 }
 

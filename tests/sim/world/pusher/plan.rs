@@ -56,7 +56,7 @@ impl Plan {
             apps.push(app);
         }
         let crowd = match apps.first() {
-            Some(app) if chance.one_in(12) && app.connections_max > 1_000 => 104,
+            Some(app) if chance.one_in(16) && app.connections_max > 1_000 => 104,
             _ => 0,
         };
         if crowd > 0 {
