@@ -63,7 +63,7 @@ struct OutQueue {
     ending: Ending,
     farewell: u8,
     dirty: bool,
-    /// [`PAUSED`] and [`HELD`]; one byte keeps the row narrow.
+    /// [`PAUSED`], [`HELD`] and [`BEHIND`]; one byte keeps the row narrow.
     state: u8,
 }
 
@@ -71,6 +71,8 @@ struct OutQueue {
 const PAUSED: u8 = 1;
 /// Frames go to the handler's own list instead, see [`Outbox::hold`].
 const HELD: u8 = 2;
+/// The socket did not take all, see [`Outbox::is_behind`].
+const BEHIND: u8 = 4;
 
 impl OutQueue {
     #[inline]
@@ -444,6 +446,7 @@ impl Outbox {
         queue.kept = queue.kept.min(queue.bytes);
         if queue.bytes == 0 {
             queue.sent_of_front = 0;
+            queue.state &= !BEHIND;
             if let Pieces::Many(many) = mem::take(&mut queue.pieces) {
                 Self::keep_spare(&mut self.spare, many);
             }
@@ -470,7 +473,10 @@ impl Outbox {
     /// `held` bytes have left the queue but not the process, as [`Outbox::advance`] counted them;
     /// the peer has not taken them either.
     pub fn judge(&mut self, conn: ConnId, held: usize) -> bool {
-        let is_over = self.queues.get(conn).is_some_and(|queue| {
+        let is_over = self.queues.get_mut(conn).is_some_and(|queue| {
+            if queue.bytes > 0 {
+                queue.state |= BEHIND;
+            }
             queue.ending == Ending::Open
                 && queue.pieces.len() > 1
                 && Self::charged(queue, PIECE_OVERHEAD_BYTES) + held > self.queue_bytes_max
@@ -479,6 +485,13 @@ impl Outbox {
             self.overflow(conn);
         }
         is_over
+    }
+
+    /// Whether something waits for `conn` that its socket did not take when it was last written to.
+    /// What was queued since then does not count: it may be taken at once.
+    pub fn is_behind(&self, conn: ConnId) -> bool {
+        let queue = self.queues.get(conn);
+        queue.is_some_and(|queue| queue.state & BEHIND != 0)
     }
 
     /// `conn` made no progress for too long: treat it as over its limit.

@@ -61,7 +61,7 @@ impl Engine {
             return;
         };
         let dialect = usize::from(streaming.dialect);
-        if turn.out.queued(conn) == 0
+        if !turn.out.is_behind(conn)
             && let Some(words) = self.world.dialects.get(dialect)
         {
             let words = words.stream_heartbeat();

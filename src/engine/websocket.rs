@@ -210,7 +210,7 @@ impl Engine {
         let Phase::Open(open) = &mut inbound.phase else {
             return;
         };
-        if turn.out.queued(conn) > 0 {
+        if turn.out.is_behind(conn) {
             // Our ping may be behind what it has not read yet, and beyond a bound its own words
             // are not read either. Whether it makes progress is for the outbox to judge.
             open.heard = now;

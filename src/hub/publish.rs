@@ -111,19 +111,27 @@ impl Hub {
             except,
             except_subscriber,
         } = chosen;
-        if !only.is_empty() {
-            let chosen = self.users_named(app, only, except);
-            self.tell_only(key, event, &chosen, fx)
-        } else if except.is_empty() && except_subscriber.is_none() {
-            self.tell_all(key, event, fx)
+        if only.is_empty() && except.is_empty() && except_subscriber.is_none() {
+            return self.tell_all(key, event, fx);
+        }
+        let skipped = if except.is_empty() && except_subscriber.is_none() {
+            Vec::new()
         } else {
             let except = self.users_named(app, except, &[]);
             let mut skipped = self.places_of(key, &except);
             skipped.extend(self.place_of(key, except_subscriber));
             skipped.sort_unstable();
             skipped.dedup();
-            self.tell_around(key, event, &skipped, fx)
+            skipped
+        };
+        if only.is_empty() {
+            return self.tell_around(key, event, &skipped, fx);
         }
+        // A subscriber may be one user by itself and another one here: that it is neither of those
+        // who are left out is looked at by its place, not by the names.
+        let mut places = self.places_of(key, &self.users_named(app, only, except));
+        places.retain(|place| skipped.binary_search(place).is_err());
+        self.tell_only(key, event, &places, fx)
     }
 
     /// The users of the names in `only`, as far as they are known and not in `except`, each once
@@ -241,21 +249,20 @@ impl Hub {
         delivered
     }
 
-    /// Tells only the subscribers of `users` that are in a channel.
+    /// Tells only those in a channel who stand at these places.
     fn tell_only(
         &self,
         key: ChannelId,
         event: &Event<'_>,
-        users: &[UserId],
+        places: &[(Format, u32)],
         fx: &mut impl Effects,
     ) -> u64 {
-        let places = self.places_of(key, users);
         let Some(channel) = self.channels.get(key) else {
             return 0;
         };
         let mut frames = Frames::default();
         let mut delivered = 0;
-        for (format, place) in places {
+        for &(format, place) in places {
             let listeners = channel.audiences.iter().find(|a| a.format == format);
             let Some(listener) = listeners.and_then(|a| a.listeners.get(place as usize)) else {
                 continue;

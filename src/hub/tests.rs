@@ -227,6 +227,36 @@ fn only_and_except_choose_the_audience() {
 }
 
 #[test]
+fn whoever_is_two_users_is_left_out_by_either_name() {
+    let mut world = World::new();
+    let who = world.connect("ann");
+    let (guest, _) = world.hub.ensure_user(APP, "bob", &mut world.fx);
+    let (settings, now) = (Settings::default(), world.now);
+    let room = world
+        .hub
+        .ensure_channel(APP, "room", settings, now, &mut world.fx);
+    let role = Role::Guest(guest, None);
+    let joined = world.hub.subscribe_as(who, room, role, now, &mut world.fx);
+    assert_eq!(joined, Ok(true));
+    let conn = world.open(who);
+    for (only, except, heard) in [
+        (vec!["bob"], vec![], 1),
+        (vec!["ann"], vec![], 1),
+        (vec!["bob"], vec!["ann"], 0),
+        (vec!["ann"], vec!["bob"], 0),
+        (vec![], vec!["bob"], 0),
+    ] {
+        let mut message = world.message(Some("room"), "x");
+        message.only = only.iter().map(|name| (*name).into()).collect();
+        message.except = except.iter().map(|name| (*name).into()).collect();
+        let delivered = world.hub.publish(APP, &message, now, &mut world.fx);
+        assert_eq!(delivered, heard, "{only:?} but {except:?}");
+        assert_eq!(world.take(conn).len() as u64, heard);
+    }
+    world.hub.check();
+}
+
+#[test]
 fn private_messages_reach_every_connection_of_a_user_once() {
     let mut world = World::new();
     let (ann, ann_too, bob) = (

@@ -85,6 +85,25 @@ fn a_batch_beyond_the_limit_is_judged_by_what_the_socket_leaves() {
 }
 
 #[test]
+fn behind_is_who_did_not_take_what_was_written() {
+    let mut conns: Table<Conn, ()> = Table::new();
+    let conn = conns.insert(());
+    let mut out = Outbox::new(1000);
+    out.open(conn);
+    out.push(conn, &frame(b"fresh"));
+    assert!(!out.is_behind(conn), "nobody has tried to write it yet");
+    out.advance(conn, 2);
+    assert!(!out.judge(conn, 0));
+    assert!(out.is_behind(conn));
+    out.push(conn, &frame(b"more"));
+    out.advance(conn, 3);
+    assert!(out.is_behind(conn), "not all has left");
+    out.advance(conn, 4);
+    assert!(!out.is_behind(conn));
+    assert!(!out.judge(conn, 0) && !out.is_behind(conn), "nothing waits");
+}
+
+#[test]
 fn what_left_the_queue_but_not_the_process_counts_unless_it_is_kept_anyway() {
     let mut conns: Table<Conn, ()> = Table::new();
     let over = |held: usize, out: &mut Outbox, conn: ConnId| {

@@ -35,6 +35,10 @@ pub enum Sabotage {
     RepeatFrame,
     SwapFrames,
     FlipCatchUp,
+    TellMemberTwice,
+    MissCount,
+    ForgetMember,
+    HoldSuccess,
     // In what the oracle expects:
     WrongStatus,
     NoCatchUp,
@@ -46,6 +50,9 @@ pub enum Sabotage {
     ForgetUntold,
     NoRewind,
     KeepExpired,
+    ForgetSocket,
+    ForgetOffline,
+    SmallRooms,
     // In how the reactor's part is played:
     MissTick,
     ForgetClosed,
@@ -57,6 +64,7 @@ pub enum Sabotage {
     SkipBeat,
     DropHeld,
     HalfLimit,
+    RepeatFact,
     // In the server:
     PanicInRequest,
     PanicInText,
@@ -66,6 +74,10 @@ pub enum Sabotage {
     ForgetFailures,
     AnswerAtOnce,
     CloseAnother,
+    EchoClientEvent,
+    KeepCached,
+    MixApps,
+    AcceptForged,
 }
 
 /// What went wrong, and where.
@@ -131,7 +143,7 @@ fn check_part(part: u64, parts: u64) {
     if number("FANWIRE_SEED").is_some() {
         return;
     }
-    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(300);
+    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(260);
     let mut total = Summary::default();
     for seed in (part..seeds).step_by(parts as usize) {
         let summary = check(seed);

@@ -11,13 +11,17 @@ mod answers;
 mod changes;
 mod hub;
 mod listening;
+mod pusher;
 
 pub use admins::{Admin, Asked, Counts, Learned, Told, Whom};
 pub use listening::Listening;
+pub use pusher::{
+    Api, ApiCall, Member, MemberOf, NewEvent, Opening, Proof, Say, Served, SignIn, Sockets, Wants,
+};
 
 use super::Sabotage;
-use fanwire::dialect::Pace;
 use fanwire::dialect::channelstream::stamps::push_stamp;
+use fanwire::dialect::{KeptFact, Pace};
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer, Wheel};
 use serde_json::{Map, Value, json};
@@ -82,6 +86,10 @@ pub struct Message {
     pub except: Vec<String>,
     pub no_history: bool,
     pub body: Option<Value>,
+    /// The name and the text of an event of the other protocol, which has these instead of a body.
+    pub named: Option<(String, String)>,
+    /// The socket that it came from, or that is left out.
+    pub not_to: Option<u32>,
 }
 
 /// A message is to be edited or taken back.
@@ -148,6 +156,8 @@ pub enum Call {
         how: Listening,
     },
     Admin(Admin),
+    /// A request of an application that speaks Pusher.
+    Api(ApiCall),
     /// Something that changes nothing and is answered with this status.
     Odd {
         status: u16,
@@ -202,7 +212,11 @@ pub enum Expect {
         catch_up: bool,
     },
     Pong(Vec<u8>),
+    /// What a socket of Pusher's is told and nobody else.
+    Said(Value),
     Close(u16, &'static str),
+    /// A Close with this code, in whatever words.
+    CloseWith(u16),
     /// A Close because of a broken frame.
     BadFrame,
 }
@@ -227,6 +241,8 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Line {
     pub phase: Phase,
+    /// It is a socket of Pusher's, and how long it may be silent.
+    pub silence_ms: Option<u64>,
     pub expect: VecDeque<Expect>,
     /// When a byte last came on the open socket.
     pub heard_ms: u64,
@@ -284,6 +300,9 @@ enum Kind {
         user: String,
         state: Value,
         members: Vec<Value>,
+        /// What it says of itself in this channel.
+        info: Option<Value>,
+        by_settings: bool,
     },
 }
 
@@ -294,6 +313,8 @@ struct User {
     state: BTreeMap<String, Value>,
     public_keys: Vec<String>,
     private: Vec<(u64, usize)>,
+    /// Its subscribers, in the order in which they are gone through.
+    subs: Vec<u32>,
     timer: Timer,
 }
 
@@ -308,6 +329,10 @@ struct Channel {
     history: Vec<usize>,
     recent: Vec<(u64, usize)>,
     last_active: u64,
+    /// Who is somebody in this channel only, and what it says of itself, in order of joining.
+    guests: Vec<(u32, String, Option<Value>)>,
+    cached: Option<pusher::Cached>,
+    told_count: usize,
     timer: Timer,
 }
 
@@ -322,6 +347,8 @@ struct Sub {
     /// Nothing from before was ever told to it.
     born: u64,
     channels: Vec<String>,
+    /// It is a socket of Pusher's.
+    socket: Option<pusher::Socket>,
     timer: Timer,
 }
 
@@ -364,12 +391,17 @@ pub struct Oracle {
     /// What the placeholders turned out to stand for.
     bound: BTreeMap<String, String>,
     /// Sockets to be told with a Close, at the end of the call.
-    hang_ups: Vec<(ConnId, &'static str)>,
+    hang_ups: Vec<(ConnId, u16, &'static str)>,
     places: listening::Places,
     desk: admins::Desk,
     /// Messages, and how often one was told as it came.
     published: u64,
     delivered: u64,
+    /// The apps that speak Pusher.
+    pub served: Vec<Served>,
+    /// What the rest of the world is told, since the last look.
+    facts: Vec<KeptFact>,
+    pub sockets: Sockets,
 }
 
 fn stamp(micros: u64) -> String {
@@ -398,6 +430,9 @@ impl Oracle {
             desk: admins::Desk::default(),
             published: 0,
             delivered: 0,
+            served: Vec::new(),
+            facts: Vec::new(),
+            sockets: Sockets::default(),
         }
     }
 
@@ -406,6 +441,7 @@ impl Oracle {
     pub fn opened(&mut self, conn: ConnId) {
         let line = Line {
             phase: Phase::Http,
+            silence_ms: None,
             expect: VecDeque::new(),
             heard_ms: 0,
             waited_ms: 0,
@@ -471,6 +507,10 @@ impl Oracle {
         if let Some(sub) = self.subs.iter_mut().find(|sub| sub.key == key)
             && sub.outlet == Some(conn)
         {
+            if sub.socket.is_some() {
+                // It lives and dies with its connection.
+                return self.depart(key, now);
+            }
             sub.outlet = None;
             sub.seen = sequence;
             self.expire_at(key, at);
@@ -496,7 +536,7 @@ impl Oracle {
         }
         match self.phase(conn) {
             Phase::Open(_) => {
-                self.expect(conn, Expect::Close(code, reason));
+                self.expect_close(conn, code, reason);
                 self.gone(conn, now);
                 self.line(conn).phase = Phase::Closing;
             }
@@ -508,8 +548,8 @@ impl Oracle {
 
     /// At the end of each call into the engine: the sockets that the hub wants closed.
     pub fn hang_up_all(&mut self, now: Now) {
-        for (conn, reason) in std::mem::take(&mut self.hang_ups) {
-            self.hang_up(conn, 1000, reason, now);
+        for (conn, code, reason) in std::mem::take(&mut self.hang_ups) {
+            self.hang_up(conn, code, reason, now);
         }
     }
 

@@ -106,7 +106,12 @@ fn news_that_a_poll_loses_are_noticed() {
 fn untold_news_that_nobody_repeats_are_noticed() {
     says(
         Sabotage::ForgetUntold,
-        &["a poll hears", "is answered too", "hears"],
+        &[
+            "a poll hears",
+            "is answered too",
+            "hears",
+            "a stream's start",
+        ],
     );
 }
 
@@ -206,7 +211,10 @@ fn passwords_that_may_be_tried_without_end_are_noticed() {
         Sabotage::ForgetFailures,
         &["expected Form { status: 429", "nothing was expected"],
     );
-    says(Sabotage::AnswerAtOnce, &["nothing was expected"]);
+    says(
+        Sabotage::AnswerAtOnce,
+        &["nothing was expected", "taken that nobody sent"],
+    );
 }
 
 #[test]
@@ -219,6 +227,92 @@ fn throwing_out_somebody_else_is_noticed() {
             "nothing was expected",
             "channels, subscribers, users",
             "was closed though its client was not done",
+        ],
+    );
+}
+
+#[test]
+fn a_socket_that_hears_itself_is_noticed() {
+    let words = ["nothing was expected", "a frame says", "hears"];
+    says(
+        Sabotage::ForgetSocket,
+        &["a frame says", "has heard everything but"],
+    );
+    says(Sabotage::EchoClientEvent, &words);
+}
+
+#[test]
+fn members_that_come_twice_or_never_go_are_noticed() {
+    let words = ["nothing was expected", "a frame says", "hears"];
+    says(Sabotage::TellMemberTwice, &words);
+    says(
+        Sabotage::ForgetMember,
+        &["has heard everything but", "a frame says"],
+    );
+}
+
+#[test]
+fn what_is_heard_before_a_channel_was_joined_is_noticed() {
+    let words = ["has heard everything but", "a frame says", "hears"];
+    says(Sabotage::HoldSuccess, &words);
+}
+
+#[test]
+fn a_count_that_is_missing_is_noticed() {
+    let words = ["has heard everything but", "a frame says", "hears"];
+    says(Sabotage::MissCount, &words);
+}
+
+#[test]
+fn an_event_that_is_shown_for_too_long_is_noticed() {
+    let words = [
+        "a frame says",
+        "an answer says",
+        "channels, subscribers, users",
+    ];
+    says(Sabotage::KeepCached, &words);
+}
+
+#[test]
+fn users_that_go_offline_unnoticed_are_noticed() {
+    says(
+        Sabotage::ForgetOffline,
+        &["nothing was expected", "a frame says"],
+    );
+}
+
+#[test]
+fn a_fact_that_is_repeated_is_noticed() {
+    says(Sabotage::RepeatFact, &["each fact is announced once"]);
+}
+
+#[test]
+fn apps_that_meet_are_noticed() {
+    let words = [
+        "each fact is announced once",
+        "channels, subscribers, users",
+        "an answer says",
+        "a frame says",
+        "hears",
+    ];
+    says(Sabotage::MixApps, &words);
+}
+
+#[test]
+fn a_channel_with_room_for_fewer_is_noticed() {
+    says(Sabotage::SmallRooms, &["a frame says", "hears"]);
+}
+
+#[test]
+fn a_signature_with_another_secret_is_noticed() {
+    says(
+        Sabotage::AcceptForged,
+        &[
+            "hears 200",
+            "hears 400",
+            "hears 404",
+            "hears 413",
+            "nothing was expected",
         ],
     );
 }

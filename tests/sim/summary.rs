@@ -1,6 +1,6 @@
 //! What happened in runs, so that a world in which nothing happens is noticed.
 
-use super::oracle::Counts;
+use super::oracle::{Counts, Sockets};
 use fanwire::handler::CloseReason;
 use std::collections::BTreeSet;
 
@@ -45,6 +45,7 @@ pub struct Summary {
     pub emptied: u64,
     pub queued_max: usize,
     pub admins: Counts,
+    pub pusher: Sockets,
     pub statuses: BTreeSet<u16>,
 }
 
@@ -117,6 +118,7 @@ impl Summary {
         self.emptied += other.emptied;
         self.queued_max = self.queued_max.max(other.queued_max);
         self.admins.add(&other.admins);
+        self.pusher.add(other.pusher);
         self.statuses.extend(&other.statuses);
     }
 
@@ -166,6 +168,9 @@ impl Summary {
             ("requests of other sites' pages", self.admins.foreign),
         ] {
             assert!(count > 0, "no {what} in all these runs");
+        }
+        for (what, count) in self.pusher.clone().all() {
+            assert!(*count > 0, "no {what} in all these runs");
         }
         for status in [200, 302, 400, 401, 403, 404, 413, 414, 422, 429, 431, 505] {
             assert!(

@@ -3,15 +3,19 @@
 
 use super::Sabotage;
 use fanwire::dialect::channelstream::Channelstream;
+use fanwire::dialect::pusher::Pusher;
 use fanwire::dialect::{
-    Ctx, Desk, Dialect, Framing, Heartbeat, Job, Reply, Report, SocketEnd, Stream,
+    Ctx, Desk, Dialect, Framing, Heartbeat, Job, Liveness, Reply, Report, SocketEnd, Stream,
 };
 use fanwire::handler::ConnId;
-use fanwire::hub::{Effects, Event, Format, HangUp, SubscriberId};
+use fanwire::hub::{
+    AppId, AppRules, Effects, Event, Format, HangUp, Hub, Subscriber, SubscriberId,
+};
 use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
 use fanwire::random::Random;
 use fanwire::transport::http::{Header, Headers, Request, Response};
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Channelstream, watched: in which order sockets go, and a wire to stumble over.
@@ -94,6 +98,9 @@ impl Dialect for Watched {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
+    fn app(&self) -> AppId {
+        self.inner.app()
+    }
     fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
         if self.sabotage == Sabotage::AdmitAnyone {
             return Ok(usize::MAX);
@@ -175,5 +182,97 @@ impl Dialect for Watched {
     }
     fn dress(&self, request: &Request<'_>, response: &mut Response) {
         self.inner.dress(request, response);
+    }
+}
+
+/// Pusher, watched: in which order sockets go.
+pub struct WatchedPusher {
+    pub inner: Pusher,
+    /// Who takes what that refuses for its signature.
+    pub forger: Option<Pusher>,
+    pub gone: Rc<Cell<Vec<ConnId>>>,
+    pub sabotage: Sabotage,
+}
+
+impl Dialect for WatchedPusher {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn formats(&self) -> Range<u8> {
+        self.inner.formats()
+    }
+    fn claims(&self, request: &Request<'_>) -> bool {
+        self.inner.claims(request)
+    }
+    fn rules(&self) -> Vec<(AppId, AppRules)> {
+        self.inner.rules()
+    }
+    fn serves(&self, who: &Subscriber) -> bool {
+        self.inner.serves(who)
+    }
+    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        self.inner.admit(head, ctx)
+    }
+    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        match (self.inner.request(request, ctx), &self.forger) {
+            (Reply::Now(refused), Some(forger)) if refused.status == 401 => {
+                forger.request(request, ctx)
+            }
+            (reply, _) => reply,
+        }
+    }
+    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.upgraded(who, ctx);
+    }
+    fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.text(text, from, ctx);
+        if self.sabotage == Sabotage::EchoClientEvent && text.contains("client-typing") {
+            let conn = ctx.conn;
+            ctx.io
+                .text(conn, |out| out.extend_from_slice(text.as_bytes()));
+        }
+    }
+    fn binary(&self, bytes: &[u8], from: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.binary(bytes, from, ctx);
+    }
+    fn over_rate(&self, from: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.over_rate(from, ctx);
+    }
+    fn liveness(&self, who: SubscriberId, hub: &Hub) -> Option<Liveness> {
+        self.inner.liveness(who, hub)
+    }
+    fn message_bytes(&self, who: SubscriberId, hub: &Hub) -> Option<usize> {
+        self.inner.message_bytes(who, hub)
+    }
+    fn last_words(&self, code: u16, reason: &str, out: &mut Vec<u8>) {
+        self.inner.last_words(code, reason, out);
+    }
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.inner.encode(format, event, catch_up, told, out);
+    }
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        // Whom the hub let go of has gone before its socket does.
+        if ctx.hub.subscriber(who).is_some() {
+            let mut gone = self.gone.take();
+            gone.push(ctx.conn);
+            self.gone.set(gone);
+        }
+        self.inner.gone(who, end, ctx);
+    }
+    fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
+        self.inner.hang_up(why)
+    }
+    fn going_away(&self) -> (u16, &'static str) {
+        self.inner.going_away()
+    }
+    fn slow_consumer(&self) -> (u16, &'static str) {
+        self.inner.slow_consumer()
     }
 }

@@ -4,11 +4,12 @@ mod admins;
 mod changes;
 mod deeds;
 mod listening;
+mod pusher;
 
 use super::Sabotage;
 use super::chance::Chance;
 use super::link::Link;
-use super::oracle::{Call, Message, Oracle, Rules, Signed};
+use super::oracle::{Call, Message, Opening, Oracle, Rules, Say, Signed};
 use super::peer::{Inbox, Item};
 use super::summary::Summary;
 use super::turn::Conns;
@@ -51,6 +52,10 @@ pub enum What {
         asks_close: bool,
     },
     Handshake(Option<String>),
+    /// The handshake of a socket of Pusher's.
+    Opening(Opening),
+    /// What is said on it.
+    Say(Say),
     /// A frame that changes nothing; of a ping, what is to come back.
     Frame(Option<Vec<u8>>),
     Close(u16),
@@ -72,6 +77,8 @@ pub struct Row {
     pub held_back: Option<Item>,
     /// For whom its client listens, if it does.
     pub listens: Option<listening::Listener>,
+    /// What its client knows, if it speaks Pusher.
+    pub talker: Option<pusher::Talker>,
     pub units: std::collections::VecDeque<Unit>,
     pub written: u64,
     pub delivered: u64,
@@ -172,6 +179,7 @@ pub struct World {
     /// How much is listened over HTTP; zero: not at all.
     listens: u64,
     messages: Vec<Sent>,
+    pusher: pusher::Plan,
     /// How much admins do; zero: nothing.
     admins: u64,
     logins: Vec<Login>,
@@ -196,7 +204,12 @@ impl World {
             dialect.cookie_secret = "of the cookies".to_owned();
         }
         dialect.poll.frames = *chance.pick(&[3, 10, dialect.poll.frames]);
-        let mut config = EngineConfig::default();
+        let plan = pusher::Plan::draw(&mut chance);
+        dialect.app = plan.channelstream();
+        let mut config = EngineConfig {
+            facts_kept: usize::MAX,
+            ..EngineConfig::default()
+        };
         let message_bytes = 4_096;
         config.websocket.message_bytes = message_bytes;
         config.http.body_bytes = 512 * limits::KIB;
@@ -258,12 +271,12 @@ impl World {
         Self {
             engine: Engine::new(
                 config,
-                vec![Box::new(watched)],
+                plan.dialects(watched),
                 Random::seeded(chance.bits()),
             ),
             out: Outbox::new(queue_bytes_max),
             conns: Conns::new(),
-            oracle: Oracle::new(rules, sabotage),
+            oracle: plan.oracle(rules, sabotage),
             now: Now {
                 mono: Millis(chance.within(0, 10_000)),
                 unix_micros: 0,
@@ -297,7 +310,12 @@ impl World {
             last_ids: BTreeMap::new(),
             listens: *chance.pick(&[0, 1, 1, 2]),
             messages: Vec::new(),
-            admins: *chance.pick(&[0, 0, 1, 2]),
+            // Reports tell of all apps together, which is not modelled.
+            admins: match plan.is_none() {
+                true => *chance.pick(&[0, 0, 1, 2]),
+                false => 0,
+            },
+            pusher: plan,
             logins: Vec::new(),
             seen: Vec::new(),
             serial: 0,
@@ -337,11 +355,14 @@ impl World {
                 }
                 self.drain();
             }
-            for _ in 0..=self.chance.below(3) {
+            for _ in 0..=self.chance.below(if self.pusher.is_none() { 3 } else { 2 }) {
                 self.deed();
             }
             for _ in 0..self.listens {
                 self.listening_deed();
+            }
+            for _ in 0..self.pusher.deeds() {
+                self.pusher_deed();
             }
             for _ in 0..self.admins {
                 self.admin_deed();
@@ -357,6 +378,7 @@ impl World {
         self.progress.step.set(self.steps);
         self.end();
         self.summary.admins = self.oracle.admin_counts();
+        self.summary.pusher = self.oracle.sockets;
         self.summary.trace = self.progress.trace.take();
         self.summary.clone()
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Call, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub, User,
-    public, stamp,
+    public, pusher, stamp,
 };
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer};
@@ -26,11 +26,14 @@ impl Oracle {
             (Signed::Wrongly, _) => true,
             (Signed::At(at), Some(age)) => asked_s.saturating_sub(at) > age,
         };
+        if let Call::Api(call) = call {
+            return self.refuses_api(call);
+        }
         if let Call::Admin(admin) = call {
             return self.refuses_admin(admin, signed, (may_sign, is_wrong), now_s);
         }
         let must_sign = match call {
-            Call::Admin(_) => unreachable!("judged above"),
+            Call::Admin(_) | Call::Api(_) => unreachable!("judged above"),
             Call::Disconnect { .. } | Call::Listen { .. } => false,
             Call::Odd { is_signed, .. } => *is_signed,
             Call::Connect { .. }
@@ -100,10 +103,12 @@ impl Oracle {
             Call::Odd { status, .. } => (*status, None),
             Call::Listen { .. } => unreachable!("waits for its answer"),
             Call::Admin(_) => unreachable!("answered elsewhere"),
+            Call::Api(call) => self.api(call, now),
             Call::Info { channels, info } => {
                 let names: Vec<String> = match channels {
                     Some(names) => names.clone(),
-                    None => self.channels.iter().map(|c| c.name.clone()).collect(),
+                    // Those of its own app.
+                    None => self.own_channels(),
                 };
                 (200, Some(self.info(&names, *info)))
             }
@@ -223,6 +228,7 @@ impl Oracle {
                 state: BTreeMap::new(),
                 public_keys: Vec::new(),
                 private: Vec::new(),
+                subs: Vec::new(),
                 timer: Timer::default(),
             };
             self.users.push(user);
@@ -260,10 +266,12 @@ impl Oracle {
                     seen: self.sequence,
                     born: self.sequence,
                     channels: Vec::new(),
+                    socket: None,
                     timer: Timer::default(),
                 });
                 self.user(name).timer.disarm();
                 self.expire_at(key, at);
+                self.own(key, name);
                 key
             }
         };
@@ -297,9 +305,8 @@ impl Oracle {
         let mut users: BTreeSet<&str> = BTreeSet::new();
         for channel in self.channels.iter().filter(|c| names.contains(&c.name)) {
             let mut members: Vec<&str> = Vec::new();
-            let mut connections = 0;
-            for (user, count) in &channel.members {
-                connections += count;
+            let connections = self.subscribers(&channel.name);
+            for (user, _) in &channel.members {
                 if info.users {
                     members.push(user);
                     users.insert(user);
@@ -361,14 +368,12 @@ impl Oracle {
             "user": message.user,
             "edited": self.events[event].edited,
         });
-        if let Some(body) = &message.body {
-            said["message"] = body.clone();
-        }
+        message.write_body(&mut said);
         said
     }
 
     /// What the frame of an event says.
-    fn frame(&self, event: usize, catch_up: bool) -> Value {
+    pub(super) fn frame(&self, event: usize, catch_up: bool) -> Value {
         let Event {
             id: uuid,
             stamp,
@@ -383,9 +388,7 @@ impl Oracle {
                     "user": message.user, "edited": edited, "catchup": catch_up,
                     "type": "message",
                 });
-                if let Some(body) = &message.body {
-                    object["message"] = body.clone();
-                }
+                message.write_body(&mut object);
                 object
             }
             Kind::Amendment(amendment) => {
@@ -418,6 +421,8 @@ impl Oracle {
                 user,
                 state,
                 members,
+                info: _,
+                by_settings: _,
             } => json!({
                 "uuid": uuid, "timestamp": stamp, "channel": channel, "user": user,
                 "type": "presence", "users": members, "state": state, "catchup": catch_up,
@@ -464,12 +469,24 @@ fn sort_users(info: &mut Value) {
 /// Compares, and binds placeholders at first sight.
 pub(super) fn same(expected: &Value, got: &Value, bound: &mut BTreeMap<String, String>) -> bool {
     match (expected, got) {
+        (Value::String(expected), Value::String(got)) if expected == pusher::ANY => !got.is_empty(),
         (Value::String(expected), Value::String(got)) if expected.starts_with(PLACEHOLDER) => {
             if let Some(known) = bound.get(expected) {
                 return known == got;
             }
             bound.insert(expected.clone(), got.clone());
-            got.len() == 36
+            match expected.starts_with(pusher::SOCKET) {
+                true => pusher::is_socket_id(got),
+                false => got.len() == 36,
+            }
+        }
+        (Value::Object(expected), Value::String(got)) => {
+            let text = expected.get(pusher::TEXT);
+            let got = serde_json::from_str(got).ok();
+            expected.len() == 1
+                && text
+                    .zip(got)
+                    .is_some_and(|(text, got)| same(text, &got, bound))
         }
         (Value::Array(expected), Value::Array(got)) => {
             expected.len() == got.len() && expected.iter().zip(got).all(|(e, g)| same(e, g, bound))

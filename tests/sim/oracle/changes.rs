@@ -84,13 +84,21 @@ impl Oracle {
         let recent = recent.collect();
         let channel = self.channel(name);
         (channel.history, channel.recent) = (history, recent);
+        if let Some(event) = channel.cached.as_ref().and_then(|cached| cached.event) {
+            let after = becomes(self, event);
+            let cached = &mut self.channel(name).cached;
+            *cached = cached.take().filter(|_| after.is_some());
+            if let Some(cached) = cached {
+                cached.event = after;
+            }
+        }
         self.keep_recent(name, event);
-        let hears = |user: &str| {
-            !amendment.except.iter().any(|name| name == user)
-                && (amendment.only.is_empty() || amendment.only.iter().any(|name| name == user))
-        };
+        let except = self.those(name, &amendment.except);
+        let only = self.those(name, &amendment.only);
         self.tell(event, |sub| {
-            sub.channels.iter().any(|channel| channel == name) && hears(&sub.user)
+            sub.channels.iter().any(|channel| channel == name)
+                && !except.contains(&sub.key)
+                && (amendment.only.is_empty() || only.contains(&sub.key))
         });
         self.settle_channel(name, now);
     }
@@ -173,9 +181,14 @@ impl Oracle {
         if seen.is_empty() && (changed.is_empty() || !tells_all) {
             return (200, Some(said));
         }
-        let is_in = |members: &[(String, usize)]| members.iter().any(|(who, _)| who == name);
+        // Somebody of this name who is there only is not enough.
+        let is_in = |channel: &super::Channel| {
+            let is_there =
+                |sub: &super::Sub| sub.user == name && sub.channels.contains(&channel.name);
+            channel.members.iter().any(|(who, _)| who == name) && self.subs.iter().any(is_there)
+        };
         let channels = self.channels.iter();
-        let channels = channels.filter(|c| c.settings.notify_state && is_in(&c.members));
+        let channels = channels.filter(|c| c.settings.notify_state && is_in(c));
         let mut channels: Vec<String> = channels.map(|c| c.name.clone()).collect();
         channels.sort();
         for channel in channels {

@@ -26,6 +26,15 @@ impl Oracle {
             self.delivered += self.tell_users(event, &message.only, &message.except, now);
             return event;
         };
+        let is_cached = message.is_cached() && self.traits(name).is_cached;
+        if is_cached {
+            // Who comes next is to see it.
+            let settings = Settings {
+                store_frames: false,
+                ..Settings::default()
+            };
+            self.ensure_channel(name, settings, now);
+        }
         let Some(channel) = self.channels.iter_mut().find(|c| c.name == *name) else {
             return event;
         };
@@ -37,14 +46,23 @@ impl Oracle {
             let over = channel.history.len().saturating_sub(most);
             channel.history.drain(..over);
         }
+        if is_cached {
+            self.cache(name, Some(event), now);
+        }
         self.keep_recent(name, event);
-        let forgets = self.sabotage == Sabotage::ForgetExclude;
-        let is_for = |user: &str| {
-            (forgets || !message.except.iter().any(|name| name == user))
-                && (message.only.is_empty() || message.only.iter().any(|name| name == user))
+        let except = match self.sabotage {
+            Sabotage::ForgetExclude => BTreeSet::new(),
+            _ => self.those(name, &message.except),
         };
+        let only = self.those(name, &message.only);
+        let not_to = message
+            .not_to
+            .filter(|_| self.sabotage != Sabotage::ForgetSocket);
         self.delivered += self.tell(event, |sub| {
-            sub.channels.contains(name) && is_for(&sub.user)
+            sub.channels.contains(name)
+                && Some(sub.key) != not_to
+                && !except.contains(&sub.key)
+                && (message.only.is_empty() || only.contains(&sub.key))
         });
         self.settle_channel(name, now);
         event
@@ -100,8 +118,10 @@ impl Oracle {
     /// Tells every attached subscriber that `hears`. How many that are.
     pub(super) fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) -> u64 {
         let mut told = 0;
+        let (theirs, ours) = (self.is_told(event, true), self.is_told(event, false));
         for sub in &self.subs {
             if let Some(outlet) = sub.outlet
+                && (if sub.socket.is_some() { theirs } else { ours })
                 && hears(sub)
                 && let Some(line) = self.lines.get_mut(&outlet)
             {
@@ -125,6 +145,9 @@ impl Oracle {
             history: Vec::new(),
             recent: Vec::new(),
             last_active: now.unix_micros,
+            guests: Vec::new(),
+            cached: None,
+            told_count: 0,
             timer: Timer::default(),
         };
         self.channels.push(channel);
@@ -152,34 +175,54 @@ impl Oracle {
                 continue;
             }
             let user = sub.user.clone();
-            let channel = self.channel(name);
-            let member = channel.members.iter_mut().find(|(who, _)| *who == user);
-            match member {
-                Some((_, count)) => *count += 1,
-                None => {
-                    channel.members.push((user.clone(), 1));
-                    self.sequence += 1;
-                    self.presence(name, &user, true, now);
-                }
-            }
-            let channel = self.channel(name);
-            channel.timer.disarm();
-            channel.last_active = now.unix_micros;
-            self.sub(key).channels.push(name.clone());
+            self.become_member(name, &user, None, now);
+            self.enter(key, name, now);
+            self.count_changed(name, now);
             joined.push(name.clone());
         }
         joined
     }
 
-    /// Tells a channel's others that `user` came or went.
-    fn presence(&mut self, name: &str, user: &str, joined: bool, now: Now) {
+    /// One more subscriber of `user` is in a channel; the others are told of the first.
+    pub(super) fn become_member(&mut self, name: &str, user: &str, info: Option<Value>, now: Now) {
         let channel = self.channel(name);
-        if !channel.settings.notify_presence {
+        let member = channel.members.iter_mut().find(|(who, _)| who == user);
+        match member {
+            Some((_, count)) => *count += 1,
+            None => {
+                channel.members.push((user.to_owned(), 1));
+                self.sequence += 1;
+                self.user(user).timer.disarm();
+                self.presence(name, user, Some(info), now);
+            }
+        }
+    }
+
+    /// A subscriber is in a channel from here on.
+    pub(super) fn enter(&mut self, key: u32, name: &str, now: Now) {
+        let is_first = self.subscribers(name) == 0;
+        let channel = self.channel(name);
+        channel.last_active = now.unix_micros;
+        if is_first {
+            channel.timer.disarm();
+            channel.told_count = 0;
+            self.occupied(name, true);
+        }
+        self.sub(key).channels.push(name.to_owned());
+    }
+
+    /// Tells a channel's others that `user` came, saying something of itself, or went.
+    fn presence(&mut self, name: &str, user: &str, info: Option<Option<Value>>, now: Now) {
+        let has_members = self.traits(name).has_members;
+        let joined = info.is_some();
+        let channel = self.channel(name);
+        let by_settings = channel.settings.notify_presence;
+        if !by_settings && !has_members {
             return;
         }
         channel.last_active = now.unix_micros;
         let mut members = Vec::new();
-        if channel.settings.with_members {
+        if by_settings && channel.settings.with_members {
             let names: Vec<String> = channel.members.iter().map(|(who, _)| who.clone()).collect();
             for name in names {
                 let state = public(self.user(&name));
@@ -203,14 +246,20 @@ impl Oracle {
                 user: user.to_owned(),
                 state,
                 members,
+                info: info.flatten(),
+                by_settings,
             },
             stamp: stamp(now.unix_micros),
         });
+        if has_members {
+            self.came(name, user, joined);
+        }
         let name = name.to_owned();
-        self.tell(event, |sub| {
-            sub.channels.contains(&name) && sub.user != *user
-        });
-        self.keep_recent(&name, event);
+        // The one it is about is not in yet, or not any more.
+        self.tell(event, |sub| sub.channels.contains(&name));
+        if by_settings {
+            self.keep_recent(&name, event);
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, key: u32, name: &str, now: Now) -> bool {
@@ -219,20 +268,39 @@ impl Oracle {
             return false;
         };
         sub.channels.swap_remove(place);
-        let user = sub.user.clone();
+        let own = sub.socket.is_none().then(|| sub.user.clone());
         let channel = self.channel(name);
-        let member = channel.members.iter().position(|(who, _)| *who == user);
-        let member = member.expect("a subscriber's user is a member");
-        channel.members[member].1 -= 1;
-        if channel.members[member].1 == 0 {
-            channel.members.remove(member);
-            self.presence(name, &user, false, now);
+        let guest = channel.guests.iter().position(|(who, ..)| *who == key);
+        let guest = guest.map(|place| channel.guests.remove(place).1);
+        if let Some(user) = guest.or(own) {
+            let member = channel.members.iter().position(|(who, _)| *who == user);
+            let member = member.expect("a subscriber's user is a member");
+            channel.members[member].1 -= 1;
+            if channel.members[member].1 == 0 {
+                channel.members.remove(member);
+                self.presence(name, &user, None, now);
+                self.settle_user(&user, now);
+            }
+        }
+        match self.subscribers(name) {
+            0 => self.occupied(name, false),
+            _ => self.count_changed(name, now),
         }
         self.settle_channel(name, now);
         true
     }
 
     pub(super) fn depart(&mut self, key: u32, now: Now) {
+        self.depart_as(key, (1000, "the connection was removed"), now);
+    }
+
+    /// The same, with the last words for its connection.
+    pub(super) fn depart_as(&mut self, key: u32, words: (u16, &'static str), now: Now) {
+        let sub = self.sub(key);
+        let outlet = sub.outlet.take();
+        if let Some(socket) = &mut sub.socket {
+            socket.watches.clear();
+        }
         let mut names = self.sub(key).channels.clone();
         names.sort_unstable();
         for name in names {
@@ -240,9 +308,12 @@ impl Oracle {
         }
         let place = self.subs.iter().position(|sub| sub.key == key);
         let sub = self.subs.remove(place.expect("it departs once"));
-        self.settle_user(&sub.user, now);
-        if let Some(outlet) = sub.outlet {
-            self.hang_ups.push((outlet, "the connection was removed"));
+        if !sub.user.is_empty() {
+            self.disown(key, &sub.user);
+            self.settle_user(&sub.user, now);
+        }
+        if let Some(outlet) = outlet {
+            self.hang_ups.push((outlet, words.0, words.1));
         }
     }
 
@@ -256,13 +327,29 @@ impl Oracle {
     pub(super) fn settle_channel(&mut self, name: &str, now: Now) {
         let place = self.channels.iter().position(|c| c.name == name);
         let place = place.expect("only called for one that is there");
-        let rules = &self.rules;
-        let channel = &mut self.channels[place];
-        if !channel.members.is_empty() {
+        if self.subscribers(name) > 0 {
             return;
         }
+        let is_fleeting = self.served_of(name).is_some();
+        let rules = &self.rules;
+        let channel = &mut self.channels[place];
+        let settings = Settings {
+            store_frames: true,
+            ..channel.settings
+        };
         let wait_ms = if !channel.history.is_empty() || channel.is_configured {
             return channel.timer.disarm();
+        } else if is_fleeting && settings == Settings::default() {
+            // It is there for what it shows, or not at all.
+            let until = channel.cached.as_ref().map(|cached| cached.until);
+            match until.filter(|until| *until > now.mono) {
+                None => drop(self.channels.remove(place)),
+                Some(until) => {
+                    let alarm = Alarm::Channel(channel.key);
+                    self.wheel.arm(alarm, &mut channel.timer, until);
+                }
+            }
+            return;
         } else if channel.settings != Settings::default() {
             rules.channel_configured_forget_ms
         } else {
@@ -273,15 +360,20 @@ impl Oracle {
         self.wheel.arm(alarm, &mut channel.timer, at);
     }
 
-    fn settle_user(&mut self, name: &str, now: Now) {
+    pub(super) fn settle_user(&mut self, name: &str, now: Now) {
         if self.subs.iter().any(|sub| sub.user == name) {
             return;
         }
         let place = self.users.iter().position(|user| user.name == name);
         let place = place.expect("a subscriber's user is known");
         let at = now.mono + self.rules.user_forget_ms;
+        let is_member = |channel: &Channel| channel.members.iter().any(|(who, _)| who == name);
+        let is_present = self.channels.iter().any(is_member);
         let user = &mut self.users[place];
         user.private.clear();
+        if is_present {
+            return;
+        }
         if user.state.is_empty() {
             self.users.remove(place);
         } else {
@@ -301,7 +393,13 @@ impl Oracle {
                     if let Some(sub) = sub
                         && self.wheel.rings(entry, &mut sub.timer, now.mono)
                     {
-                        self.depart(key, now);
+                        self.sockets.expired += u64::from(sub.outlet.is_some());
+                        let words = match sub.outlet {
+                            None => (1000, "the connection was removed"),
+                            // It had so long to prove something.
+                            Some(_) => (4009, "this connection is not authorized"),
+                        };
+                        self.depart_as(key, words, now);
                     }
                 }
                 Alarm::User(key) => {
@@ -318,7 +416,11 @@ impl Oracle {
                     if let Some(place) = place {
                         let timer = &mut self.channels[place].timer;
                         if self.wheel.rings(entry, timer, now.mono) {
-                            self.channels.remove(place);
+                            let name = self.channels[place].name.clone();
+                            match self.subscribers(&name) {
+                                0 => drop(self.channels.remove(place)),
+                                _ => self.count_due(&name, now),
+                            }
                         }
                     }
                 }

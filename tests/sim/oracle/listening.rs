@@ -146,7 +146,8 @@ impl Oracle {
         sub.timer.disarm();
         if let Some(former) = sub.outlet.replace(conn) {
             sub.seen = sequence;
-            self.hang_ups.push((former, "another socket took over"));
+            self.hang_ups
+                .push((former, 1000, "another socket took over"));
         }
     }
 

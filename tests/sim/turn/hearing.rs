@@ -1,12 +1,17 @@
 //! What clients hear: each thing is compared with what the oracle expects, and reacted to.
 
 use crate::Sabotage;
-use crate::oracle::{Expect, Phase};
+use crate::oracle::{Expect, Phase, Say};
 use crate::peer::{self, Item};
 use crate::world::{What, World};
 use fanwire::handler::ConnId;
 use fanwire::limits::{CS_STREAM_RETRY_MS, DRAIN_HEAD_MS, DRAIN_MS};
 use fanwire::outbox::Ending;
+
+/// What a slow consumer of Pusher's is told.
+const SLOW: &str = "too much was sent that was not read";
+/// With what the server asks sockets of Pusher's whether they are there.
+const PUSHER_PING: &str = r#"{"event":"pusher:ping""#;
 
 impl World {
     pub(super) fn listen(&mut self, conn: ConnId) {
@@ -18,6 +23,26 @@ impl World {
             if let Some(held_back) = row.held_back.take() {
                 self.hear(conn, item);
                 self.hear(conn, held_back);
+                continue;
+            }
+            if let Item::Text(text) = &item {
+                let says = |sabotage, word: &str| self.sabotage == sabotage && text.contains(word);
+                if says(Sabotage::MissCount, "internal:subscription_count")
+                    || says(Sabotage::ForgetMember, "internal:member_removed")
+                {
+                    continue;
+                }
+                if says(Sabotage::TellMemberTwice, "internal:member_added") {
+                    self.hear(conn, item.clone());
+                    self.hear(conn, item);
+                    continue;
+                }
+            }
+            if let Item::Text(text) = &item
+                && self.sabotage == Sabotage::HoldSuccess
+                && text.contains("internal:subscription_succeeded")
+            {
+                row.held_back = Some(item);
                 continue;
             }
             let is_frame = matches!(&item, Item::Text(text) if text != "[]");
@@ -59,6 +84,20 @@ impl World {
                 }
                 return;
             }
+            Item::Text(text) if text.contains(SLOW) && ending == Some(Ending::Slow) => {
+                // Followed by its Close.
+                self.oracle.line(conn).expect.clear();
+                return;
+            }
+            Item::Text(text) if row.talker.is_some() && text.starts_with(PUSHER_PING) => {
+                self.oracle.sockets.asked += 1;
+                if !row.is_silent && !row.is_done {
+                    let pong = r#"{"event":"pusher:pong","data":{}}"#;
+                    let pong = peer::masked(0x81, pong.as_bytes(), &mut self.chance);
+                    row.send(pong, What::Say(Say::Pong), self.reply_at_ms.max(now_ms));
+                }
+                return;
+            }
             Item::Ping(payload) => {
                 self.summary.pings += 1;
                 if !row.is_silent && !row.is_done {
@@ -67,7 +106,7 @@ impl World {
                 }
                 return;
             }
-            Item::Close(1013, reason) if reason == "slow consumer" => {
+            Item::Close(1013 | 4100, reason) if ["slow consumer", SLOW].contains(&&**reason) => {
                 assert_eq!(
                     ending,
                     Some(Ending::Slow),
@@ -220,6 +259,18 @@ impl World {
                 true
             }
             (Expect::Upgraded, Item::Upgraded) => true,
+            (Expect::Said(words), Item::Text(text)) => {
+                self.oracle.check_said(words, text);
+                self.heard_said(conn, text);
+                true
+            }
+            (Expect::Frame { event, .. }, Item::Text(text))
+                if self.oracle.line(conn).silence_ms.is_some() =>
+            {
+                self.oracle.check_pusher(*event, text);
+                self.summary.frames += 1;
+                true
+            }
             (Expect::Frame { event, catch_up }, Item::Text(text)) => {
                 self.oracle.check_frame(*event, *catch_up, text);
                 self.summary.frame(text, *catch_up);
@@ -233,6 +284,7 @@ impl World {
             (Expect::Close(code, reason), Item::Close(got, words)) => {
                 code == got && reason == words
             }
+            (Expect::CloseWith(code), Item::Close(got, words)) => code == got && !words.is_empty(),
             (Expect::BadFrame, Item::Close(code, _)) => [1002, 1007, 1009].contains(code),
             _ => false,
         };

@@ -17,9 +17,15 @@ impl World {
         self.engine.drain(DRAIN_MS, &mut turn);
         self.drained_ms = self.now.mono.0;
         self.oracle.is_draining = true;
-        let conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
+        let mut conns: Vec<ConnId> = self.oracle.lines.keys().copied().collect();
+        // Those who stay a moment longer hear of those who went before.
+        conns.sort_by_key(|conn| conn.index());
         for conn in conns {
             match self.oracle.phase(conn) {
+                Phase::Open(_) if self.oracle.line(conn).silence_ms.is_some() => {
+                    let reason = "the server is restarting, come back in a moment";
+                    self.oracle.hang_up(conn, 4100, reason, self.now);
+                }
                 Phase::Open(_) => {
                     let reason = "server is restarting, come back in a moment";
                     self.oracle.hang_up(conn, 1012, reason, self.now);

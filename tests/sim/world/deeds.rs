@@ -135,7 +135,9 @@ impl World {
 
     /// Lets the client of one open socket do something.
     fn on_socket(&mut self, deed: impl FnOnce(&mut (Chance, usize), &mut Row, u64)) {
-        let open = |(_, row): &(ConnId, &Row)| row.is_socket && !row.is_done && !row.is_silent;
+        let open = |(_, row): &(ConnId, &Row)| {
+            row.is_socket && row.talker.is_none() && !row.is_done && !row.is_silent
+        };
         let conns: Vec<ConnId> = self
             .conns
             .iter()
@@ -190,6 +192,7 @@ impl World {
             inbox: Inbox::default(),
             held_back: None,
             listens: None,
+            talker: None,
             units: std::collections::VecDeque::new(),
             written: 0,
             delivered: 0,
@@ -291,8 +294,12 @@ impl World {
             .to_string()
     }
 
-    fn every_channel(&self) -> Vec<String> {
-        ["a", "b", "c", "d", "é\\"].map(str::to_owned).to_vec()
+    pub(super) fn every_channel(&self) -> Vec<String> {
+        let names = match self.pusher.is_shared() {
+            false => ["a", "b", "c", "d", "é\\"],
+            true => ["a", "b", "cache-e", "presence-f", "private-g"],
+        };
+        names.map(str::to_owned).to_vec()
     }
 
     pub(super) fn channels(&mut self, most: usize) -> Vec<String> {
@@ -494,6 +501,8 @@ impl World {
             },
             no_history: self.chance.one_in(5),
             body: (!self.chance.one_in(15)).then_some(body),
+            named: None,
+            not_to: None,
         }
     }
 
