@@ -12,6 +12,7 @@ mod amend;
 mod cache;
 mod catch_up;
 mod channel;
+mod check;
 mod count;
 mod departure;
 mod effects;

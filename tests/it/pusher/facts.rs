@@ -62,6 +62,12 @@ pub(super) fn each_transition_once(stage: &mut Stage) {
     expect(stage, &[]);
     stage.part(&a2, room);
     expect(stage, &["removed 1 from presence-room"]);
+    stage.hears_event(
+        &b,
+        "pusher_internal:member_removed",
+        room,
+        r#"{"user_id":"1"}"#,
+    );
     // All that a socket was in, in order of name.
     stage.leave(&b);
     expect(
@@ -73,6 +79,7 @@ pub(super) fn each_transition_once(stage: &mut Stage) {
         ],
     );
     // What is for a user is no channel.
+    let a = stage.open(PLAIN);
     stage.sign_in(&a, r#"{"id":"u"}"#);
     stage.hears_signed_in(&a, r#"{"id":"u"}"#);
     stage.join(&a, "#server-to-user-u");
