@@ -6,5 +6,6 @@ mod changes;
 mod hostile;
 mod joining;
 mod polls;
+mod pusher;
 mod streams;
 mod world;
