@@ -59,7 +59,7 @@ fn app(id: &str) -> App {
             ..plain
         },
         ORIGINS => App {
-            origins: vec!["example.com".to_owned()],
+            origins: vec!["https://example.com".to_owned()],
             ..plain
         },
         QUOTA => App {
@@ -104,7 +104,7 @@ pub(crate) fn file() -> String {
     let more = |id: &str| match id {
         DISABLED => "enabled = false",
         TLS_ONLY => "tls_only = true",
-        ORIGINS => "origins = [\"example.com\"]",
+        ORIGINS => "origins = [\"https://example.com\"]",
         QUOTA => "connections = 2",
         AUTHORIZED => "authorized_only = true",
         COUNTS => "subscription_count = true",

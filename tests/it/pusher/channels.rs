@@ -51,6 +51,7 @@ pub(super) fn data_may_be_a_text(stage: &mut Stage) {
         &sock,
         r#"{"event":"pusher:unsubscribe","data":"{\"channel\":\"private-a\"}"}"#,
     );
+    stage.nothing_else();
     stage.trigger(
         PLAIN,
         r#"{"name":"e","data":"x","channel":"private-a"}"#,
@@ -89,6 +90,7 @@ pub(super) fn twice_is_once(stage: &mut Stage) {
         stage.trigger(PLAIN, &body.to_string(), &told);
         stage.hears_event(&sock, "e", name, "x");
         stage.part(&sock, name);
+        stage.nothing_else();
         stage.trigger(PLAIN, &body.to_string(), &told.replace(":1", ":0"));
     }
     stage.nothing_else();

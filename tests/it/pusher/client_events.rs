@@ -172,11 +172,12 @@ pub(super) fn too_many_and_too_large(stage: &mut Stage) {
     let (a, b) = (stage.open(SMALL), stage.open(SMALL));
     stage.join(&a, "private-a");
     stage.join(&b, "private-a");
-    for _ in 0..2 {
+    for _ in 0..3 {
         say(stage, &a, "private-a", "1");
+    }
+    for _ in 0..2 {
         stage.hears_event(&b, "client-e", "private-a", "1");
     }
-    say(stage, &a, "private-a", "1");
     stage.hears_error(&a, Some(4301));
     // Others have buckets of their own.
     say(stage, &b, "private-a", "2");

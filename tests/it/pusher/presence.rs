@@ -131,6 +131,7 @@ pub(super) fn the_oldest_socket_says_who_it_is(stage: &mut Stage) {
         );
     }
     let shows = |stage: &mut Stage, info: &str| {
+        stage.nothing_else();
         let members = format!(r#"{{"ids":["u"],"hash":{{"u":{info}}},"count":1}}"#);
         stage.join_as(&d, room, r#"{"user_id":"u","user_info":4}"#, &members);
         stage.part(&d, room);
