@@ -191,5 +191,6 @@ memory_only! {
     reload {
         a_disabled_app_lets_go,
         a_removed_app_lets_go,
+        a_stop_says_to_come_back_later,
     }
 }

@@ -8,8 +8,7 @@ use fanwire::dialect::pusher::auth::Keys;
 use fanwire::dialect::pusher::config::{App, Config};
 use fanwire::handler::{CloseReason, ConnId, Handler};
 use fanwire::hub::AppId;
-use fanwire::limits::{CACHED_CHANNELS_MAX, CHANNELS_PER_SUBSCRIBER_MAX, MESSAGES_PER_S_MAX};
-use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
+use fanwire::limits::{CACHED_CHANNELS_MAX, MESSAGES_PER_S_MAX, WORK_PER_CALL, WORK_PER_TURN};
 use serde_json::json;
 use std::fmt::Write;
 
@@ -365,10 +364,6 @@ fn a_million_frames_for_different_names_stay_bounded() {
     world.close(stays, CloseReason::Peer);
     world.rest();
     assert!(world.engine.is_empty());
-    assert!(
-        CHANNELS_PER_SUBSCRIBER_MAX > 50,
-        "it was the app's limit that held"
-    );
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn channel_name<'r>(served: &Served, name: &'r str) -> Result<Cow<'r, str>, Resp
 }
 
 /// `GET /apps/{id}/channels/{name}`
-fn channel(served: &Served, name: &str, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Response {
+fn channel(served: &Served, name: &str, request: &Request<'_>, ctx: &Ctx<'_>) -> Response {
     let name = match channel_name(served, name) {
         Ok(name) => name,
         Err(refused) => return refused,
@@ -227,7 +227,7 @@ fn channel(served: &Served, name: &str, request: &Request<'_>, ctx: &mut Ctx<'_>
 }
 
 /// `GET /apps/{id}/channels/{name}/users`
-fn users(served: &Served, name: &str, ctx: &mut Ctx<'_>) -> Response {
+fn users(served: &Served, name: &str, ctx: &Ctx<'_>) -> Response {
     let name = match channel_name(served, name) {
         Ok(name) => name,
         Err(refused) => return refused,

@@ -22,6 +22,7 @@ fn world() -> World {
         traits,
         tells_count: true,
         cache_ms: CACHE_MS,
+        settings: Settings::default(),
     };
     world.hub.set_rules(APP, rules);
     world

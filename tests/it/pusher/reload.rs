@@ -66,3 +66,15 @@ pub(super) fn a_removed_app_lets_go(stage: &mut Stage) {
     config.apps.remove(0);
     is_let_go(stage, config, (4001, 404));
 }
+
+/// Nobody accepts yet when this is said, so whoever hears it waits a moment.
+pub(super) fn a_stop_says_to_come_back_later(stage: &mut Stage) {
+    let socks = [(); 3].map(|()| stage.open(PLAIN));
+    stage.join(&socks[0], "news");
+    stage
+        .memory()
+        .with(|engine, turn| engine.drain(10_000, turn));
+    for sock in &socks {
+        stage.hears_close(sock, 4100);
+    }
+}
