@@ -86,8 +86,8 @@ pub(super) fn numbers_become_texts(stage: &mut Stage) {
 pub(super) fn one_socket_as_two_users(stage: &mut Stage) {
     let (a, b) = (stage.open(PLAIN), stage.open(PLAIN));
     for (room, user) in [("presence-1", "one"), ("presence-2", "two")] {
-        let other = format!(r#"{{"ids":["other"],"hash":{{"other":null}},"count":1}}"#);
-        stage.join_as(&b, room, r#"{"user_id":"other"}"#, &other);
+        let other = r#"{"ids":["other"],"hash":{"other":null},"count":1}"#;
+        stage.join_as(&b, room, r#"{"user_id":"other"}"#, other);
         stage.join_as(
             &a,
             room,
