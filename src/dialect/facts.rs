@@ -45,3 +45,31 @@ impl Facts {
         (self.announced, self.dropped)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_are_kept_as_are_wanted_and_the_newest_are_dropped() {
+        let mut facts = Facts::default();
+        let announce = |facts: &mut Facts, channel| {
+            facts.announce(AppId(1), Fact::Occupied { channel });
+        };
+        announce(&mut facts, "nobody wants it");
+        assert_eq!((facts.take().len(), facts.counts()), (0, (1, 0)));
+        facts.keep_at_most(2);
+        for channel in ["a", "b", "c"] {
+            announce(&mut facts, channel);
+        }
+        let kept = facts.take();
+        let of = |channel: &str| {
+            let channel = channel.into();
+            (AppId(1), Fact::Occupied { channel })
+        };
+        assert_eq!(kept, [of("a"), of("b")]);
+        assert_eq!(facts.counts(), (4, 1));
+        announce(&mut facts, "d");
+        assert_eq!(facts.take(), [of("d")], "there is room again");
+    }
+}

@@ -252,6 +252,16 @@ impl Engine {
         self.arm(conn, due);
     }
 
+    /// A peer that was asked is there: its timer stands at the end of the wait for that, and may be
+    /// wanted before.
+    fn answered_ping(&mut self, conn: ConnId, who: SubscriberId, dialect: usize, now: Millis) {
+        let silent = self.silent_at(dialect, who, now, now);
+        let due = self.inbound.get(conn).map(|inbound| inbound.timer.due());
+        if due.is_some_and(|due| silent < due) {
+            self.arm(conn, silent);
+        }
+    }
+
     /// `conn` has had this beat.
     fn note_beat(&mut self, conn: ConnId, beat: u32) {
         if let Some(inbound) = self.inbound.get_mut(conn)
@@ -308,8 +318,11 @@ impl Engine {
                 return;
             };
             open.heard = now;
-            open.is_pinged = false;
             let (who, dialect) = (open.who, open.dialect());
+            if std::mem::take(&mut open.is_pinged) {
+                self.answered_ping(conn, who, dialect, now);
+                continue;
+            }
             let mut limits = self.config.websocket;
             let own = self.world.dialects.get(dialect);
             if let Some(bytes) = own.and_then(|own| own.message_bytes(who, &self.world.hub)) {

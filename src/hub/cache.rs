@@ -2,7 +2,8 @@
 //!
 //! What is kept is bounded over all channels, in number and in bytes; whatever would go first by its
 //! time goes early. A channel that somebody found empty is noted the same way, so that this is
-//! announced once and not for each of them.
+//! announced once and not for each of them. Anybody can make such notes, by asking for one name after
+//! the other, so they go before any message does.
 
 use super::amend::Edited;
 use super::channel::Cached;
@@ -12,6 +13,14 @@ use crate::frame::Frame;
 use crate::limits::{CACHED_BYTES_MAX, CACHED_CHANNELS_MAX};
 use crate::time::{Millis, Now};
 use std::rc::Rc;
+
+/// Where a channel stands in the order of going: whether it keeps a message, when that is forgotten,
+/// which it is.
+pub(super) type Place = (bool, Millis, ChannelId);
+
+fn place(key: ChannelId, cached: &Cached) -> Place {
+    (cached.message.is_some(), cached.until, key)
+}
 
 impl Hub {
     /// Keeps a message for who comes next.
@@ -27,7 +36,7 @@ impl Hub {
         let until = now.mono + self.rules(channel.app).cache_ms;
         let cached = Cached { message, until };
         self.cached_bytes += cached.bytes();
-        self.cached.insert((until, key));
+        self.cached.insert(place(key, &cached));
         if let Some(channel) = self.channels.get_mut(key) {
             channel.cached = Some(Box::new(cached));
         }
@@ -38,7 +47,7 @@ impl Hub {
     fn bound_cached(&mut self, key: ChannelId, now: Now) {
         while self.cached.len() > CACHED_CHANNELS_MAX || self.cached_bytes > CACHED_BYTES_MAX {
             // The one that was just kept is small enough to stay alone.
-            let Some(&(_, first)) = self.cached.first() else {
+            let Some(&(_, _, first)) = self.cached.first() else {
                 return;
             };
             self.forget_cached(first);
@@ -82,7 +91,7 @@ impl Hub {
         };
         if let Some(cached) = channel.cached.take() {
             self.cached_bytes -= cached.bytes();
-            self.cached.remove(&(cached.until, key));
+            self.cached.remove(&place(key, &cached));
         }
     }
 

@@ -341,6 +341,19 @@ impl Hub {
             return Err(Refusal::TooManyChannels { limit });
         }
         let (format, outlet) = (subscriber.format, subscriber.outlet);
+        if let Role::Own(user) | Role::Guest(user, _) = &role
+            && !user.is_none()
+            && !self.users.contains(*user)
+        {
+            return Err(Refusal::UnknownSubscriber);
+        }
+        // That somebody is there is announced before who it is.
+        if let Some(channel) = self.channels.get(channel)
+            && channel.subscriber_count() == 0
+        {
+            let name = &channel.name;
+            fx.announce(channel.app, Fact::Occupied { channel: name });
+        }
         let membership = match role {
             Role::Nobody => MembershipId::NONE,
             Role::Own(user) if user.is_none() => MembershipId::NONE,
@@ -359,8 +372,6 @@ impl Hub {
         if channel.subscriber_count() == 0 {
             channel.timer.disarm();
             channel.told_count = 0;
-            let name = &channel.name;
-            fx.announce(channel.app, Fact::Occupied { channel: name });
         }
         let audience = channel.audience(format);
         let place = audience.listeners.len() as u32;

@@ -12,6 +12,7 @@ mod amend;
 mod cache;
 mod catch_up;
 mod channel;
+mod check;
 mod count;
 mod departure;
 mod effects;
@@ -195,8 +196,9 @@ pub struct Hub {
     /// What has surfaced and waits for its turn.
     due: VecDeque<Surfaced<Alarm>>,
     leaving: VecDeque<departure::Leaving>,
-    /// Channels that show a message to who comes next, by when that is forgotten.
-    cached: BTreeSet<(crate::time::Millis, ChannelId)>,
+    /// Channels that keep something for who comes next, in the order in which that goes if it is
+    /// too much.
+    cached: BTreeSet<cache::Place>,
     cached_bytes: usize,
     watching: watch::Watching,
     /// Counts everything that happens; the order in which events are told and caught up with.
@@ -475,6 +477,7 @@ impl Hub {
             && self.memberships.is_empty()
             && self.away_users.is_empty()
             && self.watching.is_empty()
+            && self.cached.is_empty()
     }
 
     /// Bytes kept in memory for history and catch-up of all channels, roughly.

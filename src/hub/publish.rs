@@ -8,8 +8,7 @@
 use super::channel::{Audience, Listener};
 use super::event::KeptEvent;
 use super::{
-    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, Settings, SubscriberId,
-    UserId,
+    AppId, ChannelId, Effects, Event, Format, Hub, KeptMessage, NewMessage, SubscriberId, UserId,
 };
 use crate::frame::Frame;
 use crate::time::Now;
@@ -34,10 +33,7 @@ impl Hub {
                 Some(channel) => self.publish_to_channel(app, channel, message, now, fx),
                 // Who comes next is to see it.
                 None if (self.rules(app).traits)(name).is_cached && is_cached(message) => {
-                    let settings = Settings {
-                        store_recent: false,
-                        ..Settings::default()
-                    };
+                    let settings = self.rules(app).settings;
                     let channel = self.ensure_bare_channel(app, name, settings, now, fx);
                     self.publish_to_channel(app, channel, message, now, fx)
                 }

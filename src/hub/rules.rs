@@ -1,7 +1,7 @@
 //! What an app's protocol makes of its channels by their names, and what the rest of the world may
 //! want to know of them.
 
-use super::{AppId, Id};
+use super::{AppId, Id, Settings};
 
 /// What a channel is by its name; fixed for its life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct AppRules {
     pub tells_count: bool,
     /// How long the last message of a cached channel is kept.
     pub cache_ms: u64,
+    /// What a cached channel is made with that is published to before anybody is in it.
+    pub settings: Settings,
 }
 
 impl Default for AppRules {
@@ -34,6 +36,7 @@ impl Default for AppRules {
             traits: |_| Traits::default(),
             tells_count: false,
             cache_ms: 0,
+            settings: Settings::default(),
         }
     }
 }

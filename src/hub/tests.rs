@@ -7,6 +7,7 @@ use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
 
 mod changes;
+mod rules;
 
 const APP: AppId = AppId(0);
 const FORMAT: Format = Format(0);
@@ -18,6 +19,7 @@ struct Recorder {
     ids: u128,
     sent: Vec<(ConnId, String)>,
     hung_up: Vec<(ConnId, HangUp)>,
+    facts: Vec<String>,
 }
 
 impl Effects for Recorder {
@@ -77,6 +79,17 @@ impl Effects for Recorder {
     }
     fn hang_up(&mut self, conn: ConnId, _: Format, why: HangUp) {
         self.hung_up.push((conn, why));
+    }
+    fn announce(&mut self, _: AppId, fact: Fact<&str>) {
+        self.facts.push(match fact {
+            Fact::Occupied { channel } => format!("occupied {channel}"),
+            Fact::Vacated { channel } => format!("vacated {channel}"),
+            Fact::MemberAdded { channel, user } => format!("added {user} to {channel}"),
+            Fact::MemberRemoved { channel, user } => format!("removed {user} from {channel}"),
+            Fact::ClientEvent { event, .. } => event.to_owned(),
+            Fact::CacheMiss { channel } => format!("miss {channel}"),
+            Fact::Count { channel, count } => format!("count {count} in {channel}"),
+        });
     }
 }
 

@@ -10,10 +10,10 @@ use std::rc::Rc;
 /// Both sides of watching.
 #[derive(Debug, Default)]
 pub(super) struct Watching {
-    watchers: BTreeMap<(AppId, Rc<str>), BTreeSet<SubscriberId>>,
-    watched: BTreeMap<SubscriberId, Vec<Rc<str>>>,
+    pub(super) watchers: BTreeMap<(AppId, Rc<str>), BTreeSet<SubscriberId>>,
+    pub(super) watched: BTreeMap<SubscriberId, Vec<Rc<str>>>,
     /// What subscribers say of themselves, as JSON text.
-    infos: BTreeMap<SubscriberId, Rc<str>>,
+    pub(super) infos: BTreeMap<SubscriberId, Rc<str>>,
 }
 
 impl Watching {

@@ -7,6 +7,7 @@
 //! | `gets` | the tests of what is asked for with GET, in every split |
 //! | `bridge` | the tests of two protocols in one app, and apart |
 //! | `held` | the tests of answers that are given after a while |
+//! | `pusher` | the tests of Pusher's protocol: stories, each in every split and over real sockets |
 //! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
@@ -20,6 +21,7 @@ mod json;
 mod memory;
 mod openapi;
 mod parrot;
+mod pusher;
 mod replay;
 mod session;
 mod signature;

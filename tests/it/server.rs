@@ -11,6 +11,7 @@ use crate::tcp::Tcp;
 use crate::transcript::Scenario;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -18,19 +19,40 @@ use std::thread;
 use std::time::Duration;
 
 /// A server that is ended with the test.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
+    /// Of its own, to be removed.
+    file: Option<PathBuf>,
 }
 
 impl Process {
     /// Starts a server on a port that the system chooses, and waits until it listens.
     fn start(setup: &Setup) -> Self {
+        let assignments = setup.assignments();
+        let args = assignments.iter().flat_map(|one| ["--set", one]);
+        Self::start_with(args, None)
+    }
+
+    /// With a file of settings, whose text this is.
+    pub(crate) fn of_file(name: &str, text: &str) -> Self {
+        static FILES: AtomicU64 = AtomicU64::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fanwire-it-{name}-{}-{number}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        let args = ["--config".to_owned(), path.display().to_string()];
+        Self::start_with(args.iter().map(|arg| &**arg), Some(path))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn start_with<'a>(args: impl Iterator<Item = &'a str>, file: Option<PathBuf>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
-        command.args(["run", "--listen", "127.0.0.1:0"]);
-        for assignment in setup.assignments() {
-            command.args(["--set", &assignment]);
-        }
+        command.args(["run", "--listen", "127.0.0.1:0"]).args(args);
         // Nothing from outside may change what is tested.
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
@@ -57,6 +79,7 @@ impl Process {
         let mut process = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            file,
         };
         let mut said = Vec::new();
         loop {
@@ -86,6 +109,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod changes;
 mod hostile;
 mod joining;
 mod polls;
+mod pusher;
 mod sockets;
 mod streams;
 mod world;

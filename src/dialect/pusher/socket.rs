@@ -7,6 +7,7 @@ use super::speaker::{FORMAT, Pusher, Served};
 use super::words::{self, Data, Word};
 use crate::dialect::Ctx;
 use crate::hub::{Effects, Fact, HangUp, NewMessage, Refusal, Role, Stamp, SubscriberId, UserId};
+use crate::limits::PUSHER_CHANNEL_CHARS_MAX;
 use std::rc::Rc;
 
 /// Why a channel is not joined, and the status that it would have over HTTP.
@@ -28,6 +29,11 @@ pub(super) fn reject_event(ctx: &mut Ctx<'_>, why: &str) {
     let code = FrameOnly::ClientEventRejected.number();
     let conn = ctx.conn;
     ctx.io.text(conn, |out| push_error(out, Some(code), why));
+}
+
+/// As much of a name as is worth saying: whoever sends a long one is not sent a longer one.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(PUSHER_CHANNEL_CHARS_MAX)] // a boundary within it
 }
 
 /// Says that one message could not be acted on. The connection goes on.
@@ -70,7 +76,7 @@ impl Pusher {
                 data,
             }) => client_event(served, &event, &channel, &data, from, ctx),
             Ok(Word::Other { event }) => {
-                let why = format!("{event:?} is nothing that a client sends");
+                let why = format!("{:?} is nothing that a client sends", shown(&event));
                 complain(ctx, &why);
             }
         }
@@ -227,7 +233,7 @@ fn refuse(name: &str, (status, why): Refused, ctx: &mut Ctx<'_>) {
             encode::push_refused(out, event, name, why, status);
         });
     }
-    complain(ctx, &format!("{why} (channel {name:?})"));
+    complain(ctx, &format!("{why} (channel {:?})", shown(name)));
 }
 
 fn unsubscribe(served: &Served, name: &str, who: SubscriberId, ctx: &mut Ctx<'_>) {
@@ -238,7 +244,10 @@ fn unsubscribe(served: &Served, name: &str, who: SubscriberId, ctx: &mut Ctx<'_>
     let has_left =
         channel.is_some_and(|channel| ctx.hub.unsubscribe(who, channel, ctx.now, &mut ctx.io));
     if !has_left {
-        complain(ctx, &format!("no subscription to channel {name:?}"));
+        complain(
+            ctx,
+            &format!("no subscription to channel {:?}", shown(name)),
+        );
     }
 }
 
@@ -264,7 +273,10 @@ fn client_event(
     }
     let channel = ctx.hub.find_channel(app.app, name);
     let Some(channel) = channel.filter(|&channel| ctx.hub.is_subscribed(who, channel)) else {
-        complain(ctx, &format!("no subscription to channel {name:?}"));
+        complain(
+            ctx,
+            &format!("no subscription to channel {:?}", shown(name)),
+        );
         return;
     };
     if !is_event_length(event) {

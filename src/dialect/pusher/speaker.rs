@@ -200,6 +200,7 @@ impl Dialect for Pusher {
                 traits,
                 tells_count: app.subscription_count,
                 cache_ms: app.cache_ms,
+                settings: served.channel_settings(),
             };
             (app.app, rules)
         };
