@@ -444,7 +444,7 @@ fn who_comes_back_is_told_the_events_it_missed() {
 #[test]
 fn a_cache_channel_shows_what_channelstream_said_last_and_what_became_of_it() {
     let mut stage = Stage::shared();
-    let mut shown = |stage: &mut Stage| {
+    let shown = |stage: &mut Stage| {
         let mut socket = stage.pusher(1);
         stage.ask_in(&mut socket, "cache-room", None);
         let heard = stage.heard(&mut socket);
