@@ -3,13 +3,17 @@
 Started by tests/sdk/run.
 """
 
+import hashlib
+import hmac
+import json
 import os
 import re
 import subprocess
 import sys
 import uuid
 
-from harness import Caller, Server, check, conclude
+import websocket
+from harness import WAIT_S, Caller, Server, check, conclude
 
 SECRET = "of the web application"
 TOKEN = "of the scraper"
@@ -19,8 +23,14 @@ METHODS = {"get", "head", "put", "post", "patch", "delete", "options"}
 TOOLS = os.path.abspath("python_modules/openapi")
 # Connections that hold whatever is asked of them. They are not meant to expire.
 KNOWN = [str(uuid.UUID(int=at, version=4)) for at in range(1, 5)]
+# An app of Pusher's, and channels with somebody in them.
+APP_ID, KEY, APP_SECRET = "1001", "demo-key", "of-the-app"
+CHANNELS = ["presence-known", "cache-known", "known"]
 
 server = Server(
+    *("--set", f"app.0.id={APP_ID}"),
+    *("--set", f"app.0.key={KEY}"),
+    *("--set", f"app.0.secret={APP_SECRET}"),
     *("--set", f"channelstream.secret={SECRET}"),
     *("--set", f"admin.metrics_token={TOKEN}"),
     # One signature has to do for all requests.
@@ -31,6 +41,26 @@ server = Server(
     *("--set", "timeouts.channelstream_poll_gather=50ms"),
 )
 app = Caller(server.origin, SECRET)
+
+
+def join():
+    """A socket in all of Pusher's channels that are known; it lives as long as it is held."""
+    socket = websocket.create_connection(
+        f"ws://{server.address}/app/{KEY}?protocol=7", timeout=WAIT_S, http_no_proxy=["*"]
+    )
+    welcome = json.loads(json.loads(socket.recv())["data"])
+    for channel in CHANNELS:
+        data = {"channel": channel}
+        if channel.startswith("presence-"):
+            member = json.dumps({"user_id": "known"})
+            text = f"{welcome['socket_id']}:{channel}:{member}".encode()
+            digest = hmac.new(APP_SECRET.encode(), text, hashlib.sha256).hexdigest()
+            data |= {"auth": f"{KEY}:{digest}", "channel_data": member}
+        socket.send(json.dumps({"event": "pusher:subscribe", "data": data}))
+    joined = 0
+    while joined < len(CHANNELS):
+        joined += "subscription_succeeded" in socket.recv()
+    return socket
 
 
 def fuzz():
@@ -49,6 +79,8 @@ def fuzz():
             "PYTHONPATH": os.pathsep.join([os.path.abspath("openapi"), TOOLS]),
             "SCHEMATHESIS_HOOKS": "hooks",
             "KNOWN_CONNECTIONS": " ".join(KNOWN),
+            "KNOWN_APP": f"{APP_ID} {KEY} {APP_SECRET}",
+            "KNOWN_CHANNELS": " ".join(CHANNELS),
             "no_proxy": "*",
         },
         stdin=subprocess.DEVNULL,

@@ -165,7 +165,7 @@ const DISCONNECTED: [Answer; 1] = [json!(
 )];
 
 /// Every endpoint.
-pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
+pub(super) fn operations() -> impl Iterator<Item = &'static Operation> + Clone {
     OPERATIONS.iter().chain(pusher::OPERATIONS)
 }
 

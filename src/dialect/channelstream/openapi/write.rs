@@ -274,6 +274,7 @@ fn responses() -> Value {
     let shaped = |about: &str, shape: Shape| json!({"description": about, "content": {"application/json": media(shape)}});
     let of = |about: &str, name: &'static str| shaped(about, Shape::Ref(name));
     const ERROR: Shape = Shape::Ref("PusherError");
+    const FORGED: Shape = Shape::Either(&ERROR, &Shape::Ref("BadSignature"));
     const REFUSED: Shape = Shape::Either(&ERROR, &Shape::Ref("Refusal"));
     let mut nothing = page("No app has this id, or Pusher is not served.");
     nothing["content"]["application/json"] = media(Shape::Either(&ERROR, &Shape::Ref("Page")));
@@ -285,7 +286,7 @@ fn responses() -> Value {
         "TooLarge": of("The body is larger than it may be here.", "Refusal"),
         "Invalid": of("Fields are wrong; all faults at once.", "Faults"),
         "PusherUnusable": shaped("The body, a name or what is asked for is not taken.", REFUSED),
-        "PusherNotSigned": shaped("The key, the time or the signature is wrong.", ERROR),
+        "PusherNotSigned": shaped("The key, the time or the signature is wrong.", FORGED),
         "PusherDisabled": shaped("The app is disabled.", ERROR),
         "PusherNothing": nothing,
         "PusherWrongMethod": shaped("The path takes other methods; `Allow` names them.", ERROR),
