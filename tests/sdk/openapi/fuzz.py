@@ -19,6 +19,8 @@ SECRET = "of the web application"
 TOKEN = "of the scraper"
 LIMIT_S = 75
 DESCRIPTION = "out/openapi.json"
+# One line per request: method, path as described, status.
+ANSWERS = "out/answers.txt"
 METHODS = {"get", "head", "put", "post", "patch", "delete", "options"}
 TOOLS = os.path.abspath("python_modules/openapi")
 # Connections that hold whatever is asked of them. They are not meant to expire.
@@ -78,6 +80,7 @@ def fuzz():
             **os.environ,
             "PYTHONPATH": os.pathsep.join([os.path.abspath("openapi"), TOOLS]),
             "SCHEMATHESIS_HOOKS": "hooks",
+            "ANSWERS": os.path.abspath(ANSWERS),
             "KNOWN_CONNECTIONS": " ".join(KNOWN),
             "KNOWN_APP": f"{APP_ID} {KEY} {APP_SECRET}",
             "KNOWN_CHANNELS": " ".join(CHANNELS),
@@ -101,6 +104,9 @@ def _():
     assert described.status_code == 200, described.text
     with open(DESCRIPTION, "w", encoding="utf-8") as file:
         file.write(described.text)
+    if os.path.exists(ANSWERS):
+        os.remove(ANSWERS)
+    socket = join()
     for at, known in enumerate(KNOWN):
         app.done("/connect", {"username": f"known {at}", "conn_id": known, "channels": ["known"]})
     operations = [
@@ -115,6 +121,12 @@ def _():
     assert re.search(rf"Tested: {count}\b", said), said
     cases = int(re.search(r"([\d,]+) generated", said)[1].replace(",", ""))
     assert cases > 50 * count, f"only {cases} requests"
+    with open(ANSWERS, encoding="utf-8") as lines:
+        met = set(lines.read().splitlines())
+    # Otherwise the requests would have shown nothing but that a signature is wanted.
+    beyond = [operation for operation in operations if f"{operation} 200" in met]
+    assert beyond == operations, f"never done: {set(operations) - set(beyond)}"
+    socket.close()
     print(f"        {cases} requests to {count} operations; see out/schemathesis.log")
 
 
