@@ -58,7 +58,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Post,
         id: "pusher_trigger",
         summary: "Publish an event",
-        about: "To one channel or several; each is told once. If anything is wrong, nobody is told.",
+        about: "To one channel or several, each once. If anything is wrong, nobody is told.",
         body: Some((Shape::Ref("PusherEvent"), true)),
         answers: &[json!("Published.", Shape::Ref("PusherEventAnswer")), BUSY],
         ..API

@@ -55,8 +55,8 @@ impl Group {
             Self::Admin => "For operators: signed in by cookie, or signed as a web application.",
             Self::Pusher => {
                 "Pusher's HTTP API, where an app of Pusher's is configured. Applications sign each \
-                 request, as `fanwire sign request` does; limits are those of an app that sets none of \
-                 its own."
+                 request, as `fanwire sign request` does; limits are those of an app that sets \
+                 none of its own."
             }
             Self::Fanwire => "The server's own: health and metrics.",
         }

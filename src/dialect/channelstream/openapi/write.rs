@@ -11,12 +11,12 @@ use crate::limits::{
 use crate::transport::http::Method;
 use serde_json::{Map, Value, json};
 
-const ABOUT: &str = "The HTTP interfaces of fanwire: Channelstream's, Pusher's and the server's own. \
-    For Channelstream, web applications sign their requests with the shared secret; browsers listen at `/ws` \
-    (a WebSocket, whose text frames are lists of `Frame`) or at `/listen`. Bodies are JSON whatever \
-    their content type says; fields that are not described are ignored. \
-    Pusher's paths are described whether or not they are served: there is nothing at them unless an \
-    app of Pusher's is configured.";
+const ABOUT: &str = "The HTTP interfaces of fanwire: Channelstream's, Pusher's and the \
+    server's own. For Channelstream, web applications sign their requests with the shared secret; \
+    browsers listen at `/ws` (a WebSocket, whose text frames are lists of `Frame`) or at \
+    `/listen`. Bodies are JSON whatever their content type says; fields that are not described are \
+    ignored. Pusher's paths are described whether or not they are served: there is nothing at them \
+    unless an app of Pusher's is configured.";
 
 /// All of it. `prefix` is empty or a path without a slash at its end.
 pub(super) fn document(prefix: &str) -> Value {
@@ -166,7 +166,10 @@ fn security(operation: &Operation) -> Value {
 }
 
 fn security_schemes() -> Value {
-    let in_query = |name: &str, about: &str| json!({"type": "apiKey", "in": "query", "name": name, "description": about});
+    let in_query = |name: &str, about: &str| {
+        let place = "query";
+        json!({"type": "apiKey", "in": place, "name": name, "description": about})
+    };
     let seconds =
         format!("Seconds since 1970, at most {PUSHER_TIMESTAMP_S} away from the server's time.");
     json!({
@@ -192,9 +195,9 @@ fn security_schemes() -> Value {
     })
 }
 
-const SIGNATURE: &str = "HMAC-SHA256 in lower-case hex, made with the app's secret, of three lines: \
-    the method; the path without a prefix; all other parameters of the query, decoded, their names in \
-    lower case, as `name=value` with `&` between, sorted by name.";
+const SIGNATURE: &str = "HMAC-SHA256 in lower-case hex, made with the app's secret, of three \
+    lines: the method; the path without a prefix; all other parameters of the query, decoded, \
+    their names in lower case, as `name=value` with `&` between, sorted by name.";
 
 /// The answers of an endpoint: its own, and those that go with what it is.
 fn answers(operation: &Operation) -> Value {
@@ -271,7 +274,10 @@ fn responses() -> Value {
             },
         })
     };
-    let shaped = |about: &str, shape: Shape| json!({"description": about, "content": {"application/json": media(shape)}});
+    let shaped = |about: &str, shape: Shape| {
+        let content = json!({"application/json": media(shape)});
+        json!({"description": about, "content": content})
+    };
     let of = |about: &str, name: &'static str| shaped(about, Shape::Ref(name));
     const ERROR: Shape = Shape::Ref("PusherError");
     const FORGED: Shape = Shape::Either(&ERROR, &Shape::Ref("BadSignature"));
