@@ -7,11 +7,19 @@ use crate::session::{Cut, Link, Received, Sut};
 use crate::signature;
 use fanwire::dialect::Dialect;
 use fanwire::dialect::channelstream::{Channelstream, Config};
+use fanwire::dialect::pusher::Pusher;
+use fanwire::dialect::pusher::auth::Keys;
+use fanwire::dialect::pusher::config::{App, Config as PusherConfig};
 use fanwire::engine::{Engine, EngineConfig};
+use fanwire::hub::AppId;
 use fanwire::random::Random;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const SECRET: &str = "of these tests";
+/// An app of Pusher's, and what is signed with.
+const KEY: &str = "key";
+const APP_SECRET: &str = "of the app";
 
 /// A client that keeps one connection, and dials anew when it was ended.
 struct Client {
@@ -26,8 +34,15 @@ impl Client {
             secret: SECRET.to_owned(),
             ..Config::default()
         };
-        let dialect: Box<dyn Dialect> = Box::new(Channelstream::new(config));
-        let engine = Engine::new(EngineConfig::default(), vec![dialect], Random::seeded(1));
+        let pusher = PusherConfig {
+            apps: vec![App::new(AppId(1), "1", KEY, APP_SECRET)],
+            ..PusherConfig::default()
+        };
+        let dialects: Vec<Box<dyn Dialect>> = vec![
+            Box::new(Pusher::new(pusher)),
+            Box::new(Channelstream::new(config)),
+        ];
+        let engine = Engine::new(EngineConfig::default(), dialects, Random::seeded(1));
         let mut memory = Memory::new(engine, SECRET, Cut::Whole);
         let link = memory.dial();
         Self {
@@ -41,6 +56,12 @@ impl Client {
         let at = self.memory.unix_seconds();
         let signed = signature::sign(SECRET, "channelstream", at);
         ("X-Channelstream-Secret".to_owned(), signed)
+    }
+
+    /// The query that an application of Pusher's signs.
+    fn query(&self, method: &str, path: &str, params: &[(&str, &str)], body: &str) -> String {
+        let at = self.memory.unix_seconds();
+        Keys::new(KEY, APP_SECRET).sign_request(method, path, params, body.as_bytes(), at)
     }
 
     /// The answer to a request that asks for JSON; `None` if it takes longer than a moment.
@@ -120,7 +141,8 @@ fn everything_described_is_there_and_answers_as_described() {
     let mut count = 0;
     for (path, item) in document["paths"].as_object().expect("an object") {
         for (verb, operation) in item.as_object().expect("an object") {
-            if verb == "servers" {
+            // Those of Pusher have signatures of another kind.
+            if verb == "servers" || operation["tags"] == json!(["pusher"]) {
                 continue;
             }
             count += 1;
@@ -151,6 +173,63 @@ fn everything_described_is_there_and_answers_as_described() {
         }
     }
     assert!(count > 15, "{count}");
+}
+
+#[test]
+fn everything_described_of_pusher_is_there_and_answers_as_described() {
+    let mut client = Client::new();
+    let document = client.document();
+    let event =
+        r#"{"name":"a","data":"b","channels":["presence-a","cache-b"],"info":"user_count"}"#;
+    let batch = r#"{"batch":[{"name":"a","data":"b","channel":"a","info":"subscription_count"}]}"#;
+    let large = json!({"name": "a", "data": "x".repeat(10_241), "channel": "a"}).to_string();
+    let bodies = ["", event, batch, &large, "{}", "[{}]", "{"];
+    let mut seen = BTreeSet::new();
+    let mut good = BTreeSet::new();
+    for (template, item) in document["paths"].as_object().expect("an object") {
+        let verbs = item.as_object().expect("an object").iter();
+        for (verb, operation) in verbs.filter(|(verb, _)| *verb != "servers") {
+            if operation["tags"] != json!(["pusher"]) {
+                continue;
+            }
+            let id = operation["operationId"].as_str().expect("a name");
+            for (app, channel) in [("1", "presence-a"), ("1", "%23"), ("2", "presence-a")] {
+                let path = template
+                    .replace("{app_id}", app)
+                    .replace("{channel_name}", channel)
+                    .replace("{user_id}", "u");
+                let infos: [&[(&str, &str)]; 3] =
+                    [&[], &[("info", "user_count")], &[("info", "cache")]];
+                for (method, info, body) in ["GET", "HEAD", "POST", "PUT"]
+                    .into_iter()
+                    .flat_map(|method| infos.map(|info| (method, info)))
+                    .flat_map(|(method, info)| bodies.map(|body| (method, info, body)))
+                {
+                    let signed = client.query(method, &path, info, body);
+                    for query in [&signed, &signed.replace("auth_key=", "auth_key=x"), "a=1"] {
+                        let target = format!("{path}?{query}");
+                        let body = (!body.is_empty()).then_some(body);
+                        let answer = client.ask(method, &target, &[], body).expect("at once");
+                        let status = answer.status;
+                        assert!(
+                            names(&document, operation, &answer),
+                            "{method} {target} {body:?}: {status} {}",
+                            http::lossy(&answer.body)
+                        );
+                        if method == verb.to_uppercase() {
+                            assert_ne!(status, 405, "{method} {target}");
+                        }
+                        seen.insert(status);
+                        if status == 200 {
+                            good.insert(id.to_owned());
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(good.len(), 8, "{good:?}");
+    assert_eq!(seen, BTreeSet::from([200, 400, 401, 404, 405, 413]));
 }
 
 #[test]

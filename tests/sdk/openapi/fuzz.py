@@ -3,24 +3,36 @@
 Started by tests/sdk/run.
 """
 
+import hashlib
+import hmac
+import json
 import os
 import re
 import subprocess
 import sys
 import uuid
 
-from harness import Caller, Server, check, conclude
+import websocket
+from harness import WAIT_S, Caller, Server, check, conclude
 
 SECRET = "of the web application"
 TOKEN = "of the scraper"
 LIMIT_S = 75
 DESCRIPTION = "out/openapi.json"
+# One line per request: method, path as described, status.
+ANSWERS = "out/answers.txt"
 METHODS = {"get", "head", "put", "post", "patch", "delete", "options"}
 TOOLS = os.path.abspath("python_modules/openapi")
 # Connections that hold whatever is asked of them. They are not meant to expire.
 KNOWN = [str(uuid.UUID(int=at, version=4)) for at in range(1, 5)]
+# An app of Pusher's, and channels with somebody in them.
+APP_ID, KEY, APP_SECRET = "1001", "demo-key", "of-the-app"
+CHANNELS = ["presence-known", "cache-known", "known"]
 
 server = Server(
+    *("--set", f"app.0.id={APP_ID}"),
+    *("--set", f"app.0.key={KEY}"),
+    *("--set", f"app.0.secret={APP_SECRET}"),
     *("--set", f"channelstream.secret={SECRET}"),
     *("--set", f"admin.metrics_token={TOKEN}"),
     # One signature has to do for all requests.
@@ -31,6 +43,26 @@ server = Server(
     *("--set", "timeouts.channelstream_poll_gather=50ms"),
 )
 app = Caller(server.origin, SECRET)
+
+
+def join():
+    """A socket in all of Pusher's channels that are known; it lives as long as it is held."""
+    socket = websocket.create_connection(
+        f"ws://{server.address}/app/{KEY}?protocol=7", timeout=WAIT_S, http_no_proxy=["*"]
+    )
+    welcome = json.loads(json.loads(socket.recv())["data"])
+    for channel in CHANNELS:
+        data = {"channel": channel}
+        if channel.startswith("presence-"):
+            member = json.dumps({"user_id": "known"})
+            text = f"{welcome['socket_id']}:{channel}:{member}".encode()
+            digest = hmac.new(APP_SECRET.encode(), text, hashlib.sha256).hexdigest()
+            data |= {"auth": f"{KEY}:{digest}", "channel_data": member}
+        socket.send(json.dumps({"event": "pusher:subscribe", "data": data}))
+    joined = 0
+    while joined < len(CHANNELS):
+        joined += "subscription_succeeded" in socket.recv()
+    return socket
 
 
 def fuzz():
@@ -48,7 +80,10 @@ def fuzz():
             **os.environ,
             "PYTHONPATH": os.pathsep.join([os.path.abspath("openapi"), TOOLS]),
             "SCHEMATHESIS_HOOKS": "hooks",
+            "ANSWERS": os.path.abspath(ANSWERS),
             "KNOWN_CONNECTIONS": " ".join(KNOWN),
+            "KNOWN_APP": f"{APP_ID} {KEY} {APP_SECRET}",
+            "KNOWN_CHANNELS": " ".join(CHANNELS),
             "no_proxy": "*",
         },
         stdin=subprocess.DEVNULL,
@@ -69,6 +104,9 @@ def _():
     assert described.status_code == 200, described.text
     with open(DESCRIPTION, "w", encoding="utf-8") as file:
         file.write(described.text)
+    if os.path.exists(ANSWERS):
+        os.remove(ANSWERS)
+    socket = join()
     for at, known in enumerate(KNOWN):
         app.done("/connect", {"username": f"known {at}", "conn_id": known, "channels": ["known"]})
     operations = [
@@ -83,6 +121,12 @@ def _():
     assert re.search(rf"Tested: {count}\b", said), said
     cases = int(re.search(r"([\d,]+) generated", said)[1].replace(",", ""))
     assert cases > 50 * count, f"only {cases} requests"
+    with open(ANSWERS, encoding="utf-8") as lines:
+        met = set(lines.read().splitlines())
+    # Otherwise the requests would have shown nothing but that a signature is wanted.
+    beyond = [operation for operation in operations if f"{operation} 200" in met]
+    assert beyond == operations, f"never done: {set(operations) - set(beyond)}"
+    socket.close()
     print(f"        {cases} requests to {count} operations; see out/schemathesis.log")
 
 

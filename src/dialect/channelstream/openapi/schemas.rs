@@ -1,6 +1,7 @@
 //! What bodies and answers look like: the field tables of the specification.
 
-use crate::limits::HISTORY_MESSAGES_DEFAULT;
+use super::pusher;
+use crate::limits::{CS_MESSAGES_PER_REQUEST_MAX, CS_NAMES_PER_LIST_MAX, HISTORY_MESSAGES_DEFAULT};
 
 /// A kind of value.
 #[derive(Debug, Clone, Copy)]
@@ -21,10 +22,10 @@ pub(super) enum Shape {
     Either(&'static Self, &'static Self),
     /// A list without bounds, as answers have it.
     List(&'static Self),
-    /// A list of names: at least so many.
-    Names(&'static str, usize),
-    /// A list of the entries of a request.
-    Entries(&'static str),
+    /// A list of names: at least and at most so many.
+    Names(&'static str, usize, usize),
+    /// A list of the entries of a request: at most so many.
+    Entries(&'static str, usize),
     /// A mapping from free keys, bounded.
     Mapping(&'static Self),
     /// A mapping without bounds, as answers have it.
@@ -72,10 +73,15 @@ pub(super) enum Scalar {
     DateTime,
     StateValue,
     Callback,
+    PusherChannelName,
+    PusherTarget,
+    PusherEventName,
+    PusherEventData,
+    PusherSocketId,
 }
 
 impl Scalar {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::UserName,
         Self::ChannelName,
         Self::Boolean,
@@ -84,6 +90,11 @@ impl Scalar {
         Self::DateTime,
         Self::StateValue,
         Self::Callback,
+        Self::PusherChannelName,
+        Self::PusherTarget,
+        Self::PusherEventName,
+        Self::PusherEventData,
+        Self::PusherSocketId,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -96,6 +107,11 @@ impl Scalar {
             Self::DateTime => "DateTime",
             Self::StateValue => "StateValue",
             Self::Callback => "Callback",
+            Self::PusherChannelName => "PusherChannelName",
+            Self::PusherTarget => "PusherTarget",
+            Self::PusherEventName => "PusherEventName",
+            Self::PusherEventData => "PusherEventData",
+            Self::PusherSocketId => "PusherSocketId",
         }
     }
 }
@@ -105,8 +121,8 @@ const CHANNEL: Shape = Shape::Ref("ChannelName");
 const BOOLEAN: Shape = Shape::Ref("Boolean");
 const UUID: Shape = Shape::Ref("Uuid");
 const DATE_TIME: Shape = Shape::Ref("DateTime");
-const USERS: Shape = Shape::Names("UserName", 0);
-const CHANNELS: Shape = Shape::Names("ChannelName", 0);
+const USERS: Shape = Shape::Names("UserName", 0, CS_NAMES_PER_LIST_MAX);
+const CHANNELS: Shape = Shape::Names("ChannelName", 0, CS_NAMES_PER_LIST_MAX);
 const STATE: Shape = Shape::Mapping(&Shape::Ref("StateValue"));
 const CONFIGS: Shape = Shape::Mapping(&Shape::Ref("ChannelSettings"));
 const INFO: Shape = Shape::Ref("InfoResolution");
@@ -116,7 +132,7 @@ const TEXT_OR_NULL: Shape = Shape::OrNull(&Shape::Text);
 const STATE_OUT: Shape = Shape::Map(&Shape::Any);
 
 /// A field that has to be there.
-const fn needs(name: &'static str, shape: Shape, about: &'static str) -> Field {
+pub(super) const fn needs(name: &'static str, shape: Shape, about: &'static str) -> Field {
     Field {
         name,
         shape,
@@ -127,7 +143,7 @@ const fn needs(name: &'static str, shape: Shape, about: &'static str) -> Field {
 }
 
 /// A field that may be left out.
-const fn may(
+pub(super) const fn may(
     name: &'static str,
     shape: Shape,
     default: &'static str,
@@ -147,22 +163,36 @@ const _: () = assert!(
     "the default of history_size says so"
 );
 
-/// Names for shapes that are no structures.
-pub(super) const ALIASES: &[Alias] = &[
+/// All names for shapes that are no structures.
+pub(super) fn aliases() -> impl Iterator<Item = &'static Alias> {
+    ALIASES.iter().chain(pusher::ALIASES)
+}
+
+/// All bodies of requests. Fields that are not listed are ignored.
+pub(super) fn bodies() -> impl Iterator<Item = &'static Structure> + Clone {
+    BODIES.iter().chain(pusher::BODIES)
+}
+
+/// All that answers hold. More fields may come with later versions.
+pub(super) fn answers() -> impl Iterator<Item = &'static Structure> {
+    ANSWERS.iter().chain(pusher::ANSWERS)
+}
+
+const ALIASES: &[Alias] = &[
     Alias {
         name: "MessagesBody",
         about: "Messages, in the order in which they are sent.",
-        shape: Shape::Entries("MessageBody"),
+        shape: Shape::Entries("MessageBody", CS_MESSAGES_PER_REQUEST_MAX),
     },
     Alias {
         name: "MessagesEditBody",
         about: "Changes, in the order in which they are made.",
-        shape: Shape::Entries("MessageEditBody"),
+        shape: Shape::Entries("MessageEditBody", CS_MESSAGES_PER_REQUEST_MAX),
     },
     Alias {
         name: "MessagesDeleteBody",
         about: "Which messages go.",
-        shape: Shape::Entries("MessageDeleteBody"),
+        shape: Shape::Entries("MessageDeleteBody", CS_MESSAGES_PER_REQUEST_MAX),
     },
     Alias {
         name: "ChannelConfigBody",
@@ -180,8 +210,7 @@ const NEW_CHANNELS: &str = "Settings of channels that this call makes.";
 const PM_USERS: &str = "Only these users; empty for all.";
 const EXCLUDED: &str = "Not these users.";
 
-/// Bodies of requests. Fields that are not listed are ignored.
-pub(super) const BODIES: &[Structure] = &[
+const BODIES: &[Structure] = &[
     Structure {
         name: "ConnectBody",
         about: "Who connects, and to which channels.",
@@ -382,7 +411,11 @@ const SUBSCRIBE: &[Field] = &[
         UUID,
         "A known connection; else the query parameter counts.",
     ),
-    needs("channels", Shape::Names("ChannelName", 1), "At least one."),
+    needs(
+        "channels",
+        Shape::Names("ChannelName", 1, CS_NAMES_PER_LIST_MAX),
+        "At least one.",
+    ),
     may("channel_configs", CONFIGS, "{}", NEW_CHANNELS),
     may("info", INFO, "{}", "What to tell about the channels."),
 ];
@@ -404,8 +437,7 @@ macro_rules! message {
 const CHANNELS_INFO: Field = needs("channels_info", Shape::Ref("ChannelsInfo"), "About them.");
 const ALL_CHANNELS: Field = needs("channels", TEXTS, "All channels of the connection, sorted.");
 
-/// What answers hold. More fields may come with later versions.
-pub(super) const ANSWERS: &[Structure] = &[
+const ANSWERS: &[Structure] = &[
     Structure {
         name: "ConnectAnswer",
         about: "A connection.",

@@ -1,5 +1,6 @@
 //! The table of endpoints.
 
+use super::pusher;
 use super::schemas::Shape;
 use crate::transport::http::Method;
 
@@ -14,6 +15,8 @@ pub(super) enum Access {
     Admin,
     /// Who has the admin's password or the token for metrics.
     Metrics,
+    /// Who knows the secret of an app of Pusher's.
+    Pusher,
 }
 
 /// Whose endpoints they are; a heading in the document.
@@ -22,17 +25,25 @@ pub(super) enum Group {
     Server,
     Client,
     Admin,
+    Pusher,
     Fanwire,
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 4] = [Self::Server, Self::Client, Self::Admin, Self::Fanwire];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Server,
+        Self::Client,
+        Self::Admin,
+        Self::Pusher,
+        Self::Fanwire,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Client => "client",
             Self::Admin => "admin",
+            Self::Pusher => "pusher",
             Self::Fanwire => "fanwire",
         }
     }
@@ -42,6 +53,11 @@ impl Group {
             Self::Server => "For the web application, which signs each request.",
             Self::Client => "For browsers, which know the id of their connection.",
             Self::Admin => "For operators: signed in by cookie, or signed as a web application.",
+            Self::Pusher => {
+                "Pusher's HTTP API, where an app of Pusher's is configured. Applications sign each \
+                 request, as `fanwire sign request` does; limits are those of an app that sets \
+                 none of its own."
+            }
             Self::Fanwire => "The server's own: health and metrics.",
         }
     }
@@ -87,7 +103,7 @@ pub(super) struct Operation {
 }
 
 /// What most endpoints have in common.
-const PLAIN: Operation = Operation {
+pub(super) const PLAIN: Operation = Operation {
     path: "",
     method: Method::Get,
     id: "",
@@ -102,7 +118,7 @@ const PLAIN: Operation = Operation {
     any_method: false,
 };
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// 200 with JSON of this shape.
 macro_rules! json {
@@ -114,6 +130,8 @@ macro_rules! json {
         }
     };
 }
+
+pub(super) use json;
 
 /// More waits than may wait.
 const BUSY: Answer = Answer {
@@ -148,7 +166,12 @@ const DISCONNECTED: [Answer; 1] = [json!(
 )];
 
 /// Every endpoint.
-pub(super) const OPERATIONS: &[Operation] = &[
+pub(super) fn operations() -> impl Iterator<Item = &'static Operation> + Clone {
+    OPERATIONS.iter().chain(pusher::OPERATIONS)
+}
+
+/// Channelstream's, and the server's own.
+const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/connect",
         method: Method::Post,

@@ -2,12 +2,17 @@
 
 use super::super::speaker::is_routed;
 use super::super::words::{self, BodyFault};
-use super::schemas::{ALIASES, ANSWERS, BODIES, Field, Scalar, Shape, Structure};
-use super::table::{OPERATIONS, Operation};
+use super::schemas::{Field, Scalar, Shape, Structure, aliases, answers, bodies};
+use super::table::{Group, Operation, operations};
 use super::write::{document, verb};
+use crate::dialect::pusher::bodies as pusher;
+use crate::dialect::pusher::config::App;
+use crate::hub::AppId;
 use crate::limits::{
     CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_MESSAGES_PER_REQUEST_MAX,
-    CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX,
+    CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX, PUSHER_BATCH_EVENTS_MAX, PUSHER_CHANNEL_CHARS,
+    PUSHER_CHANNELS_PER_EVENT_MAX, PUSHER_EVENT_BYTES_MAX, PUSHER_EVENT_CHARS_MAX,
+    PUSHER_USER_CHARS_MAX,
 };
 use crate::transport::http::Method;
 use serde_json::{Map, Value, json};
@@ -35,7 +40,7 @@ const PAGES: [&str; 5] = [
 ];
 
 fn described(path: &str, method: Method) -> Option<&'static Operation> {
-    let mut here = OPERATIONS.iter().filter(|operation| operation.path == path);
+    let mut here = operations().filter(|operation| operation.path == path);
     let exact = here.clone().find(|operation| operation.method == method);
     // HEAD is GET without the body, and not described apart.
     let is_meant = |operation: &&Operation| {
@@ -46,7 +51,7 @@ fn described(path: &str, method: Method) -> Option<&'static Operation> {
 
 #[test]
 fn what_is_described_is_routed() {
-    for operation in OPERATIONS {
+    for operation in operations().filter(|operation| operation.group != Group::Pusher) {
         if OF_THE_ENGINE.contains(&operation.path) {
             assert!(!is_routed(operation.method, operation.path));
             continue;
@@ -90,6 +95,106 @@ fn what_is_routed_is_described() {
     }
 }
 
+/// The patterns that Pusher's router takes, read from its source: texts in quotes stand for
+/// themselves, names for anything.
+fn routed_by_pusher() -> BTreeSet<(&'static str, String)> {
+    let source = include_str!("../../pusher/api.rs");
+    let (_, router) = source.split_once("match parts[..] {").expect("the router");
+    let (router, _) = router.split_once("\n        }\n").expect("its end");
+    let mut routed = BTreeSet::from([("post", "/users/{}/terminate_connections".to_owned())]);
+    for arm in router.lines().map(str::trim) {
+        let Some((pattern, rest)) = arm
+            .strip_prefix('[')
+            .and_then(|arm| arm.split_once("] if "))
+        else {
+            continue;
+        };
+        let (condition, _) = rest.split_once(" =>").expect("an arm");
+        let verb = condition.strip_prefix("is_").expect("a method alone");
+        let pieces = pattern
+            .split(", ")
+            .map(|piece| match piece.strip_prefix('"') {
+                Some(text) => text.trim_end_matches('"'),
+                None => "{}",
+            });
+        let pieces: Vec<&str> = pieces.collect();
+        let path = format!("/apps/{{}}/{}", pieces.join("/"));
+        assert!(routed.insert((verb, path)), "{arm}");
+    }
+    routed
+}
+
+/// A path with the names in its braces left out.
+fn nameless(path: &str) -> String {
+    let mut pieces = path.split('{');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |path, piece| {
+        let (_, rest) = piece.split_once('}').expect("a name");
+        format!("{path}{{}}{rest}")
+    })
+}
+
+/// In both directions. That the endpoints answer `tests/it/openapi.rs` shows.
+#[test]
+fn what_pusher_routes_is_what_is_described_of_it() {
+    let described = operations().filter(|operation| operation.group == Group::Pusher);
+    let described = described.map(|one| (verb(one.method), nameless(one.path)));
+    let described: BTreeSet<_> = described.collect();
+    assert_eq!(described, routed_by_pusher());
+    assert_eq!(described.len(), 8);
+}
+
+#[test]
+fn every_name_in_a_path_is_a_parameter() {
+    let document = document("");
+    for operation in operations() {
+        let object = &document["paths"][operation.path][verb(operation.method)];
+        let parameters = object["parameters"].as_array().into_iter().flatten();
+        let described: BTreeSet<&str> = parameters
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().expect("a name"))
+            .collect();
+        let named = operation.path.split('{').skip(1);
+        let named = named.map(|piece| piece.split('}').next().expect("a name"));
+        assert_eq!(described, named.collect(), "{}", operation.path);
+    }
+}
+
+/// The whole signature, not one part or another; and the digest of a body that has to be there.
+#[test]
+fn pusher_wants_all_of_its_signature() {
+    let document = document("");
+    let schemes = &document["components"]["securitySchemes"];
+    for operation in operations().filter(|operation| operation.group == Group::Pusher) {
+        let object = &document["paths"][operation.path][verb(operation.method)];
+        let [needs] = object["security"].as_array().expect("a list").as_slice() else {
+            panic!("{}: one way", operation.path);
+        };
+        let needs = needs.as_object().expect("an object").keys();
+        let mut names: Vec<&str> = needs
+            .inspect(|scheme| assert_eq!(schemes[scheme]["in"], "query"))
+            .map(|scheme| schemes[scheme]["name"].as_str().expect("a name"))
+            .collect();
+        names.sort_unstable();
+        let always = [
+            "auth_key",
+            "auth_signature",
+            "auth_timestamp",
+            "auth_version",
+        ];
+        let digest = operation.body.map(|_| "body_md5");
+        let wanted: Vec<&str> = always.into_iter().chain(digest).collect();
+        assert_eq!(names, wanted, "{}", operation.path);
+        let parameters = object["parameters"].as_array().expect("a list");
+        let is_digest = |parameter: &Value| parameter["name"] == "body_md5";
+        assert_eq!(parameters.iter().any(is_digest), digest.is_none());
+        let statuses = object["responses"].as_object().expect("answers");
+        for status in ["200", "400", "401", "403", "404", "405", "413"] {
+            assert!(statuses.contains_key(status), "{} {status}", operation.path);
+        }
+    }
+}
+
 #[test]
 fn pages_are_routed_and_not_described() {
     for page in PAGES {
@@ -102,7 +207,7 @@ fn pages_are_routed_and_not_described() {
 fn endpoints_come_once_and_have_names_of_their_own() {
     let mut places = BTreeSet::new();
     let mut ids = BTreeSet::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         assert!(places.insert((operation.path, verb(operation.method))));
         assert!(ids.insert(operation.id), "{}", operation.id);
         let name = operation.id.bytes();
@@ -215,7 +320,7 @@ fn names_that_callers_know_are_kept() {
     }
     let key = &document["components"]["securitySchemes"]["APIKeyHeader"];
     assert_eq!(key["name"], "X-Channelstream-Secret");
-    assert_eq!(document["info"]["title"], "Channelstream API");
+    assert_eq!(document["info"]["title"], "fanwire");
 }
 
 #[test]
@@ -224,6 +329,8 @@ fn a_prefix_is_where_the_endpoints_are() {
     let behind = document("/push");
     assert_eq!(behind["servers"][0]["url"], "/push");
     assert_eq!(behind["paths"]["/metrics"]["servers"][0]["url"], "/");
+    let pusher = &behind["paths"]["/apps/{app_id}/events"];
+    assert_eq!(pusher["servers"][0]["url"], "/");
 }
 
 #[test]
@@ -246,6 +353,14 @@ fn limits_are_those_of_the_code() {
     let subscribe = &schemas["SubscribeBody"];
     assert_eq!(subscribe["properties"]["channels"]["minItems"], 1);
     assert_eq!(subscribe["required"], json!(["conn_id", "channels"]));
+    let event = &schemas["PusherEventToChannels"]["properties"]["channels"];
+    assert_eq!(event["maxItems"], PUSHER_CHANNELS_PER_EVENT_MAX);
+    let batch = &schemas["PusherBatch"]["properties"]["batch"];
+    assert_eq!(batch["maxItems"], PUSHER_BATCH_EVENTS_MAX);
+    let length = |name: &str| &schemas[name]["maxLength"];
+    assert_eq!(*length("PusherChannelName"), PUSHER_CHANNEL_CHARS);
+    assert_eq!(*length("PusherEventName"), PUSHER_EVENT_CHARS_MAX);
+    assert_eq!(*length("PusherEventData"), PUSHER_EVENT_BYTES_MAX);
 }
 
 // ---- bodies --------------------------------------------------------------------------------
@@ -271,7 +386,7 @@ fn samples(shape: Shape) -> (Vec<Value>, Vec<Value>) {
         }
         Shape::Either(one, _) => (samples(*one).0, vec![]),
         Shape::List(of) => (vec![json!([]), json!([samples(*of).0[0]])], vec![json!({})]),
-        Shape::Names(of, least) => {
+        Shape::Names(of, least, _) => {
             let (good, bad) = samples(Shape::Ref(of));
             let mut refused = vec![json!({}), json!("a")];
             refused.extend(bad.into_iter().map(|bad| json!([bad])));
@@ -280,7 +395,7 @@ fn samples(shape: Shape) -> (Vec<Value>, Vec<Value>) {
             none.push(json!([]));
             (taken, refused)
         }
-        Shape::Entries(of) => {
+        Shape::Entries(of, _) => {
             let (good, _) = samples(Shape::Ref(of));
             (vec![json!([]), json!(good)], vec![json!({}), json!([1])])
         }
@@ -297,7 +412,7 @@ fn samples(shape: Shape) -> (Vec<Value>, Vec<Value>) {
             if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.name() == name) {
                 return scalar_samples(scalar);
             }
-            let structure = BODIES.iter().find(|structure| structure.name == name);
+            let structure = bodies().find(|structure| structure.name == name);
             let structure = structure.unwrap_or_else(|| panic!("{name} is no body"));
             (vec![least(structure)], vec![json!([]), json!(1)])
         }
@@ -356,6 +471,48 @@ fn scalar_samples(scalar: Scalar) -> (Vec<Value>, Vec<Value>) {
             vec![json!([]), json!({})],
         ),
         Scalar::Callback => (vec![json!("a.b")], vec![json!("a(")]),
+        Scalar::PusherChannelName => panic!("no body has one of these alone"),
+        Scalar::PusherTarget => {
+            let user = |chars: usize| json!(format!("#server-to-user-{}", "x".repeat(chars)));
+            let name = |chars: usize| json!("x".repeat(chars));
+            let mut good = vec![json!("presence-a_1=@,.;"), name(PUSHER_CHANNEL_CHARS)];
+            good.push(user(PUSHER_USER_CHARS_MAX));
+            let mut bad = vec![
+                json!(""),
+                json!("a b"),
+                json!("#a"),
+                json!("é"),
+                json!("a\n"),
+            ];
+            bad.extend([
+                name(PUSHER_CHANNEL_CHARS + 1),
+                user(PUSHER_USER_CHARS_MAX + 1),
+            ]);
+            bad.extend([user(0), json!(1), Value::Null]);
+            (good, bad)
+        }
+        Scalar::PusherEventName => {
+            let (mut good, mut bad) = texts(PUSHER_EVENT_CHARS_MAX);
+            good.extend([json!("pusher"), json!("a pusher:b"), json!("client-a")]);
+            bad.extend([json!("pusher:a"), json!("pusher_internal:")]);
+            (good, bad)
+        }
+        Scalar::PusherEventData => {
+            let text = |bytes: usize| json!("x".repeat(bytes));
+            let mut good = vec![json!(""), json!({"a": [1]}), json!(1.5), Value::Null];
+            good.push(text(PUSHER_EVENT_BYTES_MAX));
+            (good, vec![text(PUSHER_EVENT_BYTES_MAX + 1)])
+        }
+        Scalar::PusherSocketId => (
+            vec![json!("1.2"), json!("00.99999999999999999999")],
+            vec![
+                json!("1"),
+                json!("1.2.3"),
+                json!("a.1"),
+                json!(""),
+                json!(1.2),
+            ],
+        ),
     }
 }
 
@@ -366,8 +523,26 @@ fn least(structure: &Structure) -> Value {
     Value::Object(needed.collect())
 }
 
-/// Reads a body with the parser of its structure.
-fn read(name: &str, body: &Value) -> Result<(), BodyFault> {
+/// Reads a body with the parser of its structure; what was wrong, for humans.
+fn read(name: &str, body: &Value) -> Result<(), String> {
+    let app = App::new(AppId(1), "1", "key", "secret");
+    let text = body.to_string();
+    let read = match name {
+        "PusherEventToChannels" => pusher::event(text.as_bytes(), &app).map(drop),
+        "PusherEventToChannel" => {
+            let alone = pusher::event(text.as_bytes(), &app).map(drop);
+            let batch = json!({"batch": [body]}).to_string();
+            let batched = pusher::batch(batch.as_bytes(), &app).map(drop);
+            assert_eq!(alone.is_ok(), batched.is_ok(), "{text:.80}");
+            batched
+        }
+        "PusherBatch" => pusher::batch(text.as_bytes(), &app).map(drop),
+        _ => return read_channelstream(name, body).map_err(|fault| format!("{fault:?}")),
+    };
+    read.map_err(|fault| fault.message.into_owned())
+}
+
+fn read_channelstream(name: &str, body: &Value) -> Result<(), BodyFault> {
     let entry = || json!([body]).to_string();
     let text = body.to_string();
     match name {
@@ -381,7 +556,7 @@ fn read(name: &str, body: &Value) -> Result<(), BodyFault> {
         "MessageDeleteBody" => words::parse_deletes(entry().as_bytes()).map(drop),
         "DisconnectBody" => words::parse_disconnect(text.as_bytes()).map(drop),
         "ChannelInfoBody" => words::parse_info(text.as_bytes()).map(drop),
-        "InfoResolution" => read("ChannelInfoBody", &json!({"info": body})),
+        "InfoResolution" => read_channelstream("ChannelInfoBody", &json!({"info": body})),
         "ChannelSettings" => {
             words::parse_channel_config(json!({"c": body}).to_string().as_bytes()).map(drop)
         }
@@ -397,7 +572,7 @@ fn with(structure: &Structure, field: &Field, value: Value) -> Value {
 
 #[test]
 fn bodies_are_read_as_they_are_described() {
-    for structure in BODIES {
+    for structure in bodies() {
         let name = structure.name;
         assert_eq!(read(name, &least(structure)), Ok(()), "{name}");
         for field in structure.fields {
@@ -452,6 +627,12 @@ fn lists_and_mappings_are_as_long_as_described() {
         let mapping = connect("user_state", values(CS_KEYS_PER_MAPPING_MAX + more));
         assert_eq!((list.is_ok(), mapping.is_ok()), (is_taken, is_taken));
         assert_eq!(messages(CS_MESSAGES_PER_REQUEST_MAX + more), is_taken);
+        let channels = vec!["a"; PUSHER_CHANNELS_PER_EVENT_MAX + more];
+        let event = json!({"name": "a", "data": "", "channels": channels});
+        assert_eq!(read("PusherEventToChannels", &event).is_ok(), is_taken);
+        let event = json!({"name": "a", "data": "", "channel": "a"});
+        let batch = json!({"batch": vec![event; PUSHER_BATCH_EVENTS_MAX + more]});
+        assert_eq!(read("PusherBatch", &batch).is_ok(), is_taken);
     }
 }
 
@@ -464,23 +645,31 @@ fn what_is_read_is_described() {
         let (list, _) = list.split_once("];").expect("its end");
         list.split('"').skip(1).step_by(2).collect::<BTreeSet<_>>()
     });
+    // Pusher's stand where they are used.
+    let source = include_str!("../../pusher/bodies.rs");
+    let lists = source.split("[\"").skip(1).map(|rest| {
+        let (list, _) = rest.split_once(']').expect("its end");
+        list.split('"').step_by(2).collect::<BTreeSet<_>>()
+    });
+    let lists: Vec<_> = lists.collect();
+    assert_eq!(lists.len(), 3, "{lists:?}");
     let mut count = 0;
-    for read in tables {
+    for read in tables.chain(lists) {
         count += 1;
-        let is_described = BODIES.iter().any(|structure| {
+        let is_described = bodies().any(|structure| {
             let fields = structure.fields.iter().map(|field| field.name);
             fields.collect::<BTreeSet<_>>() == read
         });
         assert!(is_described, "{read:?}");
     }
-    assert!(count >= 7, "the tables are found");
+    assert!(count >= 10, "the tables are found");
 }
 
 #[test]
 fn every_name_is_given_once() {
     let scalars = Scalar::ALL.iter().map(|scalar| scalar.name());
-    let aliases = ALIASES.iter().map(|alias| alias.name);
-    let structures = BODIES.iter().chain(ANSWERS).map(|structure| structure.name);
+    let aliases = aliases().map(|alias| alias.name);
+    let structures = bodies().chain(answers()).map(|structure| structure.name);
     let mut names = BTreeSet::new();
     for name in scalars.chain(aliases).chain(structures) {
         assert!(names.insert(name), "{name}");

@@ -1,18 +1,22 @@
 //! From the tables to the document.
 
-use super::schemas::{ALIASES, ANSWERS, BODIES, Field, Scalar, Shape, Structure};
-use super::table::{Access, Answer, Group, OPERATIONS, Operation};
+use super::pusher;
+use super::schemas::{self, Field, Scalar, Shape, Structure};
+use super::table::{Access, Answer, Group, Operation, Parameter, operations};
 use crate::limits::{
-    CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX,
-    CS_MESSAGES_PER_REQUEST_MAX, CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX,
+    CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_USER_CHARS_MAX,
+    PUSHER_CHANNEL_CHARS, PUSHER_EVENT_BYTES_MAX, PUSHER_EVENT_CHARS_MAX, PUSHER_TIMESTAMP_S,
+    PUSHER_USER_CHARS_MAX,
 };
 use crate::transport::http::Method;
 use serde_json::{Map, Value, json};
 
-const ABOUT: &str = "The HTTP interface of fanwire's Channelstream dialect, and the server's own \
-    pages. Web applications sign their requests with the shared secret; browsers listen at `/ws` \
-    (a WebSocket, whose text frames are lists of `Frame`) or at `/listen`. Bodies are JSON whatever \
-    their content type says; fields that are not described are ignored.";
+const ABOUT: &str = "The HTTP interfaces of fanwire: Channelstream's, Pusher's and the \
+    server's own. For Channelstream, web applications sign their requests with the shared secret; \
+    browsers listen at `/ws` (a WebSocket, whose text frames are lists of `Frame`) or at \
+    `/listen`. Bodies are JSON whatever their content type says; fields that are not described are \
+    ignored. Pusher's paths are described whether or not they are served: there is nothing at them \
+    unless an app of Pusher's is configured.";
 
 /// All of it. `prefix` is empty or a path without a slash at its end.
 pub(super) fn document(prefix: &str) -> Value {
@@ -24,7 +28,7 @@ pub(super) fn document(prefix: &str) -> Value {
     json!({
         "openapi": "3.1.1",
         "info": {
-            "title": "Channelstream API",
+            "title": "fanwire",
             "version": env!("CARGO_PKG_VERSION"),
             "description": ABOUT,
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
@@ -42,7 +46,7 @@ pub(super) fn document(prefix: &str) -> Value {
 
 fn paths() -> Value {
     let mut paths = Map::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         let path = paths
             .entry(operation.path)
             .or_insert_with(|| path_item(operation));
@@ -61,6 +65,11 @@ fn path_item(operation: &Operation) -> Value {
         Group::Server | Group::Client | Group::Admin => json!({}),
         // Asked for by those who run the server, behind no prefix.
         Group::Fanwire => json!({"servers": [{"url": "/"}]}),
+        // A prefix of their own is in the settings, and what a proxy says does not count.
+        Group::Pusher => json!({"servers": [{
+            "url": "/",
+            "description": "With `pusher.path_prefix` behind it, where that is set.",
+        }]}),
     }
 }
 
@@ -82,23 +91,15 @@ fn operation_object(operation: &Operation) -> Value {
         "operationId": operation.id,
         "tags": [operation.group.name()],
         "summary": operation.summary,
-        "security": security(operation.access),
+        "security": security(operation),
         "responses": answers(operation),
     });
     if !operation.about.is_empty() {
         object["description"] = operation.about.into();
     }
-    if !operation.parameters.is_empty() {
-        let parameters = operation.parameters.iter().map(|parameter| {
-            json!({
-                "name": parameter.name,
-                "in": "query",
-                "required": parameter.is_required,
-                "description": parameter.about,
-                "schema": schema(parameter.shape),
-            })
-        });
-        object["parameters"] = parameters.collect();
+    let parameters = parameters(operation);
+    if !parameters.is_empty() {
+        object["parameters"] = parameters.into();
     }
     if operation.any_method {
         object["x-any-method"] = true.into();
@@ -112,16 +113,65 @@ fn operation_object(operation: &Operation) -> Value {
     object
 }
 
-fn security(access: Access) -> Value {
-    match access {
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let object = |parameter: &Parameter, place: &str| {
+        json!({
+            "name": parameter.name,
+            "in": place,
+            "required": parameter.is_required,
+            "description": parameter.about,
+            "schema": schema(parameter.shape),
+        })
+    };
+    let is_in_path = |known: &&Parameter| operation.path.contains(&format!("{{{}}}", known.name));
+    let in_path = pusher::IN_PATHS.iter().filter(is_in_path);
+    let mut parameters: Vec<Value> = in_path.map(|known| object(known, "path")).collect();
+    let in_query = operation.parameters.iter();
+    parameters.extend(in_query.map(|parameter| object(parameter, "query")));
+    // Where there has to be a body, its digest is a part of the security.
+    if operation.access == Access::Pusher && operation.body.is_none() {
+        parameters.push(json!({
+            "name": "body_md5",
+            "in": "query",
+            "required": false,
+            "description": BODY_MD5,
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        }));
+    }
+    parameters
+}
+
+const BODY_MD5: &str = "The MD5 of the body in lower-case hex; must be there if there is a body.";
+
+fn security(operation: &Operation) -> Value {
+    match operation.access {
         Access::Open => json!([]),
         Access::Signed => json!([{"APIKeyHeader": []}]),
         Access::Admin => json!([{"AdminCookie": []}, {"APIKeyHeader": []}]),
         Access::Metrics => json!([{"AdminPassword": []}, {"MetricsToken": []}]),
+        // All of them together.
+        Access::Pusher => {
+            let mut all = json!({
+                "PusherKey": [],
+                "PusherTimestamp": [],
+                "PusherVersion": [],
+                "PusherSignature": [],
+            });
+            if operation.body.is_some() {
+                all["PusherBodyDigest"] = json!([]);
+            }
+            json!([all])
+        }
     }
 }
 
 fn security_schemes() -> Value {
+    let in_query = |name: &str, about: &str| {
+        let place = "query";
+        json!({"type": "apiKey", "in": place, "name": name, "description": about})
+    };
+    let seconds =
+        format!("Seconds since 1970, at most {PUSHER_TIMESTAMP_S} away from the server's time.");
     json!({
         "APIKeyHeader": {
             "type": "apiKey",
@@ -137,8 +187,17 @@ fn security_schemes() -> Value {
         },
         "AdminPassword": {"type": "http", "scheme": "basic"},
         "MetricsToken": {"type": "http", "scheme": "bearer"},
+        "PusherKey": in_query("auth_key", "The app's key."),
+        "PusherTimestamp": in_query("auth_timestamp", &seconds),
+        "PusherVersion": in_query("auth_version", "`1.0`."),
+        "PusherSignature": in_query("auth_signature", SIGNATURE),
+        "PusherBodyDigest": in_query("body_md5", BODY_MD5),
     })
 }
+
+const SIGNATURE: &str = "HMAC-SHA256 in lower-case hex, made with the app's secret, of three \
+    lines: the method; the path without a prefix; all other parameters of the query, decoded, \
+    their names in lower case, as `name=value` with `&` between, sorted by name.";
 
 /// The answers of an endpoint: its own, and those that go with what it is.
 fn answers(operation: &Operation) -> Value {
@@ -148,6 +207,14 @@ fn answers(operation: &Operation) -> Value {
     let common: &[(&str, &str)] = match operation.access {
         Access::Open if operation.group == Group::Fanwire => &[],
         Access::Metrics => &[],
+        Access::Pusher => &[
+            ("400", "PusherUnusable"),
+            ("401", "PusherNotSigned"),
+            ("403", "PusherDisabled"),
+            ("404", "PusherNothing"),
+            ("405", "PusherWrongMethod"),
+            ("413", "PusherTooLarge"),
+        ],
         Access::Open | Access::Admin => &[
             ("401", "BadSignature"),
             ("406", "NotHttps"),
@@ -162,8 +229,9 @@ fn answers(operation: &Operation) -> Value {
     };
     // Without login it has no page to show.
     let is_document = operation.path == "/openapi.json";
+    let is_read_by_channelstream = operation.body.is_some() && operation.access != Access::Pusher;
     let and = [
-        (operation.body.is_some(), "400", "NotJson"),
+        (is_read_by_channelstream, "400", "NotJson"),
         (operation.can_be_invalid, "422", "Invalid"),
         (is_document, "403", "NotSigned"),
     ];
@@ -206,12 +274,16 @@ fn responses() -> Value {
             },
         })
     };
-    let of = |about: &str, name: &'static str| {
-        json!({
-            "description": about,
-            "content": {"application/json": media(Shape::Ref(name))},
-        })
+    let shaped = |about: &str, shape: Shape| {
+        let content = json!({"application/json": media(shape)});
+        json!({"description": about, "content": content})
     };
+    let of = |about: &str, name: &'static str| shaped(about, Shape::Ref(name));
+    const ERROR: Shape = Shape::Ref("PusherError");
+    const FORGED: Shape = Shape::Either(&ERROR, &Shape::Ref("BadSignature"));
+    const REFUSED: Shape = Shape::Either(&ERROR, &Shape::Ref("Refusal"));
+    let mut nothing = page("No app has this id, or Pusher is not served.");
+    nothing["content"]["application/json"] = media(Shape::Either(&ERROR, &Shape::Ref("Page")));
     json!({
         "NotJson": page("The body is not JSON."),
         "BadSignature": of("The signature is wrong, on whatever path.", "BadSignature"),
@@ -219,6 +291,12 @@ fn responses() -> Value {
         "NotHttps": page("The server wants https."),
         "TooLarge": of("The body is larger than it may be here.", "Refusal"),
         "Invalid": of("Fields are wrong; all faults at once.", "Faults"),
+        "PusherUnusable": shaped("The body, a name or what is asked for is not taken.", REFUSED),
+        "PusherNotSigned": shaped("The key, the time or the signature is wrong.", FORGED),
+        "PusherDisabled": shaped("The app is disabled.", ERROR),
+        "PusherNothing": nothing,
+        "PusherWrongMethod": shaped("The path takes other methods; `Allow` names them.", ERROR),
+        "PusherTooLarge": shaped("The data of an event, or the whole body, is too large.", REFUSED),
         "Refused": of("Malformed, too large, too slow, or too much.", "Refusal"),
     })
 }
@@ -228,12 +306,12 @@ fn schemas() -> Value {
     for scalar in Scalar::ALL {
         all.insert(scalar.name().to_owned(), scalar_schema(scalar));
     }
-    for alias in ALIASES {
+    for alias in schemas::aliases() {
         let mut schema = schema(alias.shape);
         schema["description"] = alias.about.into();
         all.insert(alias.name.to_owned(), schema);
     }
-    for structure in BODIES.iter().chain(ANSWERS) {
+    for structure in schemas::bodies().chain(schemas::answers()) {
         all.insert(structure.name.to_owned(), structure_schema(structure));
     }
     Value::Object(all)
@@ -277,16 +355,16 @@ fn schema(shape: Shape) -> Value {
         Shape::OrNull(other) => json!({"anyOf": [schema(*other), {"type": "null"}]}),
         Shape::Either(one, other) => json!({"anyOf": [schema(*one), schema(*other)]}),
         Shape::List(of) => json!({"type": "array", "items": schema(*of)}),
-        Shape::Names(of, least) => json!({
+        Shape::Names(of, least, most) => json!({
             "type": "array",
             "items": refer(of),
             "minItems": least,
-            "maxItems": CS_NAMES_PER_LIST_MAX,
+            "maxItems": most,
         }),
-        Shape::Entries(of) => json!({
+        Shape::Entries(of, most) => json!({
             "type": "array",
             "items": refer(of),
-            "maxItems": CS_MESSAGES_PER_REQUEST_MAX,
+            "maxItems": most,
         }),
         Shape::Mapping(of) => json!({
             "type": "object",
@@ -352,6 +430,36 @@ fn scalar_schema(scalar: Scalar) -> Value {
             "pattern": "^[A-Za-z0-9_.$]+$",
             "maxLength": CS_CALLBACK_CHARS_MAX,
             "description": "The name of a function.",
+        }),
+        Scalar::PusherChannelName => json!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_=@,.;-]+$",
+            "maxLength": PUSHER_CHANNEL_CHARS,
+            "description": "The name of a channel; its beginning says what kind it is.",
+        }),
+        Scalar::PusherTarget => json!({
+            "type": "string",
+            "pattern": format!(
+                "^([A-Za-z0-9_=@,.;-]{{1,{PUSHER_CHANNEL_CHARS}}}|\
+                 #server-to-user-[A-Za-z0-9_=@,.;-]{{1,{PUSHER_USER_CHARS_MAX}}})$"
+            ),
+            "description": "The name of a channel, or `#server-to-user-` and the id of a user.",
+        }),
+        Scalar::PusherEventName => json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": PUSHER_EVENT_CHARS_MAX,
+            "not": {"pattern": "^pusher(_internal)?:"},
+            "description": "The name of an event, not one of the protocol's own.",
+        }),
+        Scalar::PusherEventData => json!({
+            "maxLength": PUSHER_EVENT_BYTES_MAX,
+            "description": format!("At most {PUSHER_EVENT_BYTES_MAX} bytes, as a text."),
+        }),
+        Scalar::PusherSocketId => json!({
+            "type": "string",
+            "pattern": r"^[0-9]+\.[0-9]+$",
+            "description": "The id of a socket.",
         }),
     }
 }
