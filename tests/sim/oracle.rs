@@ -324,6 +324,8 @@ struct Channel {
     name: String,
     settings: Settings,
     is_configured: bool,
+    /// Only those named it so far that know no settings.
+    is_bare: bool,
     /// User and how many of its subscribers, in order of joining.
     members: Vec<(String, usize)>,
     history: Vec<usize>,

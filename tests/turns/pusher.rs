@@ -314,6 +314,7 @@ fn a_million_frames_for_different_names_stay_bounded() {
         world.pass(1_000);
         say(&mut world, conn, &mut bytes);
         world.turn(0);
+        world.rest();
         world.take(conn);
         let (channels, subscribers, users) = world.engine.hub().counts();
         let most = if n * 4 / FRAMES >= 2 {
@@ -343,6 +344,7 @@ fn a_million_frames_for_different_names_stay_bounded() {
             }
             world.pass(1_000);
             say(&mut world, conn, &mut bytes);
+            world.rest();
             assert_eq!(world.engine.hub().counts().0, 1);
         }
     }

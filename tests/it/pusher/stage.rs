@@ -370,11 +370,23 @@ impl Stage {
         self.sut().close(link);
     }
 
-    /// The client vanishes.
+    /// The client vanishes, and the server has noticed.
+    #[track_caller]
     pub(crate) fn vanish(&mut self, sock: &Sock) {
         self.sockets[sock.at].over = true;
         let link = self.sockets[sock.at].link;
+        if matches!(self.scene, Scene::Memory(_)) {
+            self.sut().abort(link);
+            return;
+        }
+        let before = self.get(sock.app, "/connections", &[]);
         self.sut().abort(link);
+        for _ in 0..10_000 {
+            if self.get(sock.app, "/connections", &[]) != before {
+                return;
+            }
+        }
+        panic!("the server goes on counting a socket that was reset");
     }
 
     /// All that was sent has been acted on, and nobody hears anything that was not looked at.

@@ -232,6 +232,10 @@ impl Oracle {
                 timer: Timer::default(),
             };
             self.users.push(user);
+        }
+        // Whoever only came by the other protocol, which has no states, is as new as before.
+        let own = |sub: &Sub| sub.user == *name && sub.socket.is_none();
+        if self.user(name).state.is_empty() && !self.subs.iter().any(own) {
             for (key, value) in fresh_state {
                 self.user(name).set(key, value);
             }

@@ -218,7 +218,7 @@ impl Oracle {
         self.ensure_channel(name, settings, now);
         let channel = self.channel(name);
         channel.settings = settings;
-        channel.is_configured = true;
+        (channel.is_configured, channel.is_bare) = (true, false);
         // Whether coming and going is told may be another matter now.
         self.lines
             .values_mut()

@@ -29,11 +29,7 @@ impl Oracle {
         let is_cached = message.is_cached() && self.traits(name).is_cached;
         if is_cached {
             // Who comes next is to see it.
-            let settings = Settings {
-                store_frames: false,
-                ..Settings::default()
-            };
-            self.ensure_channel(name, settings, now);
+            self.ensure_bare_channel(name, now);
         }
         let Some(channel) = self.channels.iter_mut().find(|c| c.name == *name) else {
             return event;
@@ -132,15 +128,31 @@ impl Oracle {
         told
     }
 
+    /// By a protocol with settings, which the first such caller gives.
     pub(super) fn ensure_channel(&mut self, name: &str, settings: Settings, now: Now) {
+        self.ensure_bare_channel(name, now);
+        let channel = self.channel(name);
+        if std::mem::take(&mut channel.is_bare) {
+            channel.settings = settings;
+        }
+    }
+
+    /// By one without.
+    pub(super) fn ensure_bare_channel(&mut self, name: &str, now: Now) {
         if self.channels.iter().any(|c| c.name == *name) {
             return;
         }
+        let served = self.served_of(name);
+        let settings = Settings {
+            store_frames: served.is_none_or(|served| served.app.is_shared),
+            ..Settings::default()
+        };
         let channel = Channel {
             key: self.key(),
             name: name.to_owned(),
             settings,
             is_configured: false,
+            is_bare: true,
             members: Vec::new(),
             history: Vec::new(),
             recent: Vec::new(),
@@ -191,6 +203,10 @@ impl Oracle {
             Some((_, count)) => *count += 1,
             None => {
                 channel.members.push((user.to_owned(), 1));
+                // That somebody is there at all comes before who it is.
+                if self.subscribers(name) == 0 {
+                    self.occupied(name, true);
+                }
                 self.sequence += 1;
                 self.user(user).timer.disarm();
                 self.presence(name, user, Some(info), now);
@@ -206,7 +222,10 @@ impl Oracle {
         if is_first {
             channel.timer.disarm();
             channel.told_count = 0;
-            self.occupied(name, true);
+            // Else that was said with the first member.
+            if channel.members.is_empty() {
+                self.occupied(name, true);
+            }
         }
         self.sub(key).channels.push(name.to_owned());
     }
@@ -330,16 +349,12 @@ impl Oracle {
         if self.subscribers(name) > 0 {
             return;
         }
-        let is_fleeting = self.served_of(name).is_some();
+        let is_served = self.served_of(name).is_some();
         let rules = &self.rules;
         let channel = &mut self.channels[place];
-        let settings = Settings {
-            store_frames: true,
-            ..channel.settings
-        };
         let wait_ms = if !channel.history.is_empty() || channel.is_configured {
             return channel.timer.disarm();
-        } else if is_fleeting && settings == Settings::default() {
+        } else if is_served && channel.is_bare {
             // It is there for what it shows, or not at all.
             let until = channel.cached.as_ref().map(|cached| cached.until);
             match until.filter(|until| *until > now.mono) {
@@ -356,7 +371,8 @@ impl Oracle {
             rules.channel_forget_ms
         };
         let alarm = Alarm::Channel(channel.key);
-        let at = now.mono + wait_ms;
+        let shown = channel.cached.as_ref().map(|cached| cached.until);
+        let at = shown.map_or(now.mono + wait_ms, |until| until.max(now.mono + wait_ms));
         self.wheel.arm(alarm, &mut channel.timer, at);
     }
 

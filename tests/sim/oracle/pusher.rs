@@ -12,7 +12,7 @@ mod users;
 pub use api::{Api, ApiCall, NewEvent, Proof, Wants};
 pub use told::Sockets;
 
-use super::{Expect, Message, Oracle, PLACEHOLDER, Phase, Settings, Sub};
+use super::{Expect, Message, Oracle, PLACEHOLDER, Phase, Sub};
 use fanwire::dialect::pusher::config::App;
 use fanwire::handler::ConnId;
 use fanwire::hub::{Fact, Id};
@@ -352,11 +352,7 @@ impl Oracle {
                 return self.refuse(conn, channel, 400);
             }
         }
-        let settings = Settings {
-            store_frames: app.is_shared,
-            ..Settings::default()
-        };
-        self.ensure_channel(&full, settings, now);
+        self.ensure_bare_channel(&full, now);
         if let Some((user, info)) = role {
             self.ensure_user(&user);
             self.become_member(&full, &user, info.clone(), now);
