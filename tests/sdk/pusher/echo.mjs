@@ -1,15 +1,18 @@
-// Laravel Echo in a page: what an application of Laravel's does with it.
+// Laravel Echo, in a page or in Node: what an application of Laravel's does with it.
 
 import assert from "node:assert/strict";
 import { check, until } from "../playground/harness.mjs";
 import { APPS } from "./world.mjs";
 
-/** Makes every check with users of Echo in this page. */
+/**
+ * Makes every check with users of Echo in this page. Where there is none, `page` runs the same here,
+ * and `page.origin` is the web application that relative addresses would mean.
+ */
 export async function echo(world, page) {
   const sdk = world.sdk();
   const [host, port] = world.server.address.split(":");
   await page.evaluate(async () => {
-    window.Echo = (await import("/echo.js")).default;
+    window.Echo ??= (await import("/echo.js")).default;
     window.echoes = {};
     window.heard = {};
     /** A callback that writes down what it is told. */
@@ -33,8 +36,9 @@ export async function echo(world, page) {
         forceTLS: false,
         enabledTransports: ["ws"],
         // The endpoints are Laravel's own.
+        ...(page.origin ? { authEndpoint: `${page.origin}/broadcasting/auth` } : {}),
         auth: { params: { user: who, key: APPS.main.key, ...asks } },
-        userAuthentication: { endpoint: "/broadcasting/user-auth", params: { user: who, key: APPS.main.key } },
+        userAuthentication: { endpoint: `${page.origin ?? ""}/broadcasting/user-auth`, params: { user: who, key: APPS.main.key } },
       },
     });
     await until("a connection", () => page.evaluate((who) => echoes[who].connectionStatus() === "connected", who));
@@ -108,14 +112,14 @@ export async function echo(world, page) {
     });
 
     await test("toOthers(): X-Socket-ID through the application to everyone else", async () => {
-      const said = await page.evaluate(async ({ who, channel }) => {
-        const answer = await fetch("/say", {
+      const said = await page.evaluate(async ({ who, channel, origin }) => {
+        const answer = await fetch(`${origin}/say`, {
           method: "POST",
           headers: { "X-Socket-ID": echoes[who].socketId() },
           body: new URLSearchParams({ channel, event: "App\\Events\\Said", text: "to others" }),
         });
         return answer.status;
-      }, { who: ada, channel: `private-${at("room")}` });
+      }, { who: ada, channel: `private-${at("room")}`, origin: page.origin ?? "" });
       assert.equal(said, 200);
       assert.deepEqual(await hears(bob, "said", 1), { said: "to others" });
       await settled(ada, bob);
