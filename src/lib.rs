@@ -26,6 +26,7 @@ pub mod random;
 pub mod reactor;
 mod room;
 pub mod server;
+pub mod store;
 pub mod table;
 pub mod time;
 pub mod transport;

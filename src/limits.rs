@@ -103,6 +103,31 @@ pub const FRAME_BYTES_PER_WORK: u64 = 4;
 /// Bytes that the jobs which wait for their turn may hold together; beyond it none begins.
 pub const JOB_BYTES_MAX: usize = 128 * MIB;
 
+// ---- the store -----------------------------------------------------------------------------
+
+/// Writes that may wait for the store, handed over or not.
+pub const STORE_QUEUE_JOBS_MAX: usize = 65_536;
+/// Bytes of them.
+pub const STORE_QUEUE_BYTES_MAX: usize = 64 * MIB;
+/// What a write is charged beyond its texts.
+pub const STORE_JOB_OVERHEAD_BYTES: usize = 256;
+/// Rows that one commit holds; a write with more is a commit of its own.
+pub const STORE_COMMIT_ROWS_MAX: usize = 256;
+/// With relaxed durability, how often what was written is synced.
+pub const STORE_SYNC_EVERY_MS: u64 = 1_000;
+/// Events that one answer lists, whatever was asked for.
+pub const STORE_EVENTS_LISTED_MAX: u64 = 1_000;
+/// Bytes of events that one answer lists, beyond the first one.
+pub const STORE_ANSWER_BYTES_MAX: usize = 4 * MIB;
+/// Records that one answer lists.
+pub const STORE_RECORDS_LISTED_MAX: usize = 10_000;
+/// Channels that a user's subscriptions come to, those of personal channels followed.
+pub const STORE_ALIASES_MAX: usize = 4096;
+/// Kept free on the disk by a file that is given up when the disk is full.
+pub const STORE_RESERVE_BYTES: usize = MIB;
+/// Rows that one step of clearing away what is too old takes.
+pub const STORE_RETENTION_ROWS_PER_STEP: usize = 500;
+
 // ---- HTTP ----------------------------------------------------------------------------------
 
 /// Request line, headers and trailers of one request.
