@@ -1,6 +1,7 @@
 //! A connection while it speaks HTTP: requests in order, answers in order.
 
 use super::jobs::Waiting;
+use super::storing::Unkept;
 use super::{Engine, Phase};
 use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
@@ -306,9 +307,32 @@ impl Engine {
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
+                    let before = self.world.store.last_write();
                     let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
+                    let written = self.world.write_since(before);
                     let response = match reply {
-                        Reply::Now(response) => response,
+                        Reply::Now(response) => match written {
+                            None => response,
+                            // It acknowledges what is not kept yet.
+                            Some(place) => {
+                                let dialect = self.dialect_of(&request);
+                                http.decoder.release();
+                                self.hold_until_kept(Unkept {
+                                    conn,
+                                    dialect,
+                                    shape,
+                                    response,
+                                    places: vec![place],
+                                });
+                                return End::Wait(input.len());
+                            }
+                        },
+                        Reply::Ask(ticket, then) => {
+                            let dialect = self.dialect_of(&request);
+                            http.decoder.release();
+                            self.ask(conn, http.from, dialect, shape, (ticket, then));
+                            return End::Wait(input.len());
+                        }
                         Reply::Report(report) => {
                             let mut response = self.report(&report, conn, turn);
                             let dialect = self.dialect_of(&request);
@@ -337,6 +361,8 @@ impl Engine {
                                 dialect,
                                 shape,
                                 job,
+                                places: written.into_iter().collect(),
+                                failed: None,
                             });
                             return End::Wait(input.len());
                         }

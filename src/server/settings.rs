@@ -207,6 +207,7 @@ pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
         pings_per_s: limits.control_frames_per_second,
         messages_per_s: limits.messages_per_second,
         facts_kept: 0,
+        stored_apps: Vec::new(),
         admin: AdminAccess {
             user,
             password,

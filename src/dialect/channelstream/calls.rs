@@ -189,6 +189,8 @@ mod tests {
                     hang_ups: &mut std::collections::VecDeque::new(),
                     facts: &mut crate::dialect::Facts::default(),
                     meter: &mut Meter::default(),
+                    store: &mut crate::store::Port::default(),
+                    remembered: &mut Vec::new(),
                 },
                 conn: ConnId::NONE,
                 from: Origin {
@@ -200,6 +202,9 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
+                apps: &mut crate::dialect::Apps::default(),
+                notes: &mut (),
+                waits_for: None,
                 takes_jobs: self.takes_jobs,
                 talk: crate::transport::rate::Bucket::new(),
                 desk: &mut self.desk,

@@ -455,7 +455,7 @@ impl Dialect for Channelstream {
                 response: self.dressed(request, response),
             },
             // Dressed when it was begun.
-            later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
+            later @ (Reply::Later(_) | Reply::Ask(..) | Reply::Park(_) | Reply::Stream(_)) => later,
             // Dressed by the engine, which makes it.
             report @ Reply::Report(_) => report,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,

@@ -168,6 +168,7 @@ impl Channelstream {
             Page::Api(api) => match self.api(api, request, ctx) {
                 Reply::Now(answer) => Reply::Now(answer.with("Cache-Control", "no-store")),
                 other @ (Reply::Later(_)
+                | Reply::Ask(..)
                 | Reply::Park(_)
                 | Reply::Stream(_)
                 | Reply::After { .. }
