@@ -151,6 +151,8 @@ impl World {
             event: None,
             except_subscriber: SubscriberId::NONE,
             body: Some(body),
+            extra: None,
+            stored: false,
         }
     }
 
@@ -689,4 +691,49 @@ fn who_missed_more_than_is_replayed_is_told_nothing_of_it() {
         assert_eq!(world.fx.sent.len(), count);
         world.hub.check();
     }
+}
+
+#[test]
+fn what_the_store_has_is_told_as_such_and_its_further_members_only_live() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    let keeps = Settings {
+        store_history: true,
+        ..Settings::default()
+    };
+    world.subscribe(ann, "room", keeps);
+    let mut message = world.message(Some("room"), "1");
+    (message.extra, message.stored) = (Some("\"a\":1"), true);
+    let view = message.view();
+    assert_eq!((view.extra, view.stored), (Some("\"a\":1"), true));
+    let id = message.id;
+    world.hub.publish(APP, &message, world.now, &mut world.fx);
+    let kept = |world: &World| {
+        let room = world.hub.find_channel(APP, "room").expect("it exists");
+        let mut history = world.hub.channel(room).expect("it exists").history();
+        let view = history.next().expect("it is kept").view();
+        (view.extra.map(str::to_owned), view.stored)
+    };
+    assert_eq!(kept(&world), (None, true));
+    let mut edit = |at: Option<Stamp>| {
+        let amendment = Amendment {
+            id,
+            channel: Some("room".into()),
+            only: Vec::new(),
+            except: Vec::new(),
+            change: Change::Edit(Edit {
+                at,
+                user: None,
+                body: Some("2"),
+                edited: Stamp::from_unix_micros(7),
+            }),
+        };
+        world.hub.amend(APP, &amendment, world.now, &mut world.fx);
+        kept(&world).1
+    };
+    assert!(edit(None), "under the id and time that it has");
+    assert!(
+        !edit(Some(Stamp::from_unix_micros(5))),
+        "not under this time"
+    );
 }

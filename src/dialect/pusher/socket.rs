@@ -308,6 +308,8 @@ fn client_event(
         no_history: true,
         event: Some(event.into()),
         body: Some(data),
+        extra: None,
+        stored: false,
         except_subscriber: who,
     };
     ctx.hub.publish(app.app, &message, ctx.now, &mut ctx.io);
