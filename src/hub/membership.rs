@@ -70,6 +70,7 @@ impl Hub {
             subscriptions: Few::None,
             app,
             format,
+            next_order: 0,
             is_leaving: false,
         });
         let (subscribers, hash) = (&self.subscribers, &self.hash);
@@ -168,7 +169,8 @@ impl Hub {
         }
     }
 
-    /// Moves `who` to the lists of another format.
+    /// Moves `who` to the lists of another format, wherever it is told in the one that it is told in
+    /// by itself.
     fn refile(&mut self, who: SubscriberId, format: Format) {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return;
@@ -185,7 +187,10 @@ impl Hub {
             else {
                 continue;
             };
-            self.remove_listener(subscription, former);
+            if subscription.format != former {
+                continue;
+            }
+            self.remove_listener(subscription);
             let Some(channel) = self.channels.get_mut(subscription.channel) else {
                 continue;
             };
@@ -199,7 +204,7 @@ impl Hub {
             if let Some(subscriber) = self.subscribers.get_mut(who)
                 && let Some(moved) = subscriber.subscriptions.as_mut_slice().get_mut(at)
             {
-                moved.place = place;
+                (moved.place, moved.format) = (place, format);
             }
         }
     }
@@ -282,7 +287,7 @@ impl Hub {
             let Some(channel) = channels.get_mut(subscription.channel) else {
                 continue;
             };
-            let audience = channel.audience(subscriber.format);
+            let audience = channel.audience(subscription.format);
             let Some(listener) = audience.listeners.get_mut(subscription.place as usize) else {
                 continue;
             };
@@ -329,6 +334,25 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> Result<bool, Refusal> {
+        let known = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
+        self.subscribe_in(who, channel, role, known.format, now, fx)
+    }
+
+    /// The same, to be told of this channel in a format of its own, for as long as it is in there:
+    /// [`Hub::attach_as`] changes only that of channels where it is told as everywhere. One that is
+    /// there already stays as it is.
+    ///
+    /// # Errors
+    /// As for [`Hub::subscribe`].
+    pub fn subscribe_in(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        role: Role,
+        format: Format,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Result<bool, Refusal> {
         let subscriber = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
         if !self.channels.contains(channel) {
             return Err(Refusal::UnknownChannel);
@@ -340,7 +364,7 @@ impl Hub {
         if subscriber.subscriptions.len() >= limit {
             return Err(Refusal::TooManyChannels { limit });
         }
-        let (format, outlet) = (subscriber.format, subscriber.outlet);
+        let outlet = subscriber.outlet;
         if let Role::Own(user) | Role::Guest(user, _) = &role
             && !user.is_none()
             && !self.users.contains(*user)
@@ -385,6 +409,8 @@ impl Hub {
                 channel: channel_key,
                 membership,
                 place,
+                order: subscriber.take_order(),
+                format,
             };
             subscriber.subscriptions.insert(at, subscription);
         }
@@ -467,8 +493,7 @@ impl Hub {
         let Some(subscription) = subscriber.subscriptions.remove(at) else {
             return false;
         };
-        let format = subscriber.format;
-        self.remove_listener(subscription, format);
+        self.remove_listener(subscription);
         self.leave(subscription.membership, who, now, fx);
         self.totals.subscriptions -= 1;
         match self.channels.get(channel) {
@@ -484,11 +509,11 @@ impl Hub {
     }
 
     /// Takes a listener out of its list: the last one moves to its place and is told so.
-    fn remove_listener(&mut self, gone: Subscription, format: Format) {
+    fn remove_listener(&mut self, gone: Subscription) {
         let Some(channel) = self.channels.get_mut(gone.channel) else {
             return;
         };
-        let audience = channel.audience(format);
+        let audience = channel.audience(gone.format);
         let place = gone.place as usize;
         if place >= audience.listeners.len() {
             return;
@@ -650,5 +675,20 @@ impl Hub {
             .collect();
         channels.sort_unstable();
         channels
+    }
+
+    /// The same in order of joining.
+    pub fn channels_in_order(&self, who: SubscriberId) -> Vec<(Rc<str>, ChannelId)> {
+        let Some(subscriber) = self.subscribers.get(who) else {
+            return Vec::new();
+        };
+        let mut subscriptions: Vec<&Subscription> =
+            subscriber.subscriptions.as_slice().iter().collect();
+        subscriptions.sort_by_key(|subscription| subscription.order);
+        let channels = subscriptions.into_iter().filter_map(|subscription| {
+            let channel = self.channels.get(subscription.channel)?;
+            Some((channel.name.clone(), subscription.channel))
+        });
+        channels.collect()
     }
 }

@@ -7,10 +7,13 @@ use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
 
 mod changes;
+mod formats;
 mod rules;
 
 const APP: AppId = AppId(0);
 const FORMAT: Format = Format(0);
+/// Tells nothing but messages, with `q|` before them.
+const QUIET: Format = Format(1);
 
 /// Records everything the hub wants done.
 #[derive(Default)]
@@ -23,8 +26,17 @@ struct Recorder {
 }
 
 impl Effects for Recorder {
-    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool, _: u64) -> Option<Frame> {
+    fn encode(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        _: u64,
+    ) -> Option<Frame> {
         self.encoded += 1;
+        if format == QUIET && !matches!(event, Event::Message(_)) {
+            return None;
+        }
         let text = match event {
             Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
             Event::MessageEdit(e) => {
@@ -62,6 +74,10 @@ impl Effects for Recorder {
             Event::Watched(w) => format!("{}={}", w.user, w.is_online),
         };
         let text = if catch_up { format!("~{text}") } else { text };
+        let text = match format {
+            QUIET => format!("q|{text}"),
+            _ => text,
+        };
         Some(Frame::from(text.as_bytes()))
     }
     fn id(&mut self) -> Id {
