@@ -154,6 +154,18 @@ impl Hub {
                 );
                 assert!(!listed[..at].contains(&guest), "a guest is listed once");
             }
+            let guests = membership.guests();
+            assert!(
+                guests.is_sorted_by(|one, next| one.joined < next.joined),
+                "guests are in order of joining"
+            );
+            assert!(guests.iter().all(|g| g.joined >= membership.joined));
+            let says = guests.iter().any(|guest| guest.info.is_some());
+            let last = membership
+                .guests
+                .as_ref()
+                .and_then(|g| g.last_info.as_ref());
+            assert!(last.is_some() || !says, "what is said last is known");
             *of_users.entry(membership.user).or_default() += 1;
         }
         for (id, user) in self.users.iter() {

@@ -1,7 +1,7 @@
 //! Anything a subscriber may be told.
 
 use super::SubscriberId;
-use super::effects::Id;
+use super::effects::{Format, Id};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -391,8 +391,10 @@ pub struct Presence {
     pub user: Rc<str>,
     /// The public state of the one who joined; empty for one who parted.
     pub state: PublicState,
-    /// What the one who joined says of itself, as JSON text.
+    /// What the guest who joined or parted says of the user, as JSON text.
     pub info: Option<Rc<str>>,
+    /// What the subscriber who joined or parted is told in: in whose words `info` is.
+    pub info_format: Format,
     /// All members in order of joining, if the channel tells them with each change.
     pub members: Option<Vec<MemberSnapshot>>,
 }
@@ -410,7 +412,8 @@ impl Presence {
             // The name is shared, but not in the frame that is kept once somebody caught up.
             .map(|m| 64 + m.user.len() + state_bytes(&m.state))
             .sum::<usize>();
-        size_of::<Self>() + state_bytes(&self.state) + members
+        let info = self.info.as_ref().map_or(0, |info| info.len());
+        size_of::<Self>() + state_bytes(&self.state) + info + members
     }
 }
 
