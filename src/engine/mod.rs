@@ -512,6 +512,8 @@ impl Engine {
                 no_history: false,
                 event: None,
                 body: Some(&publication.message),
+                extra: None,
+                stored: false,
                 except_subscriber: SubscriberId::NONE,
             };
             hub.publish(app, &message, now, io)

@@ -5,8 +5,8 @@
 //! a week of traffic in a second and replay it from a number. It knows no dialect, no byte format
 //! and no socket: adding a protocol must not change a line here.
 //!
-//! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving,
-//! presence), `lifetime` (what is forgotten when).
+//! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving),
+//! `presence` (members), `lifetime` (what is forgotten when).
 
 mod amend;
 mod cache;
@@ -21,6 +21,7 @@ mod few;
 mod lifetime;
 mod look;
 mod membership;
+mod presence;
 mod publish;
 mod recent;
 mod rules;
@@ -32,7 +33,7 @@ mod user;
 mod watch;
 
 pub use catch_up::Order;
-pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
+pub use channel::{Channel, ChannelTag, Guest, MembershipTag, Settings};
 pub use effects::{Effects, Format, HangUp, Id};
 pub use event::{
     Amendment, Change, CountView, DeleteView, Edit, EditView, Event, KeptMessage, MemberSnapshot,
@@ -314,49 +315,10 @@ impl Hub {
             .filter(move |(_, channel)| channel.app == app)
     }
 
-    /// The members of a channel, as many as may be listed, in order of joining.
-    pub fn members(&self, channel: ChannelId) -> Vec<UserId> {
-        let Some(channel) = self.channels.get(channel) else {
-            return Vec::new();
-        };
-        let mut members: Vec<(u64, UserId)> = channel
-            .members
-            .iter()
-            .filter_map(|&id| self.memberships.get(id).map(|m| (m.joined, m.user)))
-            .collect();
-        // Of a crowd only those that are listed are put in order.
-        let listed = self.config.members_listed;
-        if members.len() > listed {
-            members.select_nth_unstable(listed);
-            members.truncate(listed);
-        }
-        members.sort_unstable();
-        members.into_iter().map(|(_, user)| user).collect()
-    }
-
-    /// What the oldest of its subscribers in `channel` says of `user`, as JSON text.
-    pub fn member_info(&self, channel: ChannelId, user: UserId) -> Option<&str> {
-        let membership = self.find_membership(channel, user)?;
-        let info = self.memberships.get(membership)?.info()?;
-        Some(&**info)
-    }
-
-    /// Whether `user` is a member of `channel`.
-    pub fn is_member(&self, channel: ChannelId, user: UserId) -> bool {
-        self.find_membership(channel, user).is_some()
-    }
-
     /// Whether `who` is in `channel`.
     pub fn is_subscribed(&self, who: SubscriberId, channel: ChannelId) -> bool {
         let known = self.subscriber(who);
         known.is_some_and(|known| known.subscription(channel).is_some())
-    }
-
-    /// As whom `who` is in `channel`, if it is there as anybody.
-    pub fn user_in(&self, who: SubscriberId, channel: ChannelId) -> Option<UserId> {
-        let subscription = self.subscriber(who)?.subscription(channel)?;
-        let membership = self.memberships.get(subscription.membership)?;
-        Some(membership.user)
     }
 
     // ---- making ----------------------------------------------------------------------------

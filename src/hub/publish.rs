@@ -277,7 +277,7 @@ impl Hub {
     fn place_of(&self, key: ChannelId, who: SubscriberId) -> Option<(Format, u32)> {
         let subscriber = self.subscribers.get(who)?;
         let subscription = subscriber.subscription(key)?;
-        Some((subscriber.format, subscription.place))
+        Some((subscription.format, subscription.place))
     }
 
     /// Where the subscribers of `users` stand in the lists of a channel, sorted.

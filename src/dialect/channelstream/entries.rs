@@ -55,6 +55,8 @@ impl Entry for MessageBody<'_> {
             no_history: self.no_history,
             event: None,
             body: self.message.as_deref(),
+            extra: None,
+            stored: false,
             except_subscriber: SubscriberId::NONE,
         };
         let target = Target {

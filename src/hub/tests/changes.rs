@@ -392,3 +392,48 @@ fn what_is_done_for_a_user_who_is_away_prolongs_how_long_it_is_remembered() {
     world.later(2 * 3_600_000);
     assert!(world.hub.is_empty());
 }
+
+#[test]
+fn what_the_store_has_is_told_as_such_and_its_further_members_only_live() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    let keeps = Settings {
+        store_history: true,
+        ..Settings::default()
+    };
+    world.subscribe(ann, "room", keeps);
+    let mut message = world.message(Some("room"), "1");
+    (message.extra, message.stored) = (Some("\"a\":1"), true);
+    let view = message.view();
+    assert_eq!((view.extra, view.stored), (Some("\"a\":1"), true));
+    let id = message.id;
+    world.hub.publish(APP, &message, world.now, &mut world.fx);
+    let kept = |world: &World| {
+        let room = world.hub.find_channel(APP, "room").expect("it exists");
+        let mut history = world.hub.channel(room).expect("it exists").history();
+        let view = history.next().expect("it is kept").view();
+        (view.extra.map(str::to_owned), view.stored)
+    };
+    assert_eq!(kept(&world), (None, true));
+    let mut edit = |at: Option<Stamp>| {
+        let amendment = Amendment {
+            id,
+            channel: Some("room".into()),
+            only: Vec::new(),
+            except: Vec::new(),
+            change: Change::Edit(Edit {
+                at,
+                user: None,
+                body: Some("2"),
+                edited: Stamp::from_unix_micros(7),
+            }),
+        };
+        world.hub.amend(APP, &amendment, world.now, &mut world.fx);
+        kept(&world).1
+    };
+    assert!(edit(None), "under the id and time that it has");
+    assert!(
+        !edit(Some(Stamp::from_unix_micros(5))),
+        "not under this time"
+    );
+}
