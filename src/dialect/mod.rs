@@ -11,6 +11,7 @@ mod job;
 pub mod json;
 mod park;
 pub mod pusher;
+pub mod pushi;
 
 pub use desk::Desk;
 pub(crate) use facts::Facts;
