@@ -2,7 +2,8 @@
 //! both.
 //!
 //! The half that knows no hub: [`names`] says what a channel's name means; [`auth`] checks and makes
-//! signatures.
+//! signatures; [`words`] reads what clients send.
 
 pub mod auth;
 pub mod names;
+pub mod words;
