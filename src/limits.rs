@@ -294,6 +294,16 @@ pub const PUSHER_ACTIVITY_S: u64 = 120;
 pub const PUSHER_PONG_MS: u64 = 30_000;
 /// Pusher: the time within which a socket must have proved something, where an app demands it.
 pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
+/// Pushi: bytes of a channel's name.
+pub const PUSHI_CHANNEL_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of the name of a peer channel, which two users and the name of a channel make up.
+pub const PUSHI_PEER_CHANNEL_BYTES_MAX: usize = 2 * KIB;
+/// Pushi: bytes of an event's name.
+pub const PUSHI_EVENT_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of the id of a user.
+pub const PUSHI_USER_BYTES_MAX: usize = 512;
+/// Pushi: bytes of what a member tells of itself, as compact JSON.
+pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
@@ -348,6 +358,10 @@ const _: () = assert!(
 const _: () = assert!(
     READ_PAUSE_QUEUE_BYTES < OUT_QUEUE_BYTES_MAX,
     "reading stops before closing"
+);
+const _: () = assert!(
+    PUSHI_CHANNEL_BYTES_MAX + 2 * PUSHI_USER_BYTES_MAX <= PUSHI_PEER_CHANNEL_BYTES_MAX,
+    "every pair of members can be named"
 );
 const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS >= 64);
 const _: () = assert!(

@@ -13,6 +13,7 @@ mod job;
 pub mod json;
 mod park;
 pub mod pusher;
+pub mod pushi;
 
 pub use apps::{Apps, KnownApp};
 pub use asking::{AnswerThen, SocketThen};
