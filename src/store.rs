@@ -505,6 +505,48 @@ pub enum News {
     State(Option<Trouble>),
     /// Somebody else has changed the apps: these are all there are.
     Apps(Vec<AppRecord>),
+    /// What the store has done so far. Comes about once a second while it does anything.
+    Stats(Box<StoreStats>),
+}
+
+/// Upper edges of the histogram of commits in microseconds; a last bucket takes what is longer.
+pub const COMMIT_EDGES_US: [u64; 12] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 1_000_000,
+];
+
+/// What the store counts since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commits, and how many fell into each bucket of [`COMMIT_EDGES_US`] by the time they took,
+    /// syncing included where that is done for each.
+    pub commits: u64,
+    /// See [`StoreStats::commits`].
+    pub commit_lengths: [u64; COMMIT_EDGES_US.len() + 1],
+    /// The time all of them took together, in microseconds.
+    pub commit_us: u64,
+    /// Commits that failed.
+    pub failures: u64,
+    /// Writes that were kept.
+    pub writes: u64,
+    /// Events that were kept, one for each channel of a publish.
+    pub events: u64,
+    /// Questions that were handed on to be answered.
+    pub questions: u64,
+    /// Events that were cleared away for their age or because an app had too many.
+    pub retired: u64,
+    /// Jobs that wait in the store's own queue.
+    pub waiting: u64,
+}
+
+/// A session that was ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndedSession {
+    /// Of which app.
+    pub app: AppRow,
+    /// The session.
+    pub session: [u8; 32],
+    /// When it would have been over by itself, in seconds since 1970-01-01 UTC.
+    pub until_unix_s: u64,
 }
 
 impl Write {
@@ -730,7 +772,7 @@ impl Port {
             News::Done { upto } | News::Failed { upto, .. } => self.done(*upto),
             News::Answer { .. } => self.questions = self.questions.saturating_sub(1),
             News::State(trouble) => self.trouble = *trouble,
-            News::Apps(_) => {}
+            News::Apps(_) | News::Stats(_) => {}
         }
     }
 
