@@ -21,6 +21,7 @@ mod few;
 mod lifetime;
 mod look;
 mod membership;
+mod once;
 mod presence;
 mod publish;
 mod recent;
@@ -40,6 +41,7 @@ pub use event::{
     MessageView, NewMessage, Presence, PublicState, Stamp, StateChange, ToldState, Watched,
 };
 pub use membership::Role;
+pub use once::Served;
 pub use rules::{AppRules, Fact, Traits};
 pub use subscriber::{Subscriber, SubscriberTag};
 pub use user::{State, User, UserTag};

@@ -9,6 +9,7 @@ mod catch_up;
 mod changes;
 mod formats;
 mod guests;
+mod once;
 mod rules;
 
 const APP: AppId = AppId(0);

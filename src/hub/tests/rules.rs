@@ -72,7 +72,7 @@ impl World {
         self.hub.check();
     }
 
-    fn shows(&mut self, channel: &str) -> Option<String> {
+    pub(super) fn shows(&mut self, channel: &str) -> Option<String> {
         let (now, fx) = (self.now, &mut self.fx);
         let channel = self
             .hub
