@@ -308,6 +308,19 @@ pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
+/// Pushi: after silence of this length the server pings.
+pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
+/// Pushi: events that come with a personal channel.
+pub const PUSHI_WAITING_EVENTS: u64 = 10;
+/// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
+/// ampersands.
+pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
+/// Pushi: apps that one address may make in a minute, where anybody may.
+pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
+/// Pushi: addresses that are remembered for that.
+pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
+/// Pushi: the time within which they are counted.
+pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

@@ -322,6 +322,9 @@ pub trait Dialect {
         not_stored(why)
     }
 
+    /// What a subscriber said on its socket was told to others and could not be kept.
+    fn not_kept(&self, _from: SubscriberId, _why: Trouble, _ctx: &mut Ctx<'_>) {}
+
     /// Dresses an answer that the engine itself gives on one of this dialect's paths.
     fn dress(&self, _request: &Request<'_>, _response: &mut Response) {}
 }

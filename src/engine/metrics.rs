@@ -7,6 +7,7 @@
 use super::Engine;
 use crate::handler::{CloseReason, Turn};
 use crate::loop_stats::{LoopStats, TURN_EDGES_US};
+use crate::store::StoreStats;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
@@ -42,6 +43,7 @@ pub struct Metrics {
     pub messages_received: u64,
     pub messages_over_rate: u64,
     pub changes_not_stored: u64,
+    pub store: StoreStats,
     closed_slow: u64,
     closed_panic: u64,
     ended: BTreeMap<&'static str, u64>,

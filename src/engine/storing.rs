@@ -10,13 +10,13 @@ use super::websocket::NOWHERE;
 use super::{Engine, Phase, World};
 use crate::dialect::{self, AnswerThen, KnownApp, Reply, SocketThen};
 use crate::handler::{ConnId, Origin, Turn};
-use crate::hub::AppId;
+use crate::hub::{AppId, SubscriberId};
 use crate::limits::WORK_PER_CALL;
 use crate::store::{
     Answer, AppRecord, Change, Job, Loaded, News, Place, Port, Ticket, Trouble, Write,
 };
 use crate::transport::http::Response;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -49,19 +49,40 @@ pub(super) struct Unkept {
     pub(super) places: Vec<Place>,
 }
 
+/// A socket that said something, by one of the dialects.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub(super) conn: ConnId,
+    pub(super) dialect: usize,
+    pub(super) who: SubscriberId,
+}
+
 /// All that wait.
 #[derive(Default)]
 pub(super) struct Storing {
     asked: BTreeMap<Ticket, Asked>,
     /// By their last write, and by the order in which they came.
     unkept: BTreeMap<(Place, u64), Unkept>,
+    /// What sockets said that is not kept yet, in order, and who is to be told if it cannot be.
+    said: VecDeque<(Place, Said)>,
     count: u64,
     link: Option<StoreLink>,
 }
 
 impl Storing {
     pub(super) fn is_empty(&self) -> bool {
-        self.asked.is_empty() && self.unkept.is_empty()
+        self.asked.is_empty() && self.unkept.is_empty() && self.said.is_empty()
+    }
+
+    /// What a socket said is handed over at this place.
+    pub(super) fn note_said(&mut self, place: Place, said: Said) {
+        self.said.push_back((place, said));
+    }
+
+    /// Takes out what was said up to `upto`.
+    fn take_said(&mut self, upto: Place) -> impl Iterator<Item = (Place, Said)> {
+        let count = self.said.partition_point(|(place, _)| *place <= upto);
+        self.said.drain(..count)
     }
 
     fn ask(&mut self, ticket: Ticket, asked: Asked) {
@@ -268,6 +289,7 @@ impl Engine {
             self.world.store.hear(&news);
             match news {
                 News::Done { upto } => {
+                    drop(self.storing.take_said(upto));
                     for (_, unkept) in self.storing.kept(upto) {
                         self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
                     }
@@ -276,6 +298,7 @@ impl Engine {
                 News::Answer { ticket, answer } => self.answered(ticket, answer, turn),
                 News::State(None) => log::info!("the store works again"),
                 News::State(Some(why)) => log::error!("the store: {why}"),
+                News::Stats(stats) => self.world.metrics.store = *stats,
                 News::Apps(records) => {
                     for record in records {
                         self.learn(record);
@@ -292,6 +315,17 @@ impl Engine {
             self.finish(unkept.conn, unkept.shape, &response, turn);
         }
         self.world.jobs.not_kept(from, upto, why);
+        let said: Vec<(Place, Said)> = self.storing.take_said(upto).collect();
+        let lost = said.into_iter().filter(|(place, _)| *place >= from);
+        for (_, Said { conn, dialect, who }) in lost {
+            let is_there = self.world.hub.subscriber(who);
+            if is_there.is_some_and(|known| known.outlet() == conn) {
+                self.world
+                    .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
+                        dialect.not_kept(who, why, ctx);
+                    });
+            }
+        }
     }
 
     /// What is said to whoever asked for something that could not be kept.

@@ -1,5 +1,6 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
+use super::storing::Said;
 use super::{Engine, Phase};
 use crate::dialect::{Heartbeat, Liveness, SocketEnd, SocketThen};
 use crate::frame::{Frame, Opcode};
@@ -387,6 +388,7 @@ impl Engine {
                         .as_ref()
                         .map_or(Bucket::new(), |rates| rates.talk);
                     let before = talk;
+                    let written = self.world.store.last_write();
                     let asked = self
                         .world
                         .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
@@ -401,6 +403,9 @@ impl Engine {
                         });
                     if talk != before {
                         open.rates.get_or_insert_default().talk = talk;
+                    }
+                    if let Some(place) = self.world.write_since(written) {
+                        self.storing.note_said(place, Said { conn, dialect, who });
                     }
                     if let Some(asked) = asked.flatten() {
                         if !input.is_empty() {

@@ -32,6 +32,8 @@ pub enum HangUp {
     Unauthorized,
     /// Its app is there no more.
     AppClosed,
+    /// It said something that is none of its protocol.
+    Garbled,
 }
 
 /// What the hub wants done. Implementations only append: they never fail, never block, and never

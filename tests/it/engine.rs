@@ -12,7 +12,7 @@ use fanwire::peers::PeerList;
 use fanwire::random::Random;
 
 /// More cuts than this are thinned out.
-const CUTS_MAX: usize = 200;
+const CUTS_MAX: usize = 4096;
 
 /// An engine that serves Channelstream with these settings.
 pub(crate) fn new_engine(setup: &Setup) -> Engine {

@@ -24,7 +24,7 @@ use crate::session::Cut;
 use stage::Stage;
 
 /// More cuts than this are thinned out.
-const CUTS_MAX: usize = 100;
+const CUTS_MAX: usize = 4096;
 
 /// Tells a story in every split.
 fn in_memory(story: fn(&mut Stage)) {

@@ -551,6 +551,7 @@ impl Dialect for Channelstream {
             HangUp::TooFarBehind => (1000, "too much was missed, connect anew"),
             HangUp::Unauthorized => (1008, "the connection was not authorized in time"),
             HangUp::AppClosed => (1000, "the app was closed"),
+            HangUp::Garbled => (1003, "what was sent cannot be understood"),
         }
     }
 

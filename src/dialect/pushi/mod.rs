@@ -4,8 +4,27 @@
 //! The half that knows no hub: [`names`] says what a channel's name means; [`auth`] checks and makes
 //! signatures; [`words`] reads what clients send; [`encode`] writes what they are told, and the
 //! records that applications see.
+//!
+//! The half that does: `speaker` is the dialect, and says what is whose; `opening` lets sockets in;
+//! `socket` does what they ask for, with `personal` and `peer` for the two kinds of channels that
+//! come by themselves; `publish` tells and stores events; `tell` says how they look, whoever
+//! published; `notes` is what is remembered beside the hub; `rest` answers applications.
 
 pub mod auth;
+pub mod config;
 pub mod encode;
+pub mod errors;
 pub mod names;
+mod notes;
+mod opening;
+mod peer;
+mod personal;
+mod publish;
+mod rest;
+pub mod session;
+mod socket;
+mod speaker;
+mod tell;
 pub mod words;
+
+pub use speaker::{FORMAT, Pushi};

@@ -1,0 +1,67 @@
+//! Letting sockets in (section 2.1 and 2.2 of the protocol as this project writes it down).
+//!
+//! A key that no app has, and an origin that is not allowed, are told by the status of the handshake:
+//! nothing is opened that has to be closed again.
+
+use super::encode;
+use super::speaker::{FORMAT, Pushi, Served};
+use crate::dialect::pusher::allows_origin;
+use crate::dialect::{Ctx, Reply};
+use crate::hub::{Effects, Id, SubscriberId};
+use crate::transport::http::{Request, upgrade};
+
+/// Fresh ids that are tried before the system's random numbers are given up on.
+const IDS_TRIED: usize = 4;
+
+impl Pushi {
+    /// A `GET` whose path ends with a key and that wants to be a WebSocket.
+    pub(super) fn open(&self, key: &str, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        let Some(served) = self.by_key(key) else {
+            return self
+                .refuse(404, "NotFoundError", "App not found", ctx)
+                .into();
+        };
+        if !served.enabled {
+            return self
+                .refuse(403, "OperationalError", "This app is disabled", ctx)
+                .into();
+        }
+        // Only browsers send one, and only they are bound by the list.
+        if let Some(origin) = request.headers.get("Origin")
+            && !allows_origin(&served.origins, origin)
+        {
+            let message = "Pages of this origin may not connect";
+            return self.refuse(403, "OperationalError", message, ctx).into();
+        }
+        let accept = match upgrade::websocket(request) {
+            Ok(accept) => accept,
+            Err(refusal) => return refusal.response().into(),
+        };
+        match connect(served, ctx) {
+            Some(who) => Reply::Upgrade(accept, who),
+            None => self
+                .refuse(503, "OperationalError", "No room for another socket", ctx)
+                .into(),
+        }
+    }
+
+    /// The socket is open: its very first frame.
+    pub(super) fn welcome(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        let conn = ctx.conn;
+        if !ctx.hub.attach(who, conn, &mut ctx.io) {
+            return;
+        }
+        let id = ctx.hub.subscriber(who).map_or(Id(0), |known| known.id());
+        ctx.io.text(conn, |out| encode::push_established(out, id.0));
+    }
+}
+
+/// A fresh subscriber, nobody's.
+fn connect(served: &Served, ctx: &mut Ctx<'_>) -> Option<SubscriberId> {
+    (0..IDS_TRIED).find_map(|_| {
+        let id = ctx.io.id();
+        // It is attached within this very call.
+        let expires = ctx.now.mono + 1;
+        ctx.hub.connect_nobody(served.app, id, FORMAT, expires)
+    })
+}
