@@ -304,10 +304,30 @@ pub const PUSHI_EVENT_BYTES_MAX: usize = KIB;
 pub const PUSHI_USER_BYTES_MAX: usize = 512;
 /// Pushi: bytes of what a member tells of itself, as compact JSON.
 pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
+/// Pushi: channels that one event goes to.
+pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
+/// Pushi: fields of one body, repeated ones counted.
+pub const PUSHI_FIELDS_MAX: usize = 4096;
+/// Pushi: bytes of the headers of one part of a form.
+pub const PUSHI_PART_HEAD_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of an address that a record names.
+pub const PUSHI_TARGET_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of each of the two keys of a browser.
+pub const PUSHI_BROWSER_KEY_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of an app's name.
+pub const PUSHI_APP_NAME_BYTES_MAX: usize = 512;
+/// Pushi: bytes of any other field of an app, such as a certificate.
+pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
+/// Pushi: how long a session lasts.
+pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
+/// Pushi: bytes of a body that brings nothing but a few fields.
+pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
+/// Pushi: bytes after which a list of sockets ends.
+pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
 /// Pushi: after silence of this length the server pings.
 pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
 /// Pushi: events that come with a personal channel.

@@ -1,10 +1,9 @@
 //! Publishing (section 4): by a socket to one channel, by an application to one or many. What is to be
 //! stored is handed to the store with the same ids and the same time as it is told.
 
-use super::errors::Fault;
-use super::rest::{busy, success};
 use super::notes;
 use super::peer;
+use super::rest::{busy, success};
 use super::socket::Refused;
 use super::speaker::Served;
 use crate::dialect::{Ctx, Job, Reply};

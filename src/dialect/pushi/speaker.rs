@@ -2,6 +2,7 @@
 
 use super::auth::Keys;
 use super::config::Config;
+use super::errors::Fault;
 use super::names::presence_base;
 use super::notes::{self, Notes};
 use super::tell;
@@ -334,7 +335,7 @@ impl Dialect for Pushi {
     }
 
     fn not_stored(&self, why: Trouble) -> Response {
-        super::errors::storage(why)
+        Fault::trouble(why).response([0; 16])
     }
 
     fn not_kept(&self, _from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {

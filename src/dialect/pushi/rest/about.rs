@@ -129,7 +129,8 @@ pub(super) fn socket(caller: &Caller, id: &str, ctx: &Ctx<'_>) -> Routed {
 }
 
 fn is_socket(hub: &Hub, who: SubscriberId) -> bool {
-    hub.subscriber(who).is_some_and(|known| is_ours(known.format()))
+    hub.subscriber(who)
+        .is_some_and(|known| is_ours(known.format()))
 }
 
 /// `GET /sockets`: over as many turns as it takes.
@@ -177,7 +178,8 @@ impl Job for Sockets {
             }
             self.from = to;
             let bytes = (self.out.len() - before) as u64;
-            ctx.io.spend(PAGE_PLACES_MAX as u64 + bytes / BODY_BYTES_PER_WORK);
+            ctx.io
+                .spend(PAGE_PLACES_MAX as u64 + bytes / BODY_BYTES_PER_WORK);
             if ctx.io.has_done_enough() {
                 return None;
             }

@@ -4,6 +4,7 @@ use super::records::stored;
 use super::{Caller, Routed, answer, ask, not_answered, records, success};
 use crate::dialect::Ctx;
 use crate::dialect::channelstream::access::Seen;
+use crate::dialect::channelstream::client;
 use crate::dialect::pushi::bodies::{self, app_fields, app_name, credentials};
 use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
@@ -11,7 +12,6 @@ use crate::dialect::pushi::form::Fields;
 use crate::dialect::pushi::session::{Sid, find_sid, issue};
 use crate::dialect::pushi::speaker::Pushi;
 use crate::dialect::pushi::{notes, vapid};
-use crate::hub::Effects;
 use crate::limits::PUSHI_SESSION_S;
 use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
 use crate::transport::http::{Method, Request, Response};
@@ -32,7 +32,7 @@ impl Pushi {
         let served = served.ok_or_else(Fault::wrong_credentials)?;
         let row = ctx.apps.row(served.app);
         let row = row.ok_or_else(|| Fault::trouble(Trouble::Absent))?;
-        let random = ctx.io.id().0.to_be_bytes();
+        let random = ctx.io.random();
         let sid = issue(row, &served.secret, ctx.asked_unix_s, random);
         let sid = HEXLOWER.encode(&sid);
         let is_https = self.is_https(request, ctx);
@@ -83,8 +83,7 @@ impl Pushi {
         let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
         let name = app_name(&fields)?;
         let peer = ctx.from.peer.map(|peer| peer.ip());
-        let is_trusted = self.config.trusted_proxies.lists(peer);
-        let address = Seen::new(request, ctx.from.tls, peer, is_trusted).peer;
+        let address = client(request, peer, &self.config.trusted_proxies);
         let registrations = &mut notes::of(ctx.notes).registrations;
         let per_minute = self.config.registrations_per_minute;
         if let Err(ms) = registrations.take(address, per_minute, ctx.now.mono) {
@@ -94,7 +93,7 @@ impl Pushi {
             )));
         }
         let mut secret = || {
-            let (one, other) = (ctx.io.random_id(), ctx.io.random_id());
+            let (one, other) = (ctx.io.random(), ctx.io.random());
             let digits = HEXLOWER.encode(&one) + &HEXLOWER.encode(&other);
             Box::<str>::from(digits)
         };
@@ -117,13 +116,8 @@ impl Pushi {
         let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
         let key = record.and_then(|record| record.fields.vapid_key.value());
         let key = key.filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| {
-            Fault::new(
-                404,
-                Name::OperationalError,
-                "VAPID credentials not configured for this app",
-            )
-        })?;
+        let none = "VAPID credentials not configured for this app";
+        let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
         let public = vapid::public_key(key)
             .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
         let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
@@ -209,9 +203,11 @@ pub(super) fn one(
 /// `PUT /apps/{ident}`: other fields for an app; those that are not given stay.
 fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let fields = app_fields(fields)?;
-    if caller.served.record.is_none() && (fields.name.value().is_some() || fields.enabled != Field::Absent)
+    if caller.served.record.is_none()
+        && (fields.name.value().is_some() || fields.enabled != Field::Absent)
     {
-        let message = "this app stands in the settings of the server, and so does what it is called";
+        let message =
+            "this app stands in the settings of the server, and so does what it is called";
         return Err(Fault::bad(message));
     }
     let write = Write::UpdateApp {

@@ -14,7 +14,6 @@ use super::notes;
 use super::session::{Sid, find_sid};
 use super::speaker::{Pushi, Served};
 use crate::dialect::{Ctx, Job, Reply};
-use crate::hub::Effects;
 use crate::limits::PUSHI_FIELDS_BODY_BYTES_MAX;
 use crate::store::{Answer, AppRow, Ticket, Trouble};
 use crate::transport::http::{Method, Request, Response};
@@ -31,7 +30,7 @@ pub(super) struct Caller {
 
 /// The answer to a request that is refused.
 pub(super) fn failed(fault: &Fault, ctx: &mut Ctx<'_>) -> Response {
-    fault.response(ctx.io.id().0.to_be_bytes())
+    fault.response(ctx.io.random())
 }
 
 /// Waits for the store, and words what it says.
@@ -61,6 +60,11 @@ pub(super) fn success() -> Response {
     Response::json(200, r#"{"result":"success"}"#)
 }
 
+/// Too much is being done already, and nothing of this was begun.
+pub(super) fn busy(ctx: &mut Ctx<'_>) -> Response {
+    failed(&Fault::too_busy(), ctx)
+}
+
 /// An answer with what `push` appends.
 pub(super) fn answer(push: impl FnOnce(&mut Vec<u8>)) -> Response {
     let mut out = Vec::with_capacity(256);
@@ -70,7 +74,12 @@ pub(super) fn answer(push: impl FnOnce(&mut Vec<u8>)) -> Response {
 
 impl Pushi {
     /// Says no, and why.
-    pub(super) fn refuse(&self, fault: &Fault, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Response {
+    pub(super) fn refuse(
+        &self,
+        fault: &Fault,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Response {
         let mut response = failed(fault, ctx);
         self.dress_for(request.headers.get("Origin"), &mut response);
         response
@@ -160,7 +169,7 @@ impl Pushi {
         let is_get = matches!(request.method, Method::Get | Method::Head);
         let is_post = request.method == Method::Post;
         match (first, rest) {
-            ("apps", None) if is_get => apps::list(caller),
+            ("apps", None) if is_get => apps::list(caller, ctx),
             ("apps", Some("ping")) if is_get => events::ping(caller, ctx),
             ("apps", Some(path)) => apps::one(caller, path, fields, request, ctx),
             ("events", None) if is_get => events::list(caller, fields, ctx),
@@ -175,11 +184,7 @@ impl Pushi {
     }
 
     /// Whoever the session of a request belongs to.
-    pub(super) fn session(
-        &self,
-        request: &Request<'_>,
-        ctx: &Ctx<'_>,
-    ) -> Result<Caller, Fault> {
+    pub(super) fn session(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
         let sid = find_sid(request);
         let sid = sid.and_then(|sid| Sid::parse(&sid));
         let sid = sid.ok_or_else(Fault::not_authenticated)?;

@@ -37,7 +37,9 @@ pub(super) fn route(
             match named(rest) {
                 // All of a user's are never removed at once.
                 Ok((_, None)) if kind == RecordKind::Subscription => Err(not_found()),
-                Ok((target, channel)) => delete(caller, kind, &target, channel.as_deref(), fields, ctx),
+                Ok((target, channel)) => {
+                    delete(caller, kind, &target, channel.as_deref(), fields, ctx)
+                }
                 Err(_) => Err(not_found()),
             }
         }
@@ -58,7 +60,9 @@ pub(super) fn create(
     if kind != RecordKind::Subscription {
         let auth = fields.control("auth").unwrap_or("");
         let keys = &caller.served.keys;
-        if Kind::of(&record.channel).is_signed() && !keys.allows(auth, &record.target, &record.channel) {
+        if Kind::of(&record.channel).is_signed()
+            && !keys.allows(auth, &record.target, &record.channel)
+        {
             return Err(Fault::invalid_signature());
         }
         replaces_oldest = fields.flag("unsubscribe");
@@ -165,7 +169,14 @@ impl Pushi {
             Some(endpoint) => {
                 let endpoint = decode_path(endpoint)
                     .map_err(|_| Fault::no_route(request.method, request.path))?;
-                delete(&caller, kind, &endpoint, fields.filter("event"), &fields, ctx)
+                delete(
+                    &caller,
+                    kind,
+                    &endpoint,
+                    fields.filter("event"),
+                    &fields,
+                    ctx,
+                )
             }
         }
     }
@@ -177,11 +188,13 @@ impl Pushi {
         fields: &Fields<'_>,
         ctx: &Ctx<'_>,
     ) -> Result<Caller, Fault> {
-        let fault = match self.session(request, Some(fields), ctx) {
+        let fault = match self.session(request, ctx) {
             Ok(caller) => return Ok(caller),
             Err(fault) => fault,
         };
-        let key = fields.control("app_key").filter(|_| self.config.app_key_routes);
+        let key = fields
+            .control("app_key")
+            .filter(|_| self.config.app_key_routes);
         let served = key.and_then(|key| self.by_key(key)).ok_or(fault)?;
         let row = ctx.apps.row(served.app).filter(|_| served.enabled);
         Ok(Caller {
