@@ -294,10 +294,16 @@ pub const PUSHER_ACTIVITY_S: u64 = 120;
 pub const PUSHER_PONG_MS: u64 = 30_000;
 /// Pusher: the time within which a socket must have proved something, where an app demands it.
 pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
+/// Pushi: hex digits of an app's key.
+pub const PUSHI_KEY_DIGITS: usize = 64;
+/// Pushi: apps that one address may make per minute, where anybody may make one.
+pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
+/// How long a push service may keep a message for a browser that is away.
+pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

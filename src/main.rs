@@ -219,11 +219,14 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
             timeouts.drain_ms,
         )
     };
-    new.listen != old.listen || fixed(new) != fixed(old)
+    new.listen != old.listen
+        || new.store != old.store
+        || new.channelstream.persist != old.channelstream.persist
+        || fixed(new) != fixed(old)
 }
 
-/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
-/// of connections need a restart.
+/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits, the number of
+/// connections and the store need a restart.
 fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     let (old, dev) = (settings.config, settings.dev);
     let refused = |why: &str| log::error!("not reloaded, the old settings stay: {why}");
@@ -251,7 +254,10 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     }
     let ids = &settings.ids;
     if needs_restart(&config, old) {
-        log::warn!("changed addresses, queue and connection limits count from the next start on");
+        log::warn!(
+            "changed addresses, queue and connection limits and store settings count from the next \
+             start on"
+        );
     }
     log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config, ids));

@@ -82,7 +82,9 @@ Usage: fanwire dev [--listen ADDR]...
 
 Runs a server for development on 127.0.0.1:8000 with Channelstream's well-known secret
 \"secret\" and the admin pages open. It listens on loopback or Unix sockets only. There is an app
-with the id 1, the key dev-key and the secret dev-secret, whose channels Channelstream shares.
+with the id 1, the key 0123456789abcdef (four times in a row) and the secret dev-secret, whose
+channels all three protocols share. What is stored lies in a temporary folder, and goes with it when
+the server stops.
 
   --listen ADDR     listen here instead; may be repeated
 ";

@@ -260,8 +260,13 @@ impl Loading<'_> {
     fn dev(&mut self) {
         self.config.apps = vec![App::dev()];
         self.config.channelstream.app = DEV_ID.to_owned();
+        self.config.pushi.open_registration = true;
+        // Whoever runs it says which folder, as that is made at the start and removed at the end.
+        self.config.store.path = None;
         for key in [
             "listen",
+            "store.path",
+            "pushi.open_registration",
             "channelstream.secret",
             "channelstream.admin_secret",
             "channelstream.app",

@@ -49,8 +49,9 @@ pub use crate::peers::PeerList;
 pub use app::{APPS_MAX, App, Protocol, Webhook, WebhookEvent};
 pub use check::{Severity, check};
 pub use config::{
-    Admin, Channelstream, Config, Deliveries, Limits, ListenAddr, Pusher, Scheme, Secret, Timeouts,
-    Tls, UNLIMITED, UNLIMITED_U32,
+    Admin, Certificate, Channelstream, Config, Deliveries, Durability, Limits, ListenAddr, Pusher,
+    Pushi, Scheme, Secret, Store, Timeouts, Tls, TlsListener, UNLIMITED, UNLIMITED_U32,
+    UNLIMITED_U64,
 };
 pub use ini::{Ini, IniError, fuzz_ini};
 #[cfg(feature = "server")]

@@ -144,6 +144,7 @@ pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
             old.channelstream.enabled,
         ),
         ("pusher", new.pusher.enabled, old.pusher.enabled),
+        ("pushi", new.pushi.enabled, old.pushi.enabled),
     ] {
         if new != old {
             return Some(format!(
