@@ -9,23 +9,23 @@ use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::{AppId, HubConfig};
 use crate::limits::CS_POLL_FRAMES_MAX;
 use crate::options::{self, Config, ListenAddr, Protocol};
-use crate::reactor::{Listen, ReactorOptions};
+use crate::reactor::{CertId, Listen, ReactorOptions};
 use crate::transport::http::HttpLimits;
 use crate::transport::websocket::WsLimits;
 
 impl Builder {
     /// A server with these settings. Certificates are read by the caller and given with
-    /// `Builder::tls` (feature `tls`); `ids` are kept for reloads; `dev` is what `fanwire dev`
+    /// `Builder::tls` (feature `tls`), each under its [`cert_id`]; `ids` are kept for reloads; `dev` is what `fanwire dev`
     /// adds.
     pub fn from_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> Self {
         let mut builder = Self::new()
             .engine(engine_config(config, dev))
             .reactor(reactor_options(config))
             .drain_ms(config.timeouts.drain_ms);
-        for at in &config.listen {
+        for (place, at) in config.listen.iter().enumerate() {
             builder = builder.listen(match at {
                 ListenAddr::Tcp(address) => Listen::Tcp(*address),
-                ListenAddr::Tls(address) => Listen::Tls(*address),
+                ListenAddr::Tls(address) => Listen::Tls(*address, cert_id(place)),
                 ListenAddr::Unix(path) => Listen::Unix(path.clone()),
             });
         }
@@ -34,6 +34,13 @@ impl Builder {
         }
         builder
     }
+}
+
+/// Which certificate the address at this place of `listen` shows: each has a number of its own, so
+/// that after a reload two that had the same one may have different ones.
+pub fn cert_id(place: usize) -> CertId {
+    // A process cannot listen at more addresses than that.
+    CertId(u16::try_from(place).unwrap_or(u16::MAX))
 }
 
 /// What makes the dialects that these settings switch on. `ids` have learned the settings' apps.
