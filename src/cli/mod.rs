@@ -203,9 +203,9 @@ fn check(given: &Given) -> ExitCode {
 
 /// Makes settings from what was given on the command line and the world around it.
 fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
-    let env = environment()?;
+    let env = environment(given.pushi_env)?;
     // As in the original, the variable counts where no file was given.
-    let named = if dev {
+    let named = if dev || given.pushi_env {
         None
     } else {
         options::ini_named(&env).map(Path::new)
@@ -225,15 +225,19 @@ fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
         sets: &given.sets,
         listen: &given.listen,
         dev,
+        pushi_env: given.pushi_env,
         read: &read,
     }))
 }
 
-fn environment() -> Result<Vec<(String, String)>, String> {
+/// The variables that may be settings; those of Pushi only if they are wanted, as their names are
+/// anybody's.
+fn environment(pushi: bool) -> Result<Vec<(String, String)>, String> {
     let mut env = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_") {
+        let is_ours = name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_");
+        if is_ours || (pushi && options::is_pushi_variable(name)) {
             let value = value
                 .into_string()
                 .map_err(|_| format!("{name}: expected UTF-8"))?;

@@ -36,6 +36,8 @@ mod nearest;
 // Without the reader of files nobody sets a row; the rows and what they show stay.
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod opt;
+#[cfg(feature = "server")]
+mod pushi_env;
 mod show;
 mod table;
 #[cfg(feature = "server")]
@@ -58,6 +60,8 @@ pub use ini::{Ini, IniError, fuzz_ini};
 pub use load::{FileKind, Inputs, Loaded, ReadFile, file_kind, ini_named, load};
 pub use nearest::nearest;
 pub use opt::{AppSources, Known, Opt, Problem, Source, Sources, find, unknown};
+#[cfg(feature = "server")]
+pub use pushi_env::is_pushi_variable;
 pub use show::{document, dump, explain, explain_all};
 pub use table::OPTIONS;
 pub use table::apps::APP_OPTIONS;

@@ -18,7 +18,9 @@ use crate::dialect::channelstream::{self, Channelstream};
 use crate::engine::{Engine, EngineConfig, Mail, ProcessStats, Publication, Stats};
 use crate::limits::DRAIN_MS;
 use crate::random::Random;
-use crate::reactor::{Bound, CertId, Clock, Listen, MailError, Mailbox, Reactor, ReactorOptions};
+#[cfg(feature = "tls")]
+use crate::reactor::CertId;
+use crate::reactor::{Bound, Clock, Listen, MailError, Mailbox, Reactor, ReactorOptions};
 use crate::time::Millis;
 use std::fmt;
 use std::io;

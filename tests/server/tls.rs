@@ -49,7 +49,7 @@ impl Setup {
 
 /// Puts a fresh certificate and its key into two files of the folder, whose names begin so. A client
 /// that trusts only it.
-pub(crate) fn fresh_certificate(folder: &Folder, prefix: &str) -> Arc<ClientConfig> {
+fn fresh_certificate(folder: &Folder, prefix: &str) -> Arc<ClientConfig> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
     folder.file(&format!("{prefix}cert.pem"), &made.cert.pem());
     folder.file(
@@ -67,7 +67,7 @@ pub(crate) fn fresh_certificate(folder: &Folder, prefix: &str) -> Arc<ClientConf
     Arc::new(client)
 }
 
-pub(crate) fn connect_tls(address: SocketAddr, trust: &Arc<ClientConfig>) -> Tls {
+fn connect_tls(address: SocketAddr, trust: &Arc<ClientConfig>) -> Tls {
     let name = ServerName::try_from("localhost").expect("a name");
     let session = ClientConnection::new(Arc::clone(trust), name).expect("a session");
     StreamOwned::new(session, connect(address))
@@ -204,7 +204,7 @@ fn a_new_certificate_serves_who_comes_and_who_is_there_stays() {
 
 /// The status of a request to an address by somebody who trusts only this; none if that is not what
 /// the address shows.
-pub(crate) fn status(address: SocketAddr, trust: &Arc<ClientConfig>) -> Option<u16> {
+fn status(address: SocketAddr, trust: &Arc<ClientConfig>) -> Option<u16> {
     let mut stream = connect_tls(address, trust);
     stream.write_all(&get("/health/live")).ok()?;
     Some(Peer::over(stream).answer().status)
@@ -259,4 +259,47 @@ fn two_addresses_show_a_certificate_each_and_get_new_ones_each() {
     let line = server.says("not reloaded, the old certificates stay");
     assert!(line.contains("own-key.pem"), "{line}");
     shows(&all, &all);
+}
+
+#[test]
+fn pushis_variables_give_two_addresses_with_a_certificate_each() {
+    let folder = Folder::new();
+    let [rest, socket] = ["rest-", "socket-"].map(|prefix| fresh_certificate(&folder, prefix));
+    let mut command = fanwire(&["run", "--pushi-env", "--set", "channelstream.enabled=true"]);
+    command.envs([
+        ("APP_HOST", "127.0.0.1"),
+        ("APP_PORT", "0"),
+        ("APP_SSL", "1"),
+        ("SERVER_HOST", "127.0.0.2"),
+        ("SERVER_PORT", "0"),
+        ("SERVER_SSL", "1"),
+        ("FANWIRE_CHANNELSTREAM__SECRET", SECRET),
+    ]);
+    for (name, file) in [
+        ("APP_SSL_CER", "rest-cert.pem"),
+        ("APP_SSL_KEY", "rest-key.pem"),
+        ("SERVER_SSL_CER", "socket-cert.pem"),
+        ("SERVER_SSL_KEY", "socket-key.pem"),
+    ] {
+        command.env(name, folder.path(file));
+    }
+    let mut server = Server::start(command, 2);
+    let (one, other) = (server.addresses[0], server.addresses[1]);
+    assert_eq!(status(one, &rest), Some(200));
+    assert_eq!(status(other, &socket), Some(200));
+    assert_eq!((status(one, &socket), status(other, &rest)), (None, None));
+    // Both serve everything, and to each other.
+    let mut app = Peer::over(connect_tls(one, &rest));
+    let id = conn_id(&mut app, "reader", &["news"]);
+    let mut reader = Socket::open(connect_tls(other, &socket), &id);
+    assert_eq!(app.ask(&publish("news", "hello")).status, 200);
+    assert_eq!(reader.message(), "hello");
+
+    let new = fresh_certificate(&folder, "socket-");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    assert_eq!(
+        (status(one, &rest), status(other, &new)),
+        (Some(200), Some(200))
+    );
 }

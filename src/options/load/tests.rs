@@ -35,6 +35,7 @@ fn make(given: Given<'_>) -> Loaded {
         sets: &owned(given.sets),
         listen: &owned(given.listen),
         dev: given.dev,
+        pushi_env: false,
         read: &read,
     })
 }
