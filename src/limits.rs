@@ -318,6 +318,10 @@ pub const PUSHI_BROWSER_KEY_BYTES_MAX: usize = KIB;
 pub const PUSHI_APP_NAME_BYTES_MAX: usize = 512;
 /// Pushi: bytes of any other field of an app, such as a certificate.
 pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
+/// Pushi: hex digits of an app's key.
+pub const PUSHI_KEY_DIGITS: usize = 64;
+/// Pushi: apps that one address may make per minute, where anybody may make one.
+pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
@@ -335,12 +339,12 @@ pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
 pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
-/// Pushi: apps that one address may make in a minute, where anybody may.
-pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
 /// Pushi: addresses that are remembered for that.
 pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
 /// Pushi: the time within which they are counted.
 pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
+/// How long a push service may keep a message for a browser that is away.
+pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

@@ -346,8 +346,8 @@ pub struct Remembered {
 pub struct Loaded {
     /// All apps, those of the settings among them.
     pub apps: Vec<AppRecord>,
-    /// Sessions that were ended before their time, and when that is, in seconds since 1970-01-01 UTC.
-    pub ended: Vec<(AppRow, [u8; 32], u64)>,
+    /// Sessions that were ended before their time, which has not come yet.
+    pub ended: Vec<EndedSession>,
     /// What is remembered of channels and users.
     pub remembered: Vec<(AppRow, Remembered)>,
 }

@@ -329,8 +329,9 @@ impl Dialect for Pushi {
 
     fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
         let notes = notes::of(ctx.notes);
-        for &(app, session, until) in &loaded.ended {
-            notes.ended.entry(app).or_default().load(session, until);
+        for ended in &loaded.ended {
+            let of_app = notes.ended.entry(ended.app).or_default();
+            of_app.load(ended.session, ended.until_unix_s);
         }
     }
 
