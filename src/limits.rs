@@ -318,6 +318,12 @@ pub const PUSHI_BROWSER_KEY_BYTES_MAX: usize = KIB;
 pub const PUSHI_APP_NAME_BYTES_MAX: usize = 512;
 /// Pushi: bytes of any other field of an app, such as a certificate.
 pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
+/// Pushi: how long a session of an application lasts.
+pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
+/// Pushi: how far ahead of our clock a session may have begun, as clocks are set back at times.
+pub const PUSHI_SESSION_AHEAD_S: u64 = 60 * 60;
+/// Pushi: sessions of one app that are remembered as logged out before their time.
+pub const PUSHI_ENDED_SESSIONS_MAX: usize = 65_536;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.

@@ -4,8 +4,8 @@
 //! The half that knows no hub: [`names`] says what a channel's name means; [`auth`] checks and makes
 //! signatures; [`words`] reads what clients send; [`encode`] writes what they are told, and the
 //! records that applications see; [`form`] finds the fields of their
-//! requests, and [`bodies`] reads what they ask for; [`errors`] is what they are told when something
-//! is wrong.
+//! requests, and [`bodies`] reads what they ask for; [`session`] knows who has
+//! logged in; [`errors`] is what they are told when something is wrong.
 
 pub mod auth;
 pub mod bodies;
@@ -13,4 +13,5 @@ pub mod encode;
 pub mod errors;
 pub mod form;
 pub mod names;
+pub mod session;
 pub mod words;
