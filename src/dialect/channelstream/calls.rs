@@ -83,7 +83,7 @@ impl Channelstream {
             let settings = settings.into();
             let hub = &mut *ctx.hub;
             let channel = hub.ensure_channel(ctx.app, &name, settings, ctx.now, &mut ctx.io);
-            hub.configure(channel, settings, ctx.now);
+            hub.configure(channel, settings, ctx.now, &mut ctx.io);
             channels.push(channel);
         }
         let info = Info {
