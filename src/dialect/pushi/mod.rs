@@ -12,6 +12,8 @@ pub mod bodies;
 pub mod encode;
 pub mod errors;
 pub mod form;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod names;
 pub mod session;
 pub mod words;
