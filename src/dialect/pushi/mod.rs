@@ -3,9 +3,9 @@
 //!
 //! The half that knows no hub: [`names`] says what a channel's name means; [`auth`] checks and makes
 //! signatures; [`words`] reads what clients send; [`encode`] writes what they are told, and the
-//! records that applications see; [`form`] finds the fields of their
-//! requests, and [`bodies`] reads what they ask for; [`session`] knows who has
-//! logged in; [`errors`] is what they are told when something is wrong.
+//! records that applications see; [`form`] finds the fields of applications' requests, and
+//! [`bodies`] reads what they ask for; [`session`] says who has logged in; [`errors`] is what
+//! applications are told when something is wrong.
 
 pub mod auth;
 pub mod bodies;
