@@ -117,7 +117,7 @@ pub const STORE_COMMIT_ROWS_MAX: usize = 256;
 pub const STORE_SYNC_EVERY_MS: u64 = 1_000;
 /// Events that one answer lists, whatever was asked for.
 pub const STORE_EVENTS_LISTED_MAX: u64 = 1_000;
-/// Bytes of events that one answer lists, beyond the first one.
+/// Bytes of events or records that one answer lists, beyond the first one.
 pub const STORE_ANSWER_BYTES_MAX: usize = 4 * MIB;
 /// Records that one answer lists.
 pub const STORE_RECORDS_LISTED_MAX: usize = 10_000;
@@ -127,6 +127,30 @@ pub const STORE_ALIASES_MAX: usize = 4096;
 pub const STORE_RESERVE_BYTES: usize = MIB;
 /// Rows that one step of clearing away what is too old takes.
 pub const STORE_RETENTION_ROWS_PER_STEP: usize = 500;
+/// Apps that one such step looks at; the next one goes on behind them.
+pub const STORE_RETENTION_APPS_PER_STEP: usize = 256;
+/// What an event is charged beyond its texts where an app may have so many bytes of them.
+pub const STORE_EVENT_OVERHEAD_BYTES: usize = 100;
+/// How often the store looks after itself: what is too old, what others have changed, what it tells
+/// of its own.
+pub const STORE_TICK_MS: u64 = 1_000;
+/// How often ended sessions that would be over by themselves are dropped.
+pub const STORE_SESSIONS_SWEEP_MS: u64 = 60 * 60 * 1000;
+/// How long a store that failed waits before it tries whether it can write again.
+pub const STORE_RETRY_MS_MIN: u64 = 100;
+/// The same after many tries in vain.
+pub const STORE_RETRY_MS_MAX: u64 = 5_000;
+/// How long another process that writes to the database is waited for.
+pub const STORE_BUSY_MS: u64 = 5_000;
+/// Databases up to this size are checked whole at the start; larger ones at their edges.
+pub const STORE_CHECK_BYTES_MAX: u64 = 128 * MIB as u64;
+/// Names of channels whose numbers are remembered, and as many of users.
+pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
+/// Publishes in several writes that may be under way at a time; beyond it the oldest is taken to be
+/// over.
+pub const STORE_SERVING_MAX: usize = 1_024;
+/// Questions that are answered before their answers are told together.
+pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 
@@ -304,10 +328,34 @@ pub const PUSHI_EVENT_BYTES_MAX: usize = KIB;
 pub const PUSHI_USER_BYTES_MAX: usize = 512;
 /// Pushi: bytes of what a member tells of itself, as compact JSON.
 pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
+/// Pushi: channels that one event goes to.
+pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
+/// Pushi: fields of one body, repeated ones counted.
+pub const PUSHI_FIELDS_MAX: usize = 4096;
+/// Pushi: bytes of the headers of one part of a form.
+pub const PUSHI_PART_HEAD_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of an address that a record names.
+pub const PUSHI_TARGET_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of each of the two keys of a browser.
+pub const PUSHI_BROWSER_KEY_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of an app's name.
+pub const PUSHI_APP_NAME_BYTES_MAX: usize = 512;
+/// Pushi: bytes of any other field of an app, such as a certificate.
+pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
+/// Pushi: hex digits of an app's key.
+pub const PUSHI_KEY_DIGITS: usize = 64;
+/// Pushi: apps that one address may make per minute, where anybody may make one.
+pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
+/// Pushi: how long a session lasts.
+pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
+/// Pushi: bytes of a body that brings nothing but a few fields.
+pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
+/// Pushi: bytes after which a list of sockets ends.
+pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
 /// Pushi: after silence of this length the server pings.
 pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
 /// Pushi: events that come with a personal channel.
@@ -315,12 +363,12 @@ pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
 pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
-/// Pushi: apps that one address may make in a minute, where anybody may.
-pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
 /// Pushi: addresses that are remembered for that.
 pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
 /// Pushi: the time within which they are counted.
 pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
+/// How long a push service may keep a message for a browser that is away.
+pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.

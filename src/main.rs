@@ -10,6 +10,8 @@ use cli::notify::Notifier;
 use fanwire::dialect::channelstream::Channelstream;
 use fanwire::engine::{DevApp, DevPage};
 use fanwire::options::{App, Config, Protocol};
+#[cfg(feature = "tls")]
+use fanwire::options::{Certificate, ListenAddr};
 use fanwire::reactor::{self, Bound, Clock};
 use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -73,10 +75,9 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
     let page = dev.then(|| dev_page(config, ids));
     let builder = Builder::from_config(config, ids, page).sample_process();
     #[cfg(feature = "tls")]
-    let builder = match tls(config)? {
-        Some(tls) => builder.tls(tls),
-        None => builder,
-    };
+    let builder = certificates(config, &config.listen)?
+        .into_iter()
+        .fold(builder, |builder, (of, tls)| builder.tls(of, tls));
     let running = builder.spawn()?;
     for bound in running.bound() {
         log::info!("listening on {bound}");
@@ -122,20 +123,51 @@ fn dev_page(config: &Config, ids: &AppIds) -> DevPage {
     }
 }
 
-/// The certificate of `tls:` addresses, if one is named.
+/// A certificate that was read, and which address of the start shows it.
 #[cfg(feature = "tls")]
-fn tls(config: &Config) -> io::Result<Option<std::sync::Arc<rustls::ServerConfig>>> {
-    let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) else {
-        return Ok(None);
-    };
+type Shown = (reactor::CertId, std::sync::Arc<rustls::ServerConfig>);
+
+/// The certificates of the `tls:` addresses in `listen`, as these settings have them. Each is read
+/// once, however many addresses show it.
+#[cfg(feature = "tls")]
+fn certificates(config: &Config, listen: &[ListenAddr]) -> io::Result<Vec<Shown>> {
+    let mut read: Vec<(Certificate, std::sync::Arc<rustls::ServerConfig>)> = Vec::new();
+    let mut shown = Vec::new();
+    for (place, at) in listen.iter().enumerate() {
+        let ListenAddr::Tls(address) = at else {
+            continue;
+        };
+        // Checked settings have one for each of their addresses. After a reload an address may be
+        // listened on that is not among them any more: it goes on showing what it did.
+        let Some(certificate) = config.certificate(*address) else {
+            continue;
+        };
+        let known = read.iter().find(|(known, _)| *known == certificate);
+        let tls = match known {
+            Some((_, tls)) => std::sync::Arc::clone(tls),
+            None => {
+                let tls = read_certificate(&certificate)?;
+                read.push((certificate, std::sync::Arc::clone(&tls)));
+                tls
+            }
+        };
+        shown.push((server::cert_id(place), tls));
+    }
+    Ok(shown)
+}
+
+#[cfg(feature = "tls")]
+fn read_certificate(certificate: &Certificate) -> io::Result<std::sync::Arc<rustls::ServerConfig>> {
     let read = |path: &std::path::Path| {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         std::fs::read(path).map_err(named)
     };
-    let tls = reactor::tls_config(&read(cert)?, &read(key)?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
-    Ok(Some(tls))
+    let Certificate { cert, key } = certificate;
+    reactor::tls_config(&read(cert)?, &read(key)?).map_err(|error| {
+        let message = format!("{}, {}: {error}", cert.display(), key.display());
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
 }
 
 /// What is kept for the next reload.
@@ -219,11 +251,14 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
             timeouts.drain_ms,
         )
     };
-    new.listen != old.listen || fixed(new) != fixed(old)
+    new.listen != old.listen
+        || new.store != old.store
+        || new.channelstream.persist != old.channelstream.persist
+        || fixed(new) != fixed(old)
 }
 
-/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
-/// of connections need a restart.
+/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits, the number of
+/// connections and the store need a restart.
 fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     let (old, dev) = (settings.config, settings.dev);
     let refused = |why: &str| log::error!("not reloaded, the old settings stay: {why}");
@@ -238,10 +273,10 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
         config.channelstream.validate_requests = false;
     }
     #[cfg(feature = "tls")]
-    let tls = match tls(&config) {
-        Ok(tls) => tls,
+    let certificates = match certificates(&config, &old.listen) {
+        Ok(certificates) => certificates,
         Err(error) => {
-            log::error!("not reloaded, the old certificate stays: {error}");
+            log::error!("not reloaded, the old certificates stay: {error}");
             return;
         }
     };
@@ -251,17 +286,20 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     }
     let ids = &settings.ids;
     if needs_restart(&config, old) {
-        log::warn!("changed addresses, queue and connection limits count from the next start on");
+        log::warn!(
+            "changed addresses, queue and connection limits and store settings count from the next \
+             start on"
+        );
     }
     log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config, ids));
-    let engine = server::engine_config(&config, page);
+    let engine = server::engine_config(&config, ids, page);
     let dialects = server::dialects(&config, ids);
     let changed = handle.change(move |server| {
         server.reload(engine, &dialects);
         #[cfg(feature = "tls")]
-        if let Some(tls) = tls {
-            server.set_tls(tls);
+        for (of, tls) in certificates {
+            server.set_tls(of, tls);
         }
         log::info!("reloaded");
     });

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// The number of an app in the store; its `id` in Pushi's records. Never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AppRow(pub u32);
 
 /// Which of the questions and writes an answer belongs to.
@@ -332,11 +332,14 @@ pub enum Change {
     NoUser { name: Box<str> },
 }
 
+/// A channel's name, its value, and its messages (ids and values, oldest first).
+pub type RememberedChannel = (Box<str>, Box<str>, Vec<(u128, Box<str>)>);
+
 /// What is remembered of one app's channels and users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// Names, values, and messages (ids and values, oldest first).
-    pub channels: Vec<(Box<str>, Box<str>, Vec<(u128, Box<str>)>)>,
+    pub channels: Vec<RememberedChannel>,
     /// Names and values.
     pub users: Vec<(Box<str>, Box<str>)>,
 }
@@ -346,8 +349,8 @@ pub struct Remembered {
 pub struct Loaded {
     /// All apps, those of the settings among them.
     pub apps: Vec<AppRecord>,
-    /// Sessions that were ended before their time, and when that is, in seconds since 1970-01-01 UTC.
-    pub ended: Vec<(AppRow, [u8; 32], u64)>,
+    /// Sessions that were ended before their time, which has not come yet.
+    pub ended: Vec<EndedSession>,
     /// What is remembered of channels and users.
     pub remembered: Vec<(AppRow, Remembered)>,
 }

@@ -306,6 +306,56 @@ fn a_channelstream_file_and_the_variables_are_taken_by_the_originals_rules() {
 }
 
 #[test]
+fn pushis_variables_are_settings_where_they_are_asked_for() {
+    let env = [
+        ("APP_HOST", "0.0.0.0"),
+        ("SERVER_PORT", "81"),
+        ("MONGO_URL", "mongodb://localhost"),
+        ("SMTP_URL", "smtp://me:hunter2@mail"),
+        ("FANWIRE_LOG", "warn"),
+    ];
+    let said = fanwire_with(&env, &["config", "dump", "--pushi-env"]);
+    fine(
+        &said,
+        &[
+            "listen = [\"0.0.0.0:8080\", \"127.0.0.1:81\"]",
+            "# APP_HOST\n",
+            "# FANWIRE_LOG\n",
+            "# --pushi-env\n",
+        ],
+    );
+    assert!(!said.out.contains("hunter2"), "{}", said.out);
+    let said = fanwire_with(&env, &["config", "check", "--pushi-env"]);
+    fine(
+        &said,
+        &["note: --pushi-env: pushi.open_registration: false"],
+    );
+    let told = "warning: MONGO_URL: not used";
+    assert!(said.err.contains(told), "{}", said.err);
+    let said = fanwire_with(&env, &["config", "dump"]);
+    fine(&said, &["listen = [\"127.0.0.1:8000\"]"]);
+
+    for (name, value, piece) in [
+        ("APP_PORT", "http", "APP_PORT: \"http\": expected a port"),
+        (
+            "SERVER_SSL",
+            "1",
+            "SERVER_SSL: TLS is on without SERVER_SSL_CER",
+        ),
+        ("SERVER_PORT", "8080", "127.0.0.1:8080 is taken twice"),
+    ] {
+        refused(
+            &fanwire_with(&[(name, value)], &["run", "--pushi-env"]),
+            &[piece],
+        );
+    }
+    refused(
+        &fanwire(&["run", "--pushi-env", "--config", "a.toml"]),
+        &["one of the two"],
+    );
+}
+
+#[test]
 fn signs_as_the_original_does() {
     let args = [
         "sign",

@@ -65,6 +65,8 @@ pub(crate) struct Given {
     pub(crate) config: Option<PathBuf>,
     pub(crate) listen: Vec<String>,
     pub(crate) sets: Vec<String>,
+    /// Pushi's variables instead of a file.
+    pub(crate) pushi_env: bool,
 }
 
 const COMMANDS: [&str; 8] = [
@@ -79,7 +81,10 @@ const COMMANDS: [&str; 8] = [
 ];
 const CONFIG_COMMANDS: [&str; 3] = ["check", "dump", "explain"];
 /// Options of commands that read settings.
-const SETTINGS: [&str; 4] = ["config", "ini", "listen", "set"];
+const SETTINGS: [&str; 5] = ["config", "ini", "listen", "set", "pushi-env"];
+
+const FILE_AND_PUSHI_ENV: &str =
+    "--pushi-env takes the place of a configuration file; expected one of the two";
 
 /// Reads the arguments that follow the program's name.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
@@ -165,6 +170,9 @@ impl Given {
         match name {
             "listen" => self.listen.push(text(value(parser)?)?),
             "set" => self.sets.push(text(value(parser)?)?),
+            "pushi-env" if self.config.is_some() => return Err(FILE_AND_PUSHI_ENV.to_owned()),
+            "pushi-env" => self.pushi_env = true,
+            _ if self.pushi_env => return Err(FILE_AND_PUSHI_ENV.to_owned()),
             _ if self.config.is_some() => {
                 return Err(format!("--{name}: a configuration file is given already"));
             }
@@ -262,7 +270,7 @@ fn config(parser: &mut Parser) -> Result<Command, String> {
 }
 
 fn explain(parser: &mut Parser) -> Result<Command, String> {
-    let known = ["config", "ini", "listen", "set", "all", "markdown"];
+    let known = [&SETTINGS[..], &["all", "markdown"]].concat();
     let mut given = Given::default();
     let (mut key, mut all, mut markdown) = (None, false, false);
     while let Some(word) = next(parser, &known)? {
@@ -317,19 +325,26 @@ mod tests {
             ("--version", "VersionNumber"),
             ("version", "Version"),
             ("version --help", "Help(All)"),
-            ("run", "Run(Given { config: None, listen: [], sets: [] })"),
+            (
+                "run",
+                "Run(Given { config: None, listen: [], sets: [], pushi_env: false })",
+            ),
             (
                 "run -i a.ini --listen x --listen=y --set a=b",
-                "Run(Given { config: Some(\"a.ini\"), listen: [\"x\", \"y\"], sets: [\"a=b\"] })",
+                "Run(Given { config: Some(\"a.ini\"), listen: [\"x\", \"y\"], sets: [\"a=b\"], pushi_env: false })",
             ),
             (
                 "run --ini a",
-                "Run(Given { config: Some(\"a\"), listen: [], sets: [] })",
+                "Run(Given { config: Some(\"a\"), listen: [], sets: [], pushi_env: false })",
             ),
             ("run --config a -h", "Help(Run)"),
             (
+                "run --pushi-env --set a=b",
+                "Run(Given { config: None, listen: [], sets: [\"a=b\"], pushi_env: true })",
+            ),
+            (
                 "dev --listen x",
-                "Dev(Given { config: None, listen: [\"x\"], sets: [] })",
+                "Dev(Given { config: None, listen: [\"x\"], sets: [], pushi_env: false })",
             ),
             ("dev --help", "Help(Dev)"),
             ("init", "Init(Init { dir: None, force: false })"),
@@ -356,15 +371,15 @@ mod tests {
             ("config --help", "Help(Config)"),
             (
                 "config check --config a",
-                "Check(Given { config: Some(\"a\"), listen: [], sets: [] })",
+                "Check(Given { config: Some(\"a\"), listen: [], sets: [], pushi_env: false })",
             ),
             (
                 "config dump",
-                "Dump(Given { config: None, listen: [], sets: [] })",
+                "Dump(Given { config: None, listen: [], sets: [], pushi_env: false })",
             ),
             (
                 "config explain --all",
-                "ExplainAll(Given { config: None, listen: [], sets: [] })",
+                "ExplainAll(Given { config: None, listen: [], sets: [], pushi_env: false })",
             ),
             ("config explain --all --markdown", "Document"),
             ("sign -h", "Help(Sign)"),
@@ -403,6 +418,10 @@ mod tests {
             ("run -x", "unknown option -x"),
             ("run --listen", "missing argument"),
             ("run --config a -i b", "given already"),
+            ("run --config a --pushi-env", "one of the two"),
+            ("config dump --pushi-env -i a", "one of the two"),
+            ("dev --pushi-env", "unknown option --pushi-env"),
+            ("run --pushi-evn", "did you mean --pushi-env?"),
             ("-i a", "unknown option -i"),
             ("dev --set a=b", "unknown option --set"),
             ("dev -i a", "unknown option -i"),

@@ -1,7 +1,39 @@
-//! What `fanwire dev` prints: where the page is, and lines to copy.
+//! What `fanwire dev` prints: where the page is, and lines to copy; and the folder of its store.
 
 use fanwire::options::{App, Config};
-use std::io::Write as _;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The folder that [`make_folder`] made; there is one server in a process.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes a folder for what the server stores until it stops, for the user's eyes only.
+///
+/// # Errors
+/// When there is no room for it, or no permission.
+pub(crate) fn make_folder() -> io::Result<&'static Path> {
+    if let Some(folder) = FOLDER.get() {
+        return Ok(folder);
+    }
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let name = format!("fanwire-dev-{:016x}", u64::from_ne_bytes(random));
+    let folder = std::env::temp_dir().join(name);
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    Ok(FOLDER.get_or_init(|| folder))
+}
+
+/// Removes the folder, if one was made. Nothing that uses it may run any more, or need it again.
+pub(crate) fn remove_folder() {
+    if let Some(folder) = FOLDER.get()
+        && let Err(error) = fs::remove_dir_all(folder)
+    {
+        log::warn!("{} stays: {error}", folder.display());
+    }
+}
 
 /// Greets whoever started `fanwire dev`. `pusher` is the app that Pusher is served for, if it is.
 pub(crate) fn greet(origin: &str, config: &Config, signature: &str, pusher: Option<&App>) {
@@ -18,7 +50,7 @@ pub(crate) fn greet(origin: &str, config: &Config, signature: &str, pusher: Opti
          \x20 metrics   {origin}/metrics\n\n"
     );
     // A closed terminal is no reason not to serve.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// How to reach the app with pusher-js, and how to publish as an application does.
@@ -43,10 +75,13 @@ mod tests {
 
     #[test]
     fn lines_for_pusher_name_the_address_and_the_keys() {
-        let text = pusher_lines("http://127.0.0.1:8000", &App::dev());
+        let (text, key) = (
+            pusher_lines("http://127.0.0.1:8000", &App::dev()),
+            App::dev().key,
+        );
         for piece in [
-            "new Pusher('dev-key', { wsHost: '127.0.0.1', wsPort: 8000, cluster: 'dev',",
-            "--key dev-key \\\n",
+            &*format!("new Pusher('{key}', {{ wsHost: '127.0.0.1', wsPort: 8000, cluster: 'dev',"),
+            &format!("--key {key} \\\n"),
             "POST /apps/1/events)\"",
         ] {
             assert!(text.contains(piece), "{piece} in {text}");

@@ -63,7 +63,7 @@ Exit codes: 0 clean, 1 could not start, 2 usage or configuration, 3 stopping too
 ";
 
 const RUN: &str = "\
-Usage: fanwire run [--config FILE] [--listen ADDR]... [--set KEY=VALUE]...
+Usage: fanwire run [--config FILE | --pushi-env] [--listen ADDR]... [--set KEY=VALUE]...
 
 Runs the server in the foreground. SIGTERM and SIGINT stop it, a second one at once.
 
@@ -71,6 +71,10 @@ Runs the server in the foreground. SIGTERM and SIGINT stop it, a second one at o
   --listen ADDR     listen here instead of where the settings say; may be repeated
                     (127.0.0.1:8000, [::1]:8000, tls:0.0.0.0:8443, unix:/path)
   --set KEY=VALUE   one setting, such as limits.message_bytes=2MiB; may be repeated
+  --pushi-env       settings from the variables of Pushi (APP_HOST, SERVER_PORT, SMTP_URL, ...):
+                    two addresses, each with or without TLS, both serving everything. Nobody can
+                    make apps unasked (pushi.open_registration), and Channelstream is off
+                    (channelstream.enabled), unless --set says otherwise
 
 Later sources win: defaults, file, environment (FANWIRE_LIMITS__MESSAGE_BYTES), --set.
 Without a file CHANNELSTREAM_* variables are taken, too. Beside an INI file the environment
@@ -82,7 +86,9 @@ Usage: fanwire dev [--listen ADDR]...
 
 Runs a server for development on 127.0.0.1:8000 with Channelstream's well-known secret
 \"secret\" and the admin pages open. It listens on loopback or Unix sockets only. There is an app
-with the id 1, the key dev-key and the secret dev-secret, whose channels Channelstream shares.
+with the id 1, the key 0123456789abcdef (four times in a row) and the secret dev-secret, whose
+channels all three protocols share. What is stored lies in a temporary folder, and goes with it when
+the server stops.
 
   --listen ADDR     listen here instead; may be repeated
 ";
@@ -128,7 +134,7 @@ Usage: fanwire config check|dump [SETTINGS]
   explain    value, source, default and meaning of one option, or of --all;
              with --markdown the document of all options
 
-SETTINGS are those of fanwire run: --config FILE, --listen ADDR, --set KEY=VALUE.
+SETTINGS are those of fanwire run: --config FILE or --pushi-env, --listen ADDR, --set KEY=VALUE.
 ";
 
 const SIGN: &str = "\

@@ -187,6 +187,7 @@ fn try_import(given: &Import) -> Result<ExitCode, Failure> {
         sets: &[],
         listen: &[],
         dev: false,
+        pushi_env: false,
         read: &read,
     });
     complain_all(&loaded, Severity::Error);
@@ -222,7 +223,7 @@ fn try_make(given: &MakeConfig) -> Result<ExitCode, Failure> {
     let made = match &given.json {
         Some(json) => make_config::from_json(json),
         None => {
-            let env = environment().map_err(Failure::Usage)?;
+            let env = environment(false).map_err(Failure::Usage)?;
             make_config::from_environment(&env, &fresh_uuid()?)
         }
     };

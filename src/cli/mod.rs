@@ -12,7 +12,7 @@ pub(crate) mod notify;
 mod sign;
 
 use args::{Command, Given};
-use fanwire::options::{self, Config, Inputs, Loaded, Severity};
+use fanwire::options::{self, Config, Inputs, Loaded, Severity, Source};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -79,6 +79,7 @@ fn answer(text: &str) -> ExitCode {
 
 /// Ends the process without waiting for anybody, as safe as being killed.
 pub(crate) fn exit_now(code: u8) -> ! {
+    dev::remove_folder();
     ::log::logger().flush();
     std::process::exit(i32::from(code))
 }
@@ -111,13 +112,17 @@ fn version() -> String {
 }
 
 fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
-    let loaded = match load(given, dev) {
+    let mut loaded = match load(given, dev) {
         Ok(loaded) => loaded,
         Err(message) => return usage(&message),
     };
     if loaded.has_errors() {
         complain_all(&loaded, Severity::Error);
         return ExitCode::from(EXIT_USAGE);
+    }
+    if let Err(error) = with_folder(&mut loaded) {
+        complain(&format!("could not start: a folder for the store: {error}"));
+        return ExitCode::from(EXIT_NOT_STARTED);
     }
     log::start(loaded.config.log);
     if dev {
@@ -127,7 +132,8 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
         ::log::warn!("{problem}");
     }
     let reload = || {
-        let loaded = load(given, dev)?;
+        let mut loaded = load(given, dev)?;
+        with_folder(&mut loaded).map_err(|error| error.to_string())?;
         let errors: Vec<String> = loaded
             .of(Severity::Error)
             .map(ToString::to_string)
@@ -139,8 +145,18 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
         }
     };
     let code = start(loaded.config, dev, &reload);
+    dev::remove_folder();
     ::log::logger().flush();
     code
+}
+
+/// Under `fanwire dev` the store lies in a folder that goes with the server, unless somebody has said
+/// where it should be.
+fn with_folder(loaded: &mut Loaded) -> io::Result<()> {
+    if loaded.sources.of("store.path") == Source::Dev {
+        loaded.config.store.path = Some(dev::make_folder()?.join("fanwire.db"));
+    }
+    Ok(())
 }
 
 /// Hands good settings on; bad ones are complained about.
@@ -187,9 +203,9 @@ fn check(given: &Given) -> ExitCode {
 
 /// Makes settings from what was given on the command line and the world around it.
 fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
-    let env = environment()?;
+    let env = environment(given.pushi_env)?;
     // As in the original, the variable counts where no file was given.
-    let named = if dev {
+    let named = if dev || given.pushi_env {
         None
     } else {
         options::ini_named(&env).map(Path::new)
@@ -209,15 +225,19 @@ fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
         sets: &given.sets,
         listen: &given.listen,
         dev,
+        pushi_env: given.pushi_env,
         read: &read,
     }))
 }
 
-fn environment() -> Result<Vec<(String, String)>, String> {
+/// The variables that may be settings; those of Pushi only if they are wanted, as their names are
+/// anybody's.
+fn environment(pushi: bool) -> Result<Vec<(String, String)>, String> {
     let mut env = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_") {
+        let is_ours = name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_");
+        if is_ours || (pushi && options::is_pushi_variable(name)) {
             let value = value
                 .into_string()
                 .map_err(|_| format!("{name}: expected UTF-8"))?;

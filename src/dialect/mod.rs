@@ -407,6 +407,11 @@ pub(crate) fn not_stored(why: Trouble) -> Response {
 }
 
 impl Io<'_> {
+    /// Bytes that nobody can guess.
+    pub fn random(&mut self) -> [u8; 16] {
+        self.random.id()
+    }
+
     /// Whether the store would take writes of so many bytes together, as `jobs` jobs. To be asked
     /// before anything of a request is done.
     ///

@@ -96,6 +96,53 @@ pub const OPTIONS: &[Opt] = &[
         "",
     ),
     row(
+        "tls",
+        "listeners",
+        Field::TlsListeners(|c| &mut c.tls.listeners),
+        "Certificates of `tls:` listeners that show another one than that",
+        "Each names its address as in `listen`; without an entry an address shows `cert`.",
+    ),
+    row(
+        "store",
+        "path",
+        Field::Path(|c| &mut c.store.path),
+        "The database file with stored apps, events, subscriptions and more",
+        "Two more files lie beside it. Empty: all is kept in memory, and gone after a restart. \
+         Paths start at the working directory. A change needs a restart, as for the whole section.",
+    ),
+    row(
+        "store",
+        "durability",
+        Field::Durability(|c| &mut c.store.durability),
+        "When something counts as stored",
+        "\"synced\": once it is on disk. \"relaxed\": at once; the disk has it within about a second, \
+         and what came in between is lost if the machine fails.",
+    ),
+    row(
+        "store",
+        "max_age",
+        limit(
+            Slot::U64(|c| &mut c.store.max_age_s),
+            Unit::S,
+            60,
+            100 * 365 * 24 * 60 * 60,
+        ),
+        "How old stored events may become",
+        "",
+    ),
+    row(
+        "store",
+        "max_bytes",
+        limit(
+            Slot::U64(|c| &mut c.store.max_bytes),
+            Unit::Bytes,
+            1 << 20,
+            1024 * TIB,
+        ),
+        "Bytes that the stored events of one app may take; beyond it the oldest are removed",
+        "",
+    ),
+    row(
         "channelstream",
         "enabled",
         Field::Switch(|c| &mut c.channelstream.enabled),
@@ -176,6 +223,55 @@ pub const OPTIONS: &[Opt] = &[
          sees its channels. A change needs a restart.",
     ),
     row(
+        "channelstream",
+        "persist",
+        Field::Switch(|c| &mut c.channelstream.persist),
+        "Whether history, settings of channels, users and their state survive a restart",
+        "Then a request is answered once what it changed is stored. A change needs a restart.",
+    ),
+    row(
+        "pushi",
+        "enabled",
+        Field::Switch(|c| &mut c.pushi.enabled),
+        "Whether Pushi is served, to the apps that allow it and those in the store",
+        "",
+    ),
+    row(
+        "pushi",
+        "open_registration",
+        Field::Switch(|c| &mut c.pushi.open_registration),
+        "Whether anybody may make an app with POST /apps, as in Pushi itself",
+        "With false apps are made with `fanwire app add`.",
+    ),
+    row(
+        "pushi",
+        "app_key_routes",
+        Field::Switch(|c| &mut c.pushi.app_key_routes),
+        "Whether the routes for browser push take `app_key` instead of a session",
+        "Browser clients of Pushi 0.4 need it. The key is public, so anybody can register a browser \
+         for public channels, and remove one whose address is known.",
+    ),
+    row(
+        "pushi",
+        "origins",
+        Field::Texts(|c| &mut c.pushi.origins),
+        "Origins whose pages may log in and use the cookie of the session",
+        "As browsers send them, such as \"https://example.com\". Pages of other origins may read \
+         answers, but the cookie is not sent along.",
+    ),
+    row(
+        "pushi",
+        "registrations_per_minute",
+        limit(
+            Slot::U32(|c| &mut c.pushi.registrations_per_minute),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Apps that one address may make per minute, where anybody may",
+        "",
+    ),
+    row(
         "pusher",
         "enabled",
         Field::Switch(|c| &mut c.pusher.enabled),
@@ -219,6 +315,32 @@ pub const OPTIONS: &[Opt] = &[
         ),
         "How often a delivery is tried",
         "",
+    ),
+    row(
+        "deliveries",
+        "enabled",
+        Field::Switch(|c| &mut c.deliveries.enabled),
+        "Whether events go to the addresses that are registered for them",
+        "",
+    ),
+    row(
+        "deliveries",
+        "web_push_ttl",
+        number(
+            Slot::U64(|c| &mut c.deliveries.web_push_ttl_s),
+            Unit::S,
+            0,
+            365 * 24 * 60 * 60,
+        ),
+        "How long a push service may keep a message for a browser that is away",
+        "",
+    ),
+    row(
+        "deliveries",
+        "smtp_url",
+        Field::Secret(|c| &mut c.deliveries.smtp_url),
+        "The mail server of apps that name none",
+        "smtp://user:password@host:port?sender=address; smtps:// means STARTTLS.",
     ),
     row(
         "limits",

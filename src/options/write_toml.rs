@@ -160,6 +160,7 @@ mod tests {
             sets: &[],
             listen: &[],
             dev: false,
+            pushi_env: false,
             read: &|_| Err("no files here".to_owned()),
         })
     }

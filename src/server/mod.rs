@@ -9,13 +9,18 @@ mod app_ids;
 mod settings;
 
 pub use app_ids::{AppIds, TooManyApps};
-pub use settings::{channelstream_config, dialects, engine_config, pusher_config, why_restart};
+pub use settings::{
+    cert_id, channelstream_config, dialects, engine_config, pusher_config, pushi_config,
+    stored_apps, why_restart,
+};
 
 use crate::dialect::Dialect;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::engine::{Engine, EngineConfig, Mail, ProcessStats, Publication, Stats};
 use crate::limits::DRAIN_MS;
 use crate::random::Random;
+#[cfg(feature = "tls")]
+use crate::reactor::CertId;
 use crate::reactor::{Bound, Clock, Listen, MailError, Mailbox, Reactor, ReactorOptions};
 use crate::time::Millis;
 use std::fmt;
@@ -38,7 +43,7 @@ pub struct Builder {
     drain_ms: Option<u64>,
     samples_process: bool,
     #[cfg(feature = "tls")]
-    tls: Option<std::sync::Arc<rustls::ServerConfig>>,
+    certificates: Vec<(CertId, std::sync::Arc<rustls::ServerConfig>)>,
 }
 
 impl fmt::Debug for Builder {
@@ -110,11 +115,12 @@ impl Builder {
         self
     }
 
-    /// The certificate of [`Listen::Tls`] addresses; see [`crate::reactor::tls_config`].
+    /// The certificate of the [`Listen::Tls`] addresses that name it; see
+    /// [`crate::reactor::tls_config`].
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
-        self.tls = Some(config);
+    pub fn tls(mut self, of: CertId, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
+        self.certificates.push((of, config));
         self
     }
 
@@ -132,8 +138,8 @@ impl Builder {
         let engine = Engine::new(self.engine, dialects, random);
         let mut reactor = Reactor::new(engine, self.reactor)?;
         #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls {
-            reactor.set_tls(tls);
+        for (of, config) in self.certificates {
+            reactor.set_tls(of, config);
         }
         log::info!("room for {} connections", reactor.connections_max());
         let mut bound = Vec::with_capacity(self.listen.len());
@@ -343,10 +349,10 @@ impl Server {
         self.reactor.handler_mut().reload(engine, dialects);
     }
 
-    /// The certificate for TLS connections from now on; those that are there keep theirs.
+    /// A certificate for TLS connections from now on; those that are there keep theirs.
     #[cfg(feature = "tls")]
-    pub fn set_tls(&mut self, config: std::sync::Arc<rustls::ServerConfig>) {
-        self.reactor.set_tls(config);
+    pub fn set_tls(&mut self, of: CertId, config: std::sync::Arc<rustls::ServerConfig>) {
+        self.reactor.set_tls(of, config);
     }
 
     /// The engine, to look at.

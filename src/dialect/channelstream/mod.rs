@@ -42,5 +42,6 @@ mod states;
 pub mod words;
 
 pub use super::json;
+pub(in crate::dialect) use admin::client;
 pub(super) use encode::frame_object;
 pub use speaker::{APP, Channelstream, Config, FORMAT};

@@ -3,7 +3,9 @@
 //!
 //! The half that knows no hub: [`names`] says what a channel's name means; [`auth`] checks and makes
 //! signatures; [`words`] reads what clients send; [`encode`] writes what they are told, and the
-//! records that applications see.
+//! records that applications see; [`form`] finds the fields of their requests, and [`bodies`] reads
+//! what they ask for; [`errors`] is what they are told when something is wrong; [`session`] is how
+//! they stay logged in.
 //!
 //! The half that does: `speaker` is the dialect, and says what is whose; `opening` lets sockets in;
 //! `socket` does what they ask for, with `personal` and `peer` for the two kinds of channels that
@@ -11,9 +13,11 @@
 //! published; `notes` is what is remembered beside the hub; `rest` answers applications.
 
 pub mod auth;
+pub mod bodies;
 pub mod config;
 pub mod encode;
 pub mod errors;
+pub mod form;
 pub mod names;
 mod notes;
 mod opening;
@@ -25,6 +29,7 @@ pub mod session;
 mod socket;
 mod speaker;
 mod tell;
+mod vapid;
 pub mod words;
 
 pub use speaker::{FORMAT, Pushi};

@@ -4,6 +4,7 @@
 //! nothing is opened that has to be closed again.
 
 use super::encode;
+use super::errors::Fault;
 use super::speaker::{FORMAT, Pushi, Served};
 use crate::dialect::pusher::allows_origin;
 use crate::dialect::{Ctx, Reply};
@@ -16,32 +17,32 @@ const IDS_TRIED: usize = 4;
 impl Pushi {
     /// A `GET` whose path ends with a key and that wants to be a WebSocket.
     pub(super) fn open(&self, key: &str, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
-        let Some(served) = self.by_key(key) else {
-            return self
-                .refuse(404, "NotFoundError", "App not found", ctx)
-                .into();
-        };
+        match self.admit_socket(key, request) {
+            Ok(served) => {
+                let accept = match upgrade::websocket(request) {
+                    Ok(accept) => accept,
+                    Err(refusal) => return refusal.response().into(),
+                };
+                match connect(served, ctx) {
+                    Some(who) => Reply::Upgrade(accept, who),
+                    None => self.refuse(&Fault::too_busy(), request, ctx).into(),
+                }
+            }
+            Err(fault) => self.refuse(&fault, request, ctx).into(),
+        }
+    }
+
+    fn admit_socket(&self, key: &str, request: &Request<'_>) -> Result<&Served, Fault> {
+        let served = self.by_key(key).ok_or_else(Fault::no_app)?;
         if !served.enabled {
-            return self
-                .refuse(403, "OperationalError", "This app is disabled", ctx)
-                .into();
+            return Err(Fault::disabled());
         }
-        // Only browsers send one, and only they are bound by the list.
-        if let Some(origin) = request.headers.get("Origin")
-            && !allows_origin(&served.origins, origin)
-        {
-            let message = "Pages of this origin may not connect";
-            return self.refuse(403, "OperationalError", message, ctx).into();
-        }
-        let accept = match upgrade::websocket(request) {
-            Ok(accept) => accept,
-            Err(refusal) => return refusal.response().into(),
-        };
-        match connect(served, ctx) {
-            Some(who) => Reply::Upgrade(accept, who),
-            None => self
-                .refuse(503, "OperationalError", "No room for another socket", ctx)
-                .into(),
+        match request.headers.get("Origin") {
+            Some(origin) if !allows_origin(&served.origins, origin) => {
+                Err(Fault::forbidden_origin())
+            }
+            // Only browsers send one, and only they are bound by the list.
+            Some(_) | None => Ok(served),
         }
     }
 

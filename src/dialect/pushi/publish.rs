@@ -1,9 +1,9 @@
 //! Publishing (section 4): by a socket to one channel, by an application to one or many. What is to be
 //! stored is handed to the store with the same ids and the same time as it is told.
 
-use super::errors;
 use super::notes;
 use super::peer;
+use super::rest::{busy, success};
 use super::socket::Refused;
 use super::speaker::Served;
 use crate::dialect::{Ctx, Job, Reply};
@@ -219,7 +219,7 @@ impl Publication {
     /// Publishes in this turn what can be published in it.
     pub(super) fn begin(mut self, ctx: &mut Ctx<'_>) -> Reply {
         if self.channels.len() > 1 && !ctx.takes_jobs {
-            return errors::busy().into();
+            return busy(ctx).into();
         }
         match self.step(ctx) {
             Some(response) => Reply::Now(response),
@@ -254,7 +254,7 @@ impl Publication {
                 return None;
             }
         }
-        Some(errors::success())
+        Some(success())
     }
 
     fn store(&self, channels: Vec<(Box<str>, u128)>, is_last: bool, ctx: &mut Ctx<'_>) {

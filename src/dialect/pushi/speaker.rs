@@ -2,6 +2,7 @@
 
 use super::auth::Keys;
 use super::config::Config;
+use super::errors::Fault;
 use super::names::presence_base;
 use super::notes::{self, Notes};
 use super::tell;
@@ -328,13 +329,14 @@ impl Dialect for Pushi {
 
     fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
         let notes = notes::of(ctx.notes);
-        for &(app, session, until) in &loaded.ended {
-            notes.ended.entry(app).or_default().load(session, until);
+        for ended in &loaded.ended {
+            let of_app = notes.ended.entry(ended.app).or_default();
+            of_app.load(ended.session, ended.until_unix_s);
         }
     }
 
     fn not_stored(&self, why: Trouble) -> Response {
-        super::errors::storage(why)
+        Fault::trouble(why).response([0; 16])
     }
 
     fn not_kept(&self, _from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {

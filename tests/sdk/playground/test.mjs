@@ -407,12 +407,13 @@ await check("what the server refuses is said, and what has no name is not sent",
 
 await check("the code to copy has the live key, and the curl line works as pasted", async () => {
   const [host, port] = server.address.split(":");
+  const devKey = "0123456789abcdef".repeat(4);
   await ada.locator("#p-event").fill("it's");
   for (const [kind, pieces] of [
-    ["pusher-js", ['new Pusher("dev-key"', `wsHost: "${host}", wsPort: ${port}`, 'enabledTransports: ["ws", "wss"]',
+    ["pusher-js", [`new Pusher("${devKey}"`, `wsHost: "${host}", wsPort: ${port}`, 'enabledTransports: ["ws", "wss"]',
       'subscribe("playground").bind("it\'s"']],
-    ["Echo", ['key: "dev-key"', "forceTLS: false", 'echo.channel("playground").listen(".it\'s"']],
-    ["Node", ['appId: "1", key: "dev-key", secret: "dev-secret"', `host: "${host}", port: "${port}", useTLS: false`]],
+    ["Echo", [`key: "${devKey}"`, "forceTLS: false", 'echo.channel("playground").listen(".it\'s"']],
+    ["Node", [`appId: "1", key: "${devKey}", secret: "dev-secret"`, `host: "${host}", port: "${port}", useTLS: false`]],
   ]) {
     await ada.getByLabel(kind, { exact: true }).check();
     const words = await until(`code for ${kind}`, async () => {
