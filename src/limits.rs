@@ -346,12 +346,16 @@ pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
 pub const PUSHI_KEY_DIGITS: usize = 64;
 /// Pushi: apps that one address may make per minute, where anybody may make one.
 pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
+/// Pushi: how long a session of an application lasts.
+pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
+/// Pushi: how far ahead of our clock a session may have begun, as clocks are set back at times.
+pub const PUSHI_SESSION_AHEAD_S: u64 = 60 * 60;
+/// Pushi: sessions of one app that are remembered as logged out before their time.
+pub const PUSHI_ENDED_SESSIONS_MAX: usize = 65_536;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
-/// Pushi: how long a session lasts.
-pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
 /// Pushi: bytes of a body that brings nothing but a few fields.
 pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
 /// Pushi: bytes after which a list of sockets ends.

@@ -13,9 +13,11 @@ use fanwire::options::{App, Config, Protocol};
 #[cfg(feature = "tls")]
 use fanwire::options::{Certificate, ListenAddr};
 use fanwire::reactor::{self, Bound, Clock};
-use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
+use fanwire::server::{self, AppIds, Builder, Handle, OpenedStore, Running, Stopped};
+use fanwire::side::store::OpenError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
@@ -48,7 +50,32 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
         }
         Err(error) => {
             log::error!("could not start: {error}");
-            ExitCode::from(cli::EXIT_NOT_STARTED)
+            ExitCode::from(match error {
+                NotStarted::Store(error) if error.is_of_the_file() => cli::EXIT_STORE,
+                NotStarted::Store(_) | NotStarted::System(_) => cli::EXIT_NOT_STARTED,
+            })
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug)]
+enum NotStarted {
+    Store(OpenError),
+    System(io::Error),
+}
+
+impl From<io::Error> for NotStarted {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
         }
     }
 }
@@ -65,7 +92,11 @@ fn log_panics() {
     }));
 }
 
-fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, Signals)> {
+fn try_start(
+    config: &Config,
+    ids: &AppIds,
+    dev: bool,
+) -> Result<(Running, Signals), NotStarted> {
     // Before anything listens, so that an early signal is not one that kills.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     match reactor::raise_open_files_limit() {
@@ -73,7 +104,10 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
         Err(error) => log::warn!("the open-files limit stays as it is: {error}"),
     }
     let page = dev.then(|| dev_page(config, ids));
-    let builder = Builder::from_config(config, ids, page).sample_process();
+    let store = OpenedStore::open(config, ids).map_err(NotStarted::Store)?;
+    let builder = Builder::from_config(config, ids, page)
+        .sample_process()
+        .store(store);
     #[cfg(feature = "tls")]
     let builder = certificates(config, &config.listen)?
         .into_iter()

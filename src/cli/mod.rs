@@ -24,6 +24,8 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
+/// The store's file is damaged, or is none.
+pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -48,10 +48,14 @@ impl Apps {
     }
 
     /// Takes in what is stored of an app. None is returned if there is no number for it.
-    pub fn learn(&mut self, record: AppRecord) -> Option<AppId> {
-        let app = match self.by_row.get(&record.row) {
-            Some(&app) => app,
-            None if record.is_of_settings => *self.of_settings.get(&record.ident)?,
+    pub fn learn(&mut self, mut record: AppRecord) -> Option<AppId> {
+        // One of the store that is in the settings by now is the one of the settings.
+        let of_settings = self.of_settings.get(&record.ident).copied();
+        record.is_of_settings |= of_settings.is_some();
+        let known = of_settings.or_else(|| self.by_row.get(&record.row).copied());
+        let app = match known {
+            Some(app) => app,
+            None if record.is_of_settings => return None,
             None => {
                 let app = u16::MAX - self.taken;
                 if app < LOWEST {

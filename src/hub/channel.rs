@@ -186,6 +186,8 @@ pub struct Channel {
     /// Nobody has said yet what its settings are to be: whoever made it had no say in them, and
     /// whoever names some first gives them.
     pub(crate) is_bare: bool,
+    /// It was reported as one that survives a restart.
+    pub(crate) is_remembered: bool,
     /// One list per format that is there; nearly always one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) members: Vec<MembershipId>,
@@ -217,6 +219,7 @@ impl Channel {
             traits,
             is_configured: false,
             is_bare: false,
+            is_remembered: false,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),
@@ -257,6 +260,18 @@ impl Channel {
     /// What it does beside delivering.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether its settings were given to the channel itself: see
+    /// [`Hub::configure`](super::Hub::configure).
+    pub fn is_configured(&self) -> bool {
+        self.is_configured
+    }
+
+    /// Whether nobody has said yet what its settings are to be: see
+    /// [`Hub::ensure_bare_channel`](super::Hub::ensure_bare_channel).
+    pub fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     /// The messages it remembers, oldest first.
@@ -330,7 +345,7 @@ impl Channel {
 
     /// Changes the message `id` wherever it is kept. `history_bytes` and `recent_bytes` bound what
     /// is kept: an edit may have made the message larger. How many messages and events were looked
-    /// at.
+    /// at, and how many of the history were changed.
     pub(crate) fn amend(
         &mut self,
         id: Id,
@@ -338,20 +353,22 @@ impl Channel {
         edited: &mut Edited,
         history_bytes: usize,
         recent_bytes: usize,
-    ) -> usize {
+    ) -> (usize, usize) {
         let looked_at = self.history.len() + self.recent.len();
-        let mut bytes = self.history_bytes;
+        let (mut bytes, mut found) = (self.history_bytes, 0);
         match change {
             Change::Edit(edit) => {
                 for kept in self.history.iter_mut().filter(|kept| kept.id == id) {
                     bytes -= kept.bytes();
                     *kept = edited.of(kept, edit);
                     bytes += kept.bytes();
+                    found += 1;
                 }
             }
             Change::Delete => self.history.retain(|kept| {
                 let stays = kept.id != id;
                 bytes -= if stays { 0 } else { kept.bytes() };
+                found += usize::from(!stays);
                 stays
             }),
         }
@@ -359,6 +376,6 @@ impl Channel {
         // A smaller number of messages waits for the next one that is stored.
         self.cut_history(usize::MAX, history_bytes);
         edited.in_recent(&mut self.recent, id, change, recent_bytes);
-        looked_at
+        (looked_at, found)
     }
 }

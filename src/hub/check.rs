@@ -114,6 +114,7 @@ impl Hub {
         assert_eq!(self.membership_pairs.len(), self.memberships.len());
         self.check_memberships();
         self.check_cached();
+        self.check_remembered();
         self.check_apps();
         self.check_watching();
     }
@@ -187,6 +188,22 @@ impl Hub {
             (count, bytes) = (count + 1, bytes + cached.bytes());
         }
         assert_eq!((count, bytes), (self.cached.len(), self.cached_bytes));
+    }
+
+    /// What survives a restart was reported, where that is wanted.
+    fn check_remembered(&self) {
+        let remembers = |app| self.rules(app).remembers;
+        for (_, channel) in self.channels.iter().filter(|(_, c)| remembers(c.app)) {
+            assert!(
+                channel.is_remembered || !channel.survives(),
+                "{:?} is reported",
+                channel.name
+            );
+        }
+        for (_, user) in self.users.iter().filter(|(_, user)| remembers(user.app)) {
+            let is_due = user.has_state() && !user.is_changed;
+            assert!(user.is_remembered || !is_due, "{:?}", user.name);
+        }
     }
 
     /// Each app knows how many subscribers it has.

@@ -25,6 +25,7 @@ mod once;
 mod presence;
 mod publish;
 mod recent;
+mod remember;
 mod rules;
 mod state;
 mod subscriber;
@@ -42,6 +43,7 @@ pub use event::{
 };
 pub use membership::Role;
 pub use once::Served;
+pub use remember::{Remember, RestoredChannel};
 pub use rules::{AppRules, Fact, Traits};
 pub use subscriber::{Subscriber, SubscriberTag};
 pub use user::{State, User, UserTag};
@@ -60,7 +62,6 @@ use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::rc::Rc;
 
 /// A channel, while it lives.
 pub type ChannelId = Key<ChannelTag>;
@@ -340,6 +341,7 @@ impl Hub {
             && std::mem::take(&mut channel.is_bare)
         {
             channel.settings = settings;
+            self.remember_channel(id, true, fx);
         }
         id
     }
@@ -361,6 +363,12 @@ impl Hub {
         let traits = (self.rules(app).traits)(name);
         let mut channel = Channel::new(app, fx.id(), name, settings, traits, now.unix_micros);
         channel.is_bare = true;
+        self.insert_channel(channel)
+    }
+
+    /// Puts a channel in whose name is free.
+    fn insert_channel(&mut self, channel: Channel) -> ChannelId {
+        let name = self.hash.hash_one((channel.app.0, &*channel.name));
         let id = self.channels.insert(channel);
         let (channels, hash) = (&self.channels, &self.hash);
         let rehash = |&id: &ChannelId| {
@@ -368,18 +376,26 @@ impl Hub {
                 .get(id)
                 .map_or(0, |c| hash.hash_one((c.app.0, &*c.name)))
         };
-        self.channel_names
-            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
+        self.channel_names.insert_unique(name, id, rehash);
         id
     }
 
     /// Gives a channel all its settings anew. It is remembered with them from now on, even while
     /// nobody is in it. What it keeps already stays, and is bounded anew with the next event.
-    pub fn configure(&mut self, channel: ChannelId, settings: Settings, now: crate::time::Now) {
-        if let Some(channel) = self.channels.get_mut(channel) {
-            channel.settings = settings;
-            (channel.is_configured, channel.is_bare) = (true, false);
-        }
+    pub fn configure(
+        &mut self,
+        channel: ChannelId,
+        settings: Settings,
+        now: crate::time::Now,
+        fx: &mut impl Effects,
+    ) {
+        let Some(known) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let is_new = !known.is_configured || known.is_bare || known.settings != settings;
+        known.settings = settings;
+        (known.is_configured, known.is_bare) = (true, false);
+        self.remember_channel(channel, is_new, fx);
         self.settle_channel(channel, now);
     }
 
@@ -388,18 +404,13 @@ impl Hub {
         if let Some(id) = self.find_user(app, name) {
             return (id, false);
         }
-        let user = User {
-            app,
-            id: fx.id(),
-            name: Rc::from(name),
-            state: None,
-            public_keys: None,
-            subscribers: few::Few::None,
-            memberships: 0,
-            private: None,
-            timer: crate::time::Timer::default(),
-            away: None,
-        };
+        let user = User::new(app, fx.id(), name);
+        (self.insert_user(user), true)
+    }
+
+    /// Puts a user in whose name is free.
+    fn insert_user(&mut self, user: User) -> UserId {
+        let name = self.hash.hash_one((user.app.0, &*user.name));
         let id = self.users.insert(user);
         let (users, hash) = (&self.users, &self.hash);
         let rehash = |&id: &UserId| {
@@ -407,9 +418,8 @@ impl Hub {
                 .get(id)
                 .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
         };
-        self.user_names
-            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
-        (id, true)
+        self.user_names.insert_unique(name, id, rehash);
+        id
     }
 
     // ---- numbers ---------------------------------------------------------------------------

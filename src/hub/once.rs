@@ -95,7 +95,7 @@ impl Hub {
         let Some(channel) = self.channel_for(app, name, message, now, fx) else {
             return 0;
         };
-        self.keep(channel, message, now);
+        self.keep(channel, message, now, fx);
         let delivered = self.tell_unserved(channel, message, served, fx);
         self.settle_channel(channel, now);
         self.totals.delivered += delivered;

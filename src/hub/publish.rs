@@ -74,7 +74,7 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> u64 {
-        self.keep(key, message, now);
+        self.keep(key, message, now, fx);
         let event = Event::Message(message.view());
         let chosen = Chosen {
             only: &message.only,
@@ -89,7 +89,13 @@ impl Hub {
 
     /// A message comes to a channel: gives it its place in the hub's order and keeps it wherever the
     /// channel keeps such.
-    pub(super) fn keep(&mut self, key: ChannelId, message: &NewMessage<'_>, now: Now) {
+    pub(super) fn keep(
+        &mut self,
+        key: ChannelId,
+        message: &NewMessage<'_>,
+        now: Now,
+        fx: &mut impl Effects,
+    ) {
         self.sequence += 1;
         let config = (self.config.history_messages, self.config.history_bytes);
         let Some(channel) = self.channels.get_mut(key) else {
@@ -104,6 +110,7 @@ impl Hub {
             if keeps {
                 let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
                 channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
+                self.remember_message(key, fx);
             }
             if caches {
                 self.cache(key, kept.clone(), now);

@@ -4,12 +4,14 @@ use super::*;
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
 use crate::time::{Millis, Now};
+use std::rc::Rc;
 
 mod catch_up;
 mod changes;
 mod formats;
 mod guests;
 mod once;
+mod remember;
 mod rules;
 
 const APP: AppId = AppId(0);
@@ -27,6 +29,7 @@ struct Recorder {
     facts: Vec<String>,
     /// What was told with members who came and went, once for each format, and in whose words.
     infos: Vec<(Option<Rc<str>>, Format)>,
+    disk: remember::Disk,
 }
 
 impl Effects for Recorder {
@@ -100,6 +103,10 @@ impl Effects for Recorder {
     }
     fn hang_up(&mut self, conn: ConnId, _: Format, why: HangUp) {
         self.hung_up.push((conn, why));
+    }
+    fn remember(&mut self, app: AppId, what: Remember<'_>) {
+        assert_eq!(app, APP);
+        self.disk.change(what);
     }
     fn announce(&mut self, _: AppId, fact: Fact<&str>) {
         self.facts.push(match fact {

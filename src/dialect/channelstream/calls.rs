@@ -83,7 +83,7 @@ impl Channelstream {
             let settings = settings.into();
             let hub = &mut *ctx.hub;
             let channel = hub.ensure_channel(ctx.app, &name, settings, ctx.now, &mut ctx.io);
-            hub.configure(channel, settings, ctx.now);
+            hub.configure(channel, settings, ctx.now, &mut ctx.io);
             channels.push(channel);
         }
         let info = Info {
@@ -134,7 +134,7 @@ mod tests {
     use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;
     use crate::handler::{ConnId, Origin};
-    use crate::hub::{Hub, HubConfig};
+    use crate::hub::{AppRules, Hub, HubConfig};
     use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
     use crate::outbox::Outbox;
     use crate::random::Random;
@@ -398,5 +398,32 @@ mod tests {
         world.takes_jobs = true;
         let done = world.call(Channelstream::user_state, &state("ann"));
         assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
+    }
+
+    #[test]
+    fn what_is_said_of_users_is_reported_where_it_is_to_survive() {
+        let mut world = World::new(HubConfig::default());
+        let rules = AppRules {
+            remembers: true,
+            ..AppRules::default()
+        };
+        world.hub.set_rules(APP, rules);
+        let reported = |world: &World, name: &str| {
+            let user = world.hub.find_user(APP, name).expect("it is known");
+            let user = world.hub.user(user).expect("it is known");
+            assert!(!user.is_changed, "nothing of {name} waits to be reported");
+            user.is_remembered
+        };
+        for name in ["ann", "bob"] {
+            let connect = format!(r#"{{"username":"{name}","state_public_keys":["k"]}}"#);
+            world.call(Channelstream::connect, &connect);
+            assert!(!reported(&world, name), "it has no state");
+        }
+        let again = r#"{"username":"ann","user_state":{"k":1}}"#;
+        world.call(Channelstream::connect, again);
+        let state = r#"{"user":"bob","user_state":{"k":1}}"#;
+        let told = world.call(Channelstream::user_state, state);
+        assert!(told.contains("changed_state"), "{told}");
+        assert!(reported(&world, "ann") && reported(&world, "bob"));
     }
 }

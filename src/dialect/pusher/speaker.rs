@@ -203,6 +203,7 @@ impl Dialect for Pusher {
                 tells_count: app.subscription_count,
                 cache_ms: app.cache_ms,
                 settings: served.channel_settings(),
+                remembers: false,
             };
             (app.app, rules)
         };

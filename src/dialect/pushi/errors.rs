@@ -408,8 +408,9 @@ mod tests {
         let allow = "Access-Control-Allow-Origin";
         let star = (allow, "*".to_owned());
         let vary = ("Vary", "Origin".to_owned());
-        assert_eq!(dressed(None, &[]), [star.clone()]);
-        assert_eq!(dressed(Some("https://a.example"), &[]), [star.clone()]);
+        for origin in [None, Some("https://a.example")] {
+            assert_eq!(dressed(origin, &[]), std::slice::from_ref(&star));
+        }
         let origins = ["https://b.example", "https://a.example"];
         for other in [
             None,

@@ -3,7 +3,6 @@
 use super::session::EndedSessions;
 use crate::hub::{ChannelId, SubscriberId};
 use crate::limits::{REGISTRATION_ADDRESSES_MAX, REGISTRATION_WINDOW_MS};
-use crate::store::AppRow;
 use crate::time::Millis;
 use core::net::IpAddr;
 use std::any::Any;
@@ -12,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// All of it. Every part is bounded, or goes with the socket it is about.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Sessions that ended before their time, by app.
-    pub(super) ended: BTreeMap<AppRow, EndedSessions>,
+    /// Sessions that ended before their time.
+    pub(super) ended: EndedSessions,
     /// Only sockets that there is something to remember of.
     sockets: BTreeMap<SubscriberId, SocketNotes>,
     /// How many publishes have been stored, to number them by.

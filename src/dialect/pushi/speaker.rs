@@ -5,6 +5,7 @@ use super::config::Config;
 use super::errors::Fault;
 use super::names::presence_base;
 use super::notes::{self, Notes};
+use super::session::{SessionKey, Sid};
 use super::tell;
 use crate::dialect::{Ctx, Dialect, KnownApp, Reply, SocketEnd};
 use crate::hub::{
@@ -37,6 +38,7 @@ pub(super) struct Served {
     pub(super) key: Box<str>,
     pub(super) secret: Box<str>,
     pub(super) keys: Keys,
+    pub(super) sessions: SessionKey,
     pub(super) enabled: bool,
     /// What is published is kept for those that catch up by another protocol.
     is_shared: bool,
@@ -126,6 +128,7 @@ impl Pushi {
                 key: Box::from(&*app.key),
                 secret: Box::from(&*app.secret),
                 keys: Keys::new(&app.key, &app.secret),
+                sessions: SessionKey::new(&app.secret),
                 enabled: app.enabled,
                 is_shared: app.is_shared,
                 is_pushers: app.is_pushers,
@@ -319,6 +322,7 @@ impl Dialect for Pushi {
             key: record.key.clone(),
             secret: record.secret.clone(),
             keys: Keys::new(&record.key, &record.secret),
+            sessions: SessionKey::new(&record.secret),
             enabled: record.fields.enabled.value() != Some(&false),
             is_shared: false,
             is_pushers: record.protocols & BY_PUSHER != 0,
@@ -329,9 +333,11 @@ impl Dialect for Pushi {
 
     fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
         let notes = notes::of(ctx.notes);
+        for record in &loaded.apps {
+            notes.ended.end_before(record.row, record.sessions_from_s);
+        }
         for ended in &loaded.ended {
-            let of_app = notes.ended.entry(ended.app).or_default();
-            of_app.load(ended.session, ended.until_unix_s);
+            notes.ended.restore(&Sid::from_bytes(ended.session));
         }
     }
 

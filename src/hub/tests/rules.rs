@@ -22,6 +22,7 @@ pub(super) fn world() -> World {
         tells_count: true,
         cache_ms: CACHE_MS,
         settings: Settings::default(),
+        remembers: false,
     };
     world.hub.set_rules(APP, rules);
     world

@@ -9,10 +9,10 @@ use crate::dialect::pushi::bodies::{self, app_fields, app_name, credentials};
 use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
 use crate::dialect::pushi::form::Fields;
-use crate::dialect::pushi::session::{Sid, find_sid, issue};
+use crate::dialect::pushi::session::{Sid, cookie, find_sid};
 use crate::dialect::pushi::speaker::Pushi;
 use crate::dialect::pushi::{notes, vapid};
-use crate::limits::PUSHI_SESSION_S;
+use crate::limits::STORE_JOB_OVERHEAD_BYTES;
 use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
 use crate::transport::http::{Method, Request, Response};
 use data_encoding::HEXLOWER;
@@ -33,16 +33,9 @@ impl Pushi {
         let row = ctx.apps.row(served.app);
         let row = row.ok_or_else(|| Fault::trouble(Trouble::Absent))?;
         let random = ctx.io.random();
-        let sid = issue(row, &served.secret, ctx.asked_unix_s, random);
-        let sid = HEXLOWER.encode(&sid);
-        let is_https = self.is_https(request, ctx);
-        // A page of another origin needs a cookie that other sites may send, which browsers take over
-        // TLS only.
-        let site = match is_https && !self.config.origins.is_empty() {
-            true => "SameSite=None; Secure",
-            false => "SameSite=Lax",
-        };
-        let cookie = format!("sid={sid}; Path=/; Max-Age={PUSHI_SESSION_S}; HttpOnly; {site}");
+        let sid = served.sessions.issue(row, ctx.asked_unix_s, random);
+        let has_origins = !self.config.origins.is_empty();
+        let cookie = cookie(Some(&sid), self.is_https(request, ctx), has_origins);
         let body = format!("{{\"token\":\"{sid}\"}}");
         Ok(Response::json(200, body).with("Set-Cookie", cookie).into())
     }
@@ -56,21 +49,22 @@ impl Pushi {
 
     /// `GET /logout`: the session is over. Without one there is nothing to do.
     pub(super) fn logout(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
-        let done = || success().with("Set-Cookie", "sid=; Path=/; Max-Age=0; HttpOnly");
-        if self.session(request, ctx).is_err() {
-            return Ok(done().into());
-        }
+        let is_https = self.is_https(request, ctx);
+        let forget = cookie(None, is_https, !self.config.origins.is_empty());
+        let done = success().with("Set-Cookie", forget);
         let sid = find_sid(request).and_then(|sid| Sid::parse(&sid));
-        let Some(sid) = sid else {
-            return Ok(done().into());
+        let Some(sid) = sid.filter(|sid| self.caller(sid, ctx).is_some()) else {
+            return Ok(done.into());
         };
-        ctx.io.can_store(1, 256).map_err(Fault::trouble)?;
-        let ended = notes::of(ctx.notes).ended.entry(sid.app()).or_default();
+        ctx.io
+            .can_store(2, 2 * STORE_JOB_OVERHEAD_BYTES)
+            .map_err(Fault::trouble)?;
         // The answer waits until it is kept: a session that was ended does not come back.
-        for write in ended.end(&sid, ctx.now.unix_seconds()) {
+        let now_s = ctx.now.unix_seconds();
+        for write in notes::of(ctx.notes).ended.end(&sid, now_s) {
             ctx.io.store(write);
         }
-        Ok(done().into())
+        Ok(done.into())
     }
 
     /// `POST /apps`: a new app, where anybody may make one.

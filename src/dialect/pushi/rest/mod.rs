@@ -192,15 +192,14 @@ impl Pushi {
         caller.ok_or_else(Fault::not_authenticated)
     }
 
-    fn caller(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<Caller> {
+    pub(super) fn caller(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<Caller> {
         let row = sid.app();
         let app = ctx.apps.of_row(row)?;
         let served = self.by_app(app)?;
         let from_s = ctx.apps.get(app)?.record.sessions_from_s;
-        let ended = notes::of_ref(ctx.notes).ended.get(&row);
-        let is_good = sid.check(&served.secret, ctx.asked_unix_s)
+        let is_good = served.sessions.check(sid, ctx.asked_unix_s)
             && sid.issued_s() >= from_s
-            && !ended.is_some_and(|ended| ended.has(sid))
+            && !notes::of_ref(ctx.notes).ended.is_over(sid)
             && served.enabled;
         is_good.then(|| Caller {
             served: served.clone(),
