@@ -353,19 +353,18 @@ impl Replay<'_> {
 
     /// Nobody has heard anything that was not looked at.
     fn finish(mut self) -> Result<Vec<String>, Mismatch> {
-        let names: Vec<String> = self.clients.keys().cloned().collect();
+        let open = self.clients.iter().filter(|(_, client)| !client.over);
+        let names: Vec<String> = open.map(|(name, _)| name.clone()).collect();
         for name in names {
             let client = find(&mut self.clients, &name)?;
-            if client.over {
-                self.sut.close(client.link);
-                continue;
-            }
             client.say(self.sut, websocket::PING, b"last");
             match self.hear(&name, FRAME_WAIT_MS)? {
                 Heard::Event(Event::Pong(payload)) if payload == b"last" => {}
                 other => return Err(format!("at the end {name} hears {other:?}")),
             }
-            find(&mut self.clients, &name)?.close(self.sut, 1000)?;
+        }
+        for client in self.clients.values() {
+            self.sut.close(client.link);
         }
         self.caller.close(self.sut);
         Ok(self.better)
