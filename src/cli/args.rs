@@ -2,7 +2,7 @@
 
 mod sign;
 
-pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignRequest, Signer};
+pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignPushi, SignRequest, Signer};
 
 use super::help::Topic;
 use fanwire::options::{Known, nearest};

@@ -18,6 +18,8 @@ pub mod config;
 pub mod encode;
 pub mod errors;
 pub mod form;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod names;
 mod notes;
 mod opening;
