@@ -92,11 +92,7 @@ fn log_panics() {
     }));
 }
 
-fn try_start(
-    config: &Config,
-    ids: &AppIds,
-    dev: bool,
-) -> Result<(Running, Signals), NotStarted> {
+fn try_start(config: &Config, ids: &AppIds, dev: bool) -> Result<(Running, Signals), NotStarted> {
     // Before anything listens, so that an early signal is not one that kills.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     match reactor::raise_open_files_limit() {

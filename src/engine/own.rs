@@ -160,11 +160,11 @@ impl Engine {
             return Some(Refusal::BodyTooLarge { limit }.response());
         }
         let response = match page {
-            Page::Live => Response::json(200, r#"{"status":"live"}"#),
+            Page::Live => Response::json(200, r#"{"status":"ok"}"#),
             Page::Ready if self.is_draining() => {
                 Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
             }
-            Page::Ready => Response::json(200, r#"{"status":"ready"}"#),
+            Page::Ready => Response::json(200, r#"{"status":"ok","ready":true}"#),
             Page::Metrics if !is_signed_in && !self.config.admin.admits(from, request) => {
                 Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
                     .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")

@@ -1,8 +1,8 @@
 //! The store at the side of the loop: opened before anybody is listened to, worked on a thread of its
 //! own, closed when the loop has ended.
 
-use super::settings::stored_apps;
 use super::AppIds;
+use super::settings::stored_apps;
 use crate::engine::{Mail, StoreLink};
 use crate::options::{self, Config, UNLIMITED_U64};
 use crate::reactor::{Clock, MailError, Mailbox};

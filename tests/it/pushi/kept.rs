@@ -4,9 +4,7 @@ use fanwire::engine::{Engine, Mail};
 use fanwire::frame::Frame;
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin, Turn};
 use fanwire::side::store::{Memory as Plain, Reading, Storage};
-use fanwire::store::{
-    Answer, Job, Loaded, NewRecord, News, RecordKind, Task, Trouble, Write,
-};
+use fanwire::store::{Answer, Job, Loaded, NewRecord, News, RecordKind, Task, Trouble, Write};
 use fanwire::time::Millis;
 
 /// How long a late store takes: longer than anything that follows without waiting.

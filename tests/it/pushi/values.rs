@@ -176,7 +176,11 @@ impl Values {
                 }
             }
         }
-        known.extend(optional.iter().map(|(key, value)| (self.fill(key), value, false)));
+        known.extend(
+            optional
+                .iter()
+                .map(|(key, value)| (self.fill(key), value, false)),
+        );
         let is_known = |key: &String| known.iter().any(|(known, ..)| known == key);
         if let Some((extra, _)) = members.iter().find(|(key, _)| !is_open && !is_known(key)) {
             return Err(format!("{at}: unexpected key {extra:?} in {}", short(got)));
@@ -302,7 +306,10 @@ mod tests {
     }
 
     fn check(values: &mut Values, want: &str, got: &str) -> bool {
-        let (want, got) = (Json::parse(want).expect("JSON"), Json::parse(got).expect("JSON"));
+        let (want, got) = (
+            Json::parse(want).expect("JSON"),
+            Json::parse(got).expect("JSON"),
+        );
         values.matches(&want, &got, Objects::Closed, "").is_ok()
     }
 
@@ -313,9 +320,19 @@ mod tests {
         let digest = "bd7c10810091418f11c5a1a3fc2fcdaea4d46fc46904599923121e314b500d11";
         let signed = format!("{}:{digest}", "0123456789abcdef".repeat(4));
         assert_eq!(values.fill("<auth:a:private-room>"), signed);
-        assert_eq!(values.fill("<sign:main:<socket_id:a>|private-room>"), signed);
+        assert_eq!(
+            values.fill("<sign:main:<socket_id:a>|private-room>"),
+            signed
+        );
         assert_eq!(values.fill("/x/<app:main.ident>?"), "/x/i1?");
-        for plain in ["apps/<app_id>/x", "a < b", "<<x>", "a > b", "<auth:b:x>", "<mid:1>"] {
+        for plain in [
+            "apps/<app_id>/x",
+            "a < b",
+            "<<x>",
+            "a > b",
+            "<auth:b:x>",
+            "<mid:1>",
+        ] {
             assert_eq!(values.fill(plain), plain);
         }
     }
