@@ -5,7 +5,7 @@ use fanwire::store::{
     Answer, AppRecord, AppRow, Counts, NewApp, NewRecord, Publish, Question, Record, RecordKind,
     StoredEvent, Write,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names that break what is careless: separators, quotes, what looks like the end of a text, none.
@@ -43,10 +43,6 @@ impl Folder {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
 }
 
 impl Drop for Folder {
@@ -74,13 +70,29 @@ impl World {
 
     #[cfg(feature = "store")]
     pub(crate) fn in_a_file() -> Self {
+        Self::at(Folder::new())
+    }
+
+    /// The one in a folder.
+    #[cfg(feature = "store")]
+    pub(crate) fn at(folder: Folder) -> Self {
         let mut world = Self {
             store: None,
-            folder: Some(Folder::new()),
+            folder: Some(folder),
             publishes: 0,
         };
         world.reopen();
         world
+    }
+
+    /// One that is open already.
+    #[cfg(feature = "store")]
+    pub(crate) fn at_file(store: fanwire::side::store::Sqlite) -> Self {
+        Self {
+            store: Some(Box::new(store)),
+            folder: None,
+            publishes: 0,
+        }
     }
 
     /// Does a case, and looks for contradictions after it.
