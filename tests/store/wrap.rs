@@ -71,6 +71,7 @@ impl<E> Rig<E> {
         self.lock().trouble = trouble;
     }
 
+    #[cfg(feature = "store")]
     pub(crate) fn act(&self, act: impl FnOnce(&mut E) + Send + 'static) {
         self.lock().act = Some(Box::new(act));
     }
