@@ -10,7 +10,9 @@
 //! 5. [`dialect`]: a protocol's words, mapped to the hub and back.
 //! 6. [`engine`]: joins the three; a pure state machine that the reactor, a test world or a host
 //!    program drives.
-//! 7. [`server`]: wiring; [`server::Handle`] is what another thread holds.
+//! 7. [`store`]: what the loop and the store say to each other. [`side`]: what works on threads of
+//!    its own, the store first of all.
+//! 8. [`server`]: wiring; [`server::Handle`] is what another thread holds.
 
 pub mod dialect;
 pub mod engine;
@@ -26,6 +28,7 @@ pub mod random;
 pub mod reactor;
 mod room;
 pub mod server;
+pub mod side;
 pub mod store;
 pub mod table;
 pub mod time;

@@ -117,7 +117,7 @@ pub const STORE_COMMIT_ROWS_MAX: usize = 256;
 pub const STORE_SYNC_EVERY_MS: u64 = 1_000;
 /// Events that one answer lists, whatever was asked for.
 pub const STORE_EVENTS_LISTED_MAX: u64 = 1_000;
-/// Bytes of events that one answer lists, beyond the first one.
+/// Bytes of events or records that one answer lists, beyond the first one.
 pub const STORE_ANSWER_BYTES_MAX: usize = 4 * MIB;
 /// Records that one answer lists.
 pub const STORE_RECORDS_LISTED_MAX: usize = 10_000;
@@ -127,6 +127,30 @@ pub const STORE_ALIASES_MAX: usize = 4096;
 pub const STORE_RESERVE_BYTES: usize = MIB;
 /// Rows that one step of clearing away what is too old takes.
 pub const STORE_RETENTION_ROWS_PER_STEP: usize = 500;
+/// Apps that one such step looks at; the next one goes on behind them.
+pub const STORE_RETENTION_APPS_PER_STEP: usize = 256;
+/// What an event is charged beyond its texts where an app may have so many bytes of them.
+pub const STORE_EVENT_OVERHEAD_BYTES: usize = 100;
+/// How often the store looks after itself: what is too old, what others have changed, what it tells
+/// of its own.
+pub const STORE_TICK_MS: u64 = 1_000;
+/// How often ended sessions that would be over by themselves are dropped.
+pub const STORE_SESSIONS_SWEEP_MS: u64 = 60 * 60 * 1000;
+/// How long a store that failed waits before it tries whether it can write again.
+pub const STORE_RETRY_MS_MIN: u64 = 100;
+/// The same after many tries in vain.
+pub const STORE_RETRY_MS_MAX: u64 = 5_000;
+/// How long another process that writes to the database is waited for.
+pub const STORE_BUSY_MS: u64 = 5_000;
+/// Databases up to this size are checked whole at the start; larger ones at their edges.
+pub const STORE_CHECK_BYTES_MAX: u64 = 128 * MIB as u64;
+/// Names of channels whose numbers are remembered, and as many of users.
+pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
+/// Publishes in several writes that may be under way at a time; beyond it the oldest is taken to be
+/// over.
+pub const STORE_SERVING_MAX: usize = 1_024;
+/// Questions that are answered before their answers are told together.
+pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 

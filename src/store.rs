@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// The number of an app in the store; its `id` in Pushi's records. Never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AppRow(pub u32);
 
 /// Which of the questions and writes an answer belongs to.
@@ -324,11 +324,14 @@ pub enum Change {
     NoUser { name: Box<str> },
 }
 
+/// A channel's name, its value, and its messages (ids and values, oldest first).
+pub type RememberedChannel = (Box<str>, Box<str>, Vec<(u128, Box<str>)>);
+
 /// What is remembered of one app's channels and users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// Names, values, and messages (ids and values, oldest first).
-    pub channels: Vec<(Box<str>, Box<str>, Vec<(u128, Box<str>)>)>,
+    pub channels: Vec<RememberedChannel>,
     /// Names and values.
     pub users: Vec<(Box<str>, Box<str>)>,
 }
@@ -486,6 +489,48 @@ pub enum News {
     State(Option<Trouble>),
     /// Somebody else has changed the apps: these are all there are.
     Apps(Vec<AppRecord>),
+    /// What the store has done so far. Comes about once a second while it does anything.
+    Stats(Box<StoreStats>),
+}
+
+/// Upper edges of the histogram of commits in microseconds; a last bucket takes what is longer.
+pub const COMMIT_EDGES_US: [u64; 12] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 1_000_000,
+];
+
+/// What the store counts since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commits, and how many fell into each bucket of [`COMMIT_EDGES_US`] by the time they took,
+    /// syncing included where that is done for each.
+    pub commits: u64,
+    /// See [`StoreStats::commits`].
+    pub commit_lengths: [u64; COMMIT_EDGES_US.len() + 1],
+    /// The time all of them took together, in microseconds.
+    pub commit_us: u64,
+    /// Commits that failed.
+    pub failures: u64,
+    /// Writes that were kept.
+    pub writes: u64,
+    /// Events that were kept, one for each channel of a publish.
+    pub events: u64,
+    /// Questions that were handed on to be answered.
+    pub questions: u64,
+    /// Events that were cleared away for their age or because an app had too many.
+    pub retired: u64,
+    /// Jobs that wait in the store's own queue.
+    pub waiting: u64,
+}
+
+/// A session that was ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndedSession {
+    /// Of which app.
+    pub app: AppRow,
+    /// The session.
+    pub session: [u8; 32],
+    /// When it would have been over by itself, in seconds since 1970-01-01 UTC.
+    pub until_unix_s: u64,
 }
 
 impl Write {
@@ -697,7 +742,7 @@ impl Port {
             News::Done { upto } | News::Failed { upto, .. } => self.done(*upto),
             News::Answer { .. } => self.questions = self.questions.saturating_sub(1),
             News::State(trouble) => self.trouble = *trouble,
-            News::Apps(_) => {}
+            News::Apps(_) | News::Stats(_) => {}
         }
     }
 

@@ -1,0 +1,299 @@
+//! Opening: whose the file is, how it is laid out, whether it is whole; and once more after a failure.
+
+use super::files::{Lock, NotLocked, Reserve, beside, sync_folder_of};
+use super::schema::{self, Kind};
+use super::{Names, Sqlite, trouble};
+use crate::limits::{STORE_BUSY_MS, STORE_CHECK_BYTES_MAX, STORE_RESERVE_BYTES};
+use crate::side::store::storage::Serving;
+use crate::side::store::{Durability, OpenError};
+use crate::store::Trouble;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Statements that a connection keeps ready.
+const STATEMENTS_KEPT: usize = 64;
+/// Memory for pages, in KiB.
+const CACHE_KIB: i64 = 8192;
+/// Pages in the log after which SQLite copies them over.
+const LOG_PAGES: i64 = 2000;
+/// To what the log is cut when it was copied after a burst, in bytes.
+const LOG_BYTES: i64 = 16 << 20;
+/// What is written to see whether there is room, in bytes.
+const PROBE_BYTES: i64 = 64 << 10;
+/// Events at either end that are looked at where a file is too large to look at all of it.
+const EDGE_ROWS: i64 = 100;
+
+pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, OpenError> {
+    let path = absolute(path)?;
+    let lock = Lock::take(&path).map_err(|error| match error {
+        NotLocked::Held => OpenError::Locked(path.clone()),
+        NotLocked::Refused(error) => OpenError::System(path.clone(), error),
+    })?;
+    let reserve = Reserve::of(&path);
+    let mut store = open(path, durability, true)?;
+    whole(&store)?;
+    if let Err(error) = reserve.take() {
+        log::warn!("no room for the reserve of {STORE_RESERVE_BYTES} bytes: {error}");
+    }
+    store.reserve = Some(reserve);
+    store._lock = Some(lock);
+    Ok(store)
+}
+
+/// Where no server runs, a visitor does what the server would do first.
+pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenError> {
+    let path = absolute(path)?;
+    let is_there = std::fs::exists(&path);
+    if !may_make && !is_there.map_err(|error| OpenError::System(path.clone(), error))? {
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        return Err(OpenError::System(path, error));
+    }
+    // Held for as long as it takes to make the file or to bring it up to date.
+    let lock = Lock::take(&path).ok();
+    open(path, Durability::Synced, lock.is_some())
+}
+
+/// An absolute path is never taken for the address or the special name that SQLite knows.
+fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+    std::path::absolute(path).map_err(|error| OpenError::System(path.to_owned(), error))
+}
+
+/// Who `may_make` the file may also change its layout.
+fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite, OpenError> {
+    let wrong = |error| open_error(&path, &error);
+    let mut connection = connect(&path, may_make).map_err(wrong)?;
+    let kind = schema::kind(&connection).map_err(wrong)?;
+    match kind {
+        Kind::Foreign => return Err(OpenError::Foreign(path)),
+        Kind::Ours(version) if version > schema::version() => {
+            let known = schema::version();
+            return Err(OpenError::FromTheFuture {
+                path,
+                version,
+                known,
+            });
+        }
+        Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !may_make => {
+            // The server that holds it is an older one, or has not come that far.
+            return Err(OpenError::Locked(path));
+        }
+        Kind::Empty | Kind::Ours(_) => {}
+    }
+    if connection.is_readonly("main").map_err(wrong)? {
+        return Err(OpenError::ReadOnly(path));
+    }
+    settle(&connection, durability).map_err(wrong)?;
+    if kind != Kind::Ours(schema::version()) {
+        schema::migrate(&mut connection).map_err(wrong)?;
+    }
+    if kind == Kind::Empty {
+        let synced = sync_folder_of(&path);
+        synced.map_err(|error| OpenError::System(path.clone(), error))?;
+    }
+    let seen_version = data_version(&connection).map_err(wrong)?;
+    Ok(Sqlite {
+        path,
+        durability,
+        connection,
+        names: Names::default(),
+        serving: Serving::default(),
+        seen_version,
+        last_retired: 0,
+        reserve: None,
+        pages_max: None,
+        _lock: None,
+    })
+}
+
+/// A connection on which nothing has been done yet.
+fn connect(path: &Path, may_make: bool) -> rusqlite::Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_make);
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(STORE_BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+/// A connection that only reads, for another thread.
+pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(STORE_BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(connection)
+}
+
+/// How it is written to.
+fn settle(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::Synced => "FULL",
+        Durability::Relaxed => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
+}
+
+/// Copies the log over, in one of SQLite's ways. Readers that are in the way are no error: what they
+/// hold back is copied another time.
+pub(super) fn checkpoint(connection: &Connection, way: &str) -> rusqlite::Result<()> {
+    let sql = format!("PRAGMA wal_checkpoint({way})");
+    connection.query_row(&sql, [], |_| Ok(()))
+}
+
+/// Counts what other connections commit.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+/// Brings the log to the disk. No lock of SQLite's lies on the log, so it may be opened beside it.
+pub(super) fn sync_log(path: &Path) -> io::Result<()> {
+    match File::open(beside(path, "-wal")) {
+        Ok(log) => log.sync_data(),
+        // It was copied over and removed, which syncs.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether all of a file is there, and fits together.
+fn whole(store: &Sqlite) -> Result<(), OpenError> {
+    let connection = &store.connection;
+    let wrong = |error| open_error(&store.path, &error);
+    // What a crash left in the log belongs into the file before that is looked at.
+    checkpoint(connection, "TRUNCATE").map_err(wrong)?;
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let bytes =
+        number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
+    let bytes = u64::try_from(bytes).unwrap_or(0);
+    let file = std::fs::metadata(&store.path);
+    let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
+    if file.len() < bytes {
+        let why = format!("{} of {bytes} bytes are there", file.len());
+        return Err(OpenError::Damaged(store.path.clone(), why));
+    }
+    if bytes > STORE_CHECK_BYTES_MAX {
+        return edges(connection).map_err(wrong);
+    }
+    let said = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match said.map_err(wrong)?.as_str() {
+        "ok" => Ok(()),
+        why => Err(OpenError::Damaged(store.path.clone(), why.to_owned())),
+    }
+}
+
+/// Looks at the first and the last of everything.
+fn edges(connection: &Connection) -> rusqlite::Result<()> {
+    let tables = [
+        ("app", "id"),
+        ("channel", "id"),
+        ("channel", "app, name"),
+        ("event", "id"),
+        ("event INDEXED BY event_by_app", "app"),
+        ("event INDEXED BY event_by_channel", "channel"),
+        ("user", "id"),
+        ("user", "app, name"),
+        ("waiting", "user, event"),
+        ("waiting INDEXED BY waiting_by_event", "event"),
+        ("record", "kind, id"),
+        ("kept_channel", "app, name"),
+        ("kept_message", "id"),
+        ("kept_user", "app, name"),
+    ];
+    for (table, order) in tables {
+        let last = order.replace(',', " DESC,");
+        for order in [order.to_owned(), format!("{last} DESC")] {
+            let sql = format!("SELECT * FROM {table} ORDER BY {order} LIMIT {EDGE_ROWS}");
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                // Reading the last column takes the whole row, as far as it goes.
+                row.get_ref(row.as_ref().column_count() - 1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Begins anew with a new connection; see the beginning of the module.
+pub(super) fn recover(store: &mut Sqlite) -> Result<(), Trouble> {
+    let fresh = connect(&store.path, false).and_then(|connection| {
+        settle(&connection, store.durability)?;
+        Ok(connection)
+    });
+    let fresh = fresh.map_err(|error| store.failed("open anew", &error))?;
+    // The old one ends its transaction, if it is still in one, and goes.
+    store.connection = fresh;
+    store.names.forget();
+    if store.pages_max.is_some() {
+        store.bound_pages(store.pages_max)?;
+    }
+    let cut = checkpoint(&store.connection, "TRUNCATE");
+    cut.map_err(|error| store.failed("copy its log", &error))?;
+    probe(&store.connection).map_err(|error| store.failed("write", &error))?;
+    has_room(store)
+}
+
+/// Writes something and takes it away again.
+fn probe(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM probe", [])?;
+    let filling = "INSERT INTO probe (filling) VALUES (randomblob(?1))";
+    connection.execute(filling, [PROBE_BYTES])?;
+    connection.execute("DELETE FROM probe", []).map(drop)
+}
+
+/// Whether there is room for more than a moment: for the reserve, or for as much within the file.
+fn has_room(store: &Sqlite) -> Result<(), Trouble> {
+    let Some(reserve) = &store.reserve else {
+        return Ok(());
+    };
+    let Err(error) = reserve.take() else {
+        return Ok(());
+    };
+    let number = |sql| {
+        let number = store
+            .connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        number.map_err(|error| trouble("read", &error))
+    };
+    let free = number("PRAGMA freelist_count")? * number("PRAGMA page_size")?;
+    if free >= STORE_RESERVE_BYTES as i64 {
+        return Ok(());
+    }
+    log::warn!("there is still no room for the store: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Err(Trouble::DiskFull),
+        _ => Err(Trouble::Failing),
+    }
+}
+
+pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    let why = error.to_string();
+    /// A file that ends in the middle of a page.
+    const SHORT_READ: i32 = 522;
+    let extended = match error {
+        rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
+        _ => 0,
+    };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path),
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path, why),
+        _ if extended == SHORT_READ => OpenError::Damaged(path, why),
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly(path),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked(path),
+        _ => OpenError::System(path, io::Error::other(why)),
+    }
+}

@@ -1,0 +1,159 @@
+//! Clearing away what is too old, or too much.
+
+use super::write::{EVENTS, Tally, last_event, within};
+use super::{Sqlite, int};
+use crate::limits::{STORE_EVENT_OVERHEAD_BYTES, STORE_RETENTION_APPS_PER_STEP};
+use crate::side::store::storage::{Retention, Retired};
+use crate::store::AppRow;
+use rusqlite::{Connection, Result, params};
+use std::collections::BTreeSet;
+
+pub(super) fn step(store: &mut Sqlite, keep: &Retention, rows: usize) -> Result<Retired> {
+    let from = store.last_retired;
+    let done = within(&store.connection, |connection| {
+        let last_event = last_event(connection)?;
+        let mut step = Step {
+            connection,
+            keep,
+            rows,
+            last_app: from,
+            channels: BTreeSet::new(),
+            users: BTreeSet::new(),
+            tally: Tally::default(),
+            retired: Retired::default(),
+        };
+        step.run(from)?;
+        if step.retired.events > 0 {
+            step.drop_names()?;
+            step.tally.write(connection)?;
+            // Once the last event is gone, only this tells its id.
+            let sql = "UPDATE counter SET last = ?1 WHERE what = 0";
+            connection.prepare_cached(sql)?.execute([int(last_event)])?;
+        }
+        Ok((step.retired, step.last_app))
+    });
+    let (retired, last_app) = done?;
+    store.last_retired = last_app;
+    if retired.events > 0 {
+        store.names.forget();
+    }
+    Ok(retired)
+}
+
+struct Step<'a> {
+    connection: &'a Connection,
+    keep: &'a Retention,
+    /// How many events may still go.
+    rows: usize,
+    last_app: i64,
+    /// Those that lost events, and may have none left.
+    channels: BTreeSet<i64>,
+    users: BTreeSet<i64>,
+    tally: Tally,
+    retired: Retired,
+}
+
+impl Step<'_> {
+    /// Looks at some apps from behind the last one, and begins at the first one again after the last.
+    fn run(&mut self, from: i64) -> Result<()> {
+        let mut list = self.connection.prepare_cached(
+            "SELECT app, bytes FROM tally WHERE app > ?1 AND what = 0 AND count > 0
+             ORDER BY app LIMIT ?2",
+        )?;
+        let apps = list.query_map([from, STORE_RETENTION_APPS_PER_STEP as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        let apps = apps.collect::<Result<Vec<(i64, i64)>>>()?;
+        for (app, bytes) in &apps {
+            // What is left of the app that fills a step comes after all others.
+            self.last_app = *app;
+            if !self.retire_of(*app, *bytes)? {
+                self.retired.is_behind = true;
+                return Ok(());
+            }
+        }
+        if apps.len() < STORE_RETENTION_APPS_PER_STEP {
+            self.last_app = 0;
+        }
+        // Those before the first of these have not been looked at in this step.
+        self.retired.is_behind = self.retired.events > 0 && from > 0;
+        Ok(())
+    }
+
+    /// Whether nothing is left to be cleared away of this app.
+    fn retire_of(&mut self, app: i64, mut bytes: i64) -> Result<bool> {
+        let mut oldest = self.connection.prepare_cached(
+            "SELECT id, channel, micros,
+                    octet_length(name) + octet_length(data) + octet_length(extra) + ?2
+             FROM event INDEXED BY event_by_app WHERE app = ?1 ORDER BY id LIMIT ?3",
+        )?;
+        // One more than may go tells whether there is more to do.
+        let most = self.rows as i64 + 1;
+        let mut rows = oldest.query(params![app, STORE_EVENT_OVERHEAD_BYTES as i64, most])?;
+        let mut gone = Vec::new();
+        let mut is_over = true;
+        let bytes_before = bytes;
+        while let Some(row) = rows.next()? {
+            let (id, channel): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let micros: i64 = row.get(2)?;
+            let is_old = self.keep.from_micros.is_some_and(|from| micros < int(from));
+            let is_much = self.keep.bytes_max.is_some_and(|most| bytes > int(most));
+            if !is_old && !is_much {
+                break;
+            }
+            if gone.len() == self.rows {
+                is_over = false;
+                break;
+            }
+            bytes -= row.get::<_, i64>(3)?;
+            gone.push(id);
+            self.channels.insert(channel);
+        }
+        drop(rows);
+        for id in &gone {
+            self.remove(*id)?;
+        }
+        let count = gone.len();
+        if count > 0 {
+            let app = AppRow(u32::try_from(app).unwrap_or(u32::MAX));
+            self.tally
+                .add(app, EVENTS, -(count as i64), bytes - bytes_before);
+        }
+        self.rows -= count;
+        self.retired.events += count as u64;
+        Ok(is_over)
+    }
+
+    fn remove(&mut self, event: i64) -> Result<()> {
+        let mut waiting = self
+            .connection
+            .prepare_cached("DELETE FROM waiting WHERE event = ?1 RETURNING user")?;
+        let mut users = waiting.query([event])?;
+        while let Some(row) = users.next()? {
+            self.users.insert(row.get(0)?);
+        }
+        let mut remove = self
+            .connection
+            .prepare_cached("DELETE FROM event WHERE id = ?1")?;
+        remove.execute([event]).map(drop)
+    }
+
+    /// The numbers of names that nothing is stored under any more.
+    fn drop_names(&self) -> Result<()> {
+        let mut channel = self.connection.prepare_cached(
+            "DELETE FROM channel WHERE id = ?1
+             AND NOT EXISTS (SELECT 1 FROM event WHERE channel = ?1)",
+        )?;
+        for number in &self.channels {
+            channel.execute([number])?;
+        }
+        let mut user = self.connection.prepare_cached(
+            "DELETE FROM user WHERE id = ?1
+             AND NOT EXISTS (SELECT 1 FROM waiting WHERE user = ?1)",
+        )?;
+        for number in &self.users {
+            user.execute([number])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What an operator has done to a database: checking, copying, making it small.
+
+use super::files::sync_folder_of;
+use super::{Sqlite, open};
+use crate::side::store::{Durability, OpenError, Storage};
+use rusqlite::{Connection, Result};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Things wrong that are listed.
+const FAULTS_LISTED_MAX: usize = 100;
+
+/// What must not be found, and what it is called.
+const CONTRADICTIONS: &[(&str, &str)] = &[
+    (
+        "events in no channel",
+        "SELECT count(*) FROM event LEFT JOIN channel
+         ON channel.id = event.channel AND channel.app = event.app WHERE channel.id IS NULL",
+    ),
+    (
+        "events that wait for somebody and are gone",
+        "SELECT count(*) FROM waiting LEFT JOIN event ON event.id = waiting.event
+         WHERE event.id IS NULL",
+    ),
+    (
+        "events that wait for nobody who is known",
+        "SELECT count(*) FROM waiting LEFT JOIN user ON user.id = waiting.user
+         WHERE user.id IS NULL",
+    ),
+    (
+        "apps whose events are miscounted",
+        "SELECT count(*) FROM (SELECT app, count(*) AS there FROM event GROUP BY app)
+         LEFT JOIN tally USING (app) WHERE coalesce(what, 0) = 0 AND there IS NOT count",
+    ),
+    (
+        "apps whose records are miscounted",
+        "SELECT count(*) FROM
+         (SELECT app, kind AS what, count(*) AS there FROM record GROUP BY app, kind)
+         LEFT JOIN tally USING (app, what) WHERE there IS NOT count",
+    ),
+    (
+        "apps that are counted and have nothing",
+        "SELECT count(*) FROM tally WHERE count <> 0 AND
+         NOT EXISTS (SELECT 1 FROM event WHERE what = 0 AND event.app = tally.app) AND
+         NOT EXISTS (SELECT 1 FROM record WHERE kind = what AND record.app = tally.app)",
+    ),
+    (
+        "records with ids that were never given",
+        "SELECT count(*) FROM record JOIN counter ON what = kind WHERE id > last",
+    ),
+    (
+        "messages of channels that are not remembered",
+        "SELECT count(*) FROM kept_message LEFT JOIN kept_channel
+         ON kept_channel.id = kept_message.channel WHERE kept_channel.id IS NULL",
+    ),
+    (
+        "channels whose messages are miscounted",
+        "SELECT count(*) FROM kept_channel WHERE count IS NOT
+         (SELECT count(*) FROM kept_message WHERE channel = kept_channel.id)",
+    ),
+];
+
+/// Everything that is wrong with a database; nothing if it is in order.
+pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
+    let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
+    let mut statement = connection.prepare(&sql)?;
+    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let mut faults = said.collect::<Result<Vec<_>>>()?;
+    if faults == ["ok"] {
+        faults.clear();
+    }
+    if !faults.is_empty() {
+        // What does not fit together as a file is not looked into.
+        return Ok(faults);
+    }
+    for (what, sql) in CONTRADICTIONS {
+        let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        if count > 0 {
+            faults.push(format!("{count} {what}"));
+        }
+    }
+    Ok(faults)
+}
+
+/// Checks all of a database, beside a server or without one. Nothing in the list: it is in order.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
+    let store = Sqlite::open_beside(path)?;
+    faults(&store.connection).map_err(|error| open::open_error(path, &error))
+}
+
+/// Copies a database as it is at this moment to a new file, beside a server or without one.
+///
+/// # Errors
+/// It cannot be opened; or the new file is there already, or cannot be written.
+pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
+    let store = Sqlite::open_beside(path)?;
+    let refused = |error| OpenError::System(to.to_owned(), error);
+    // Taken before SQLite looks, as it would write over an empty file.
+    File::create_new(to).map_err(refused)?;
+    let Some(name) = to.to_str() else {
+        let error = io::Error::other("this name is not text");
+        return Err(refused(error));
+    };
+    let absolute = std::path::absolute(name).map_err(refused)?;
+    let copied = store
+        .connection
+        .execute("VACUUM INTO ?1", [absolute.to_string_lossy()]);
+    if let Err(error) = copied {
+        // Half a copy is none.
+        let _ = std::fs::remove_file(to);
+        return Err(open::open_error(path, &error));
+    }
+    let synced = File::open(to).and_then(|copy| copy.sync_all());
+    synced.and_then(|()| sync_folder_of(to)).map_err(refused)
+}
+
+/// Gives the room back that a database no longer needs. No server may be running.
+///
+/// # Errors
+/// It cannot be opened, or there is no room for a copy of it.
+pub fn compact(path: &Path) -> std::result::Result<(), OpenError> {
+    let mut store = Sqlite::open(path, Durability::Synced)?;
+    let compacted = store.connection.execute_batch("VACUUM");
+    compacted.map_err(|error| open::open_error(path, &error))?;
+    let closed = store.close();
+    closed
+        .map_err(|trouble| OpenError::System(path.to_owned(), io::Error::other(trouble.message())))
+}
