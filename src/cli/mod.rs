@@ -6,10 +6,14 @@
 mod args;
 pub(crate) mod dev;
 mod help;
+#[cfg(feature = "store")]
+mod import_pushi;
 mod init;
 mod log;
 pub(crate) mod notify;
 mod sign;
+#[cfg(feature = "store")]
+pub(crate) mod store;
 
 use args::{Command, Given};
 use fanwire::options::{self, Config, Inputs, Loaded, Severity, Source};
@@ -24,6 +28,9 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
+/// The store's file is damaged, or none that this version can use.
+#[cfg(feature = "store")]
+pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -51,6 +58,8 @@ fn run(command: Command, start: Start) -> ExitCode {
         Command::Dev(given) => serve(&given, true, start),
         Command::Init(given) => init::init(&given),
         Command::Import(given) => init::import(&given),
+        #[cfg(feature = "store")]
+        Command::ImportPushi(given) => import_pushi::import(&given),
         Command::MakeConfig(given) => init::make(&given),
         Command::Check(given) => check(&given),
         Command::Dump(given) => with_config(&given, |loaded| {
@@ -64,6 +73,14 @@ fn run(command: Command, start: Start) -> ExitCode {
             answer(&options::explain(opt, &loaded.config, &loaded.sources))
         }),
         Command::Sign(sign) => sign::sign(&sign),
+        #[cfg(feature = "store")]
+        Command::Store(task) => store::store(&task),
+        #[cfg(feature = "store")]
+        Command::App(task) => store::app(&task),
+        #[cfg(not(feature = "store"))]
+        Command::ImportPushi(_) | Command::Store(_) | Command::App(_) => {
+            usage("this build has no feature \"store\", so that there is no database file")
+        }
     }
 }
 
@@ -98,6 +115,7 @@ fn version() -> String {
     let features = [
         (cfg!(feature = "server"), "server"),
         (cfg!(feature = "tls"), "tls"),
+        (cfg!(feature = "store"), "store"),
     ];
     let features = features
         .into_iter()
