@@ -50,8 +50,15 @@ impl Records {
 
     /// The oldest that says just this.
     pub(super) fn find(&self, target: &str, channel: &str) -> Option<&Record> {
-        let mut of_target = self.of_target(target);
-        of_target.find(|record| &*record.record.channel == channel)
+        let (of_target, of_channel) = (self.by_target.get(target)?, self.by_channel.get(channel)?);
+        // One of the lists may be very long.
+        let (few, many) = if of_target.len() < of_channel.len() {
+            (of_target, of_channel)
+        } else {
+            (of_channel, of_target)
+        };
+        let both = few.iter().find(|id| many.contains(id))?;
+        self.all.get(both)
     }
 
     pub(super) fn remove_oldest(&mut self, target: &str) {

@@ -1,6 +1,6 @@
 //! Questions, and the connection that another thread asks them through.
 
-use super::write::{RECORD_COLUMNS, number_of, record};
+use super::write::{RECORD_COLUMNS, asking, number_of, record};
 use super::{int, open, trouble, uint};
 use crate::limits::{STORE_ALIASES_MAX, STORE_EVENTS_LISTED_MAX, STORE_RECORDS_LISTED_MAX};
 use crate::side::store::storage::{Reading, Room, aliases, event_bytes, record_bytes};
@@ -151,16 +151,8 @@ fn records(
     target: Option<&str>,
     channel: Option<&str>,
 ) -> Result<Vec<Record>> {
-    // One statement for each way of asking, so that each has its index.
-    let narrowed = match (target, channel) {
-        (None, None) => "AND ?3 IS NULL AND ?4 IS NULL",
-        (Some(_), None) => "AND target = ?3 AND ?4 IS NULL",
-        (None, Some(_)) => "AND ?3 IS NULL AND channel = ?4",
-        (Some(_), Some(_)) => "AND target = ?3 AND channel = ?4",
-    };
-    let sql = format!(
-        "SELECT {RECORD_COLUMNS} FROM record WHERE kind = ?1 AND app = ?2 {narrowed} ORDER BY id"
-    );
+    let wanted = asking(target.is_some(), channel.is_some());
+    let sql = format!("SELECT {RECORD_COLUMNS} FROM record {wanted} ORDER BY id");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![number_of(kind), app.0, target, channel])?;
     let mut room = Room::new(0, STORE_RECORDS_LISTED_MAX as u64);

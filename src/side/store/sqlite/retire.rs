@@ -54,30 +54,40 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Looks at some apps from behind the last one, and begins at the first one again after the last.
+    /// Looks at some apps, from behind the last one that lost anything, once around at most.
     fn run(&mut self, from: i64) -> Result<()> {
-        let mut list = self.connection.prepare_cached(
-            "SELECT app, bytes FROM tally WHERE app > ?1 AND what = 0 AND count > 0
-             ORDER BY app LIMIT ?2",
-        )?;
-        let apps = list.query_map([from, STORE_RETENTION_APPS_PER_STEP as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        let apps = apps.collect::<Result<Vec<(i64, i64)>>>()?;
+        let most = STORE_RETENTION_APPS_PER_STEP;
+        let mut apps = self.apps("app > ?1", from, most)?;
+        let left = most - apps.len();
+        apps.extend(self.apps("app <= ?1", from, left)?);
         for (app, bytes) in &apps {
-            // What is left of the app that fills a step comes after all others.
-            self.last_app = *app;
-            if !self.retire_of(*app, *bytes)? {
+            let before = self.retired.events;
+            let is_over = self.retire_of(*app, *bytes)?;
+            if self.retired.events > before {
+                // What is left of it comes after all others.
+                self.last_app = *app;
+            }
+            if !is_over {
                 self.retired.is_behind = true;
                 return Ok(());
             }
         }
-        if apps.len() < STORE_RETENTION_APPS_PER_STEP {
-            self.last_app = 0;
+        if apps.len() == most {
+            // There may be more apps than one step looks at.
+            self.last_app = apps.last().map_or(from, |(app, _)| *app);
+            self.retired.is_behind = self.retired.events > 0;
         }
-        // Those before the first of these have not been looked at in this step.
-        self.retired.is_behind = self.retired.events > 0 && from > 0;
         Ok(())
+    }
+
+    /// Apps with events, and the bytes of these.
+    fn apps(&self, which: &str, from: i64, most: usize) -> Result<Vec<(i64, i64)>> {
+        let mut list = self.connection.prepare_cached(&format!(
+            "SELECT app, bytes FROM tally WHERE what = 0 AND {which} AND count > 0
+             ORDER BY app LIMIT ?2"
+        ))?;
+        let apps = list.query_map([from, most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        apps.collect()
     }
 
     /// Whether nothing is left to be cleared away of this app.

@@ -45,11 +45,11 @@ INSERT INTO counter VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 
 -- How many there are of an app: events (what = 0) and their bytes, records (what = 1 to 5).
 CREATE TABLE tally (
-    app INTEGER NOT NULL,
     what INTEGER NOT NULL,
+    app INTEGER NOT NULL,
     count INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    PRIMARY KEY (app, what)
+    PRIMARY KEY (what, app)
 ) WITHOUT ROWID;
 
 CREATE TABLE channel (

@@ -84,7 +84,7 @@ impl Tally {
 
     pub(super) fn write(&self, connection: &Connection) -> Result<()> {
         let mut statement = connection.prepare_cached(
-            "INSERT INTO tally VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+            "INSERT INTO tally (app, what, count, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
              SET count = count + excluded.count, bytes = bytes + excluded.bytes",
         )?;
         for ((app, what), (count, bytes)) in &self.changes {
@@ -240,14 +240,16 @@ impl Commit<'_> {
         let kind = number_of(new.kind);
         if replaces_oldest {
             let sql = "DELETE FROM record WHERE kind = ?1 AND id =
-                       (SELECT min(id) FROM record WHERE kind = ?1 AND app = ?2 AND target = ?3)";
+                       (SELECT min(id) FROM record INDEXED BY record_by_target
+                        WHERE kind = ?1 AND app = ?2 AND target = ?3)";
             let mut remove = connection.prepare_cached(sql)?;
             let removed = remove.execute(params![kind, app.0, new.target])?;
             if removed > 0 {
                 self.tally.add(app, kind, -1, 0);
             }
         }
-        let sql = format!("{RECORD} AND app = ?2 AND target = ?3 AND channel = ?4 ORDER BY id");
+        let wanted = asking(true, true);
+        let sql = format!("SELECT {RECORD_COLUMNS} FROM record {wanted} ORDER BY id");
         let mut find = connection.prepare_cached(&sql)?;
         let there = find.query_row(params![kind, app.0, new.target, new.channel], |row| {
             record(row, new.kind)
@@ -289,8 +291,8 @@ impl Commit<'_> {
         channel: Option<&str>,
     ) -> Result<Vec<Record>> {
         let number = number_of(kind);
-        let wanted = "kind = ?1 AND app = ?2 AND target = ?3 AND (?4 IS NULL OR channel = ?4)";
-        let sql = format!("SELECT {RECORD_COLUMNS} FROM record WHERE {wanted} ORDER BY id");
+        let wanted = asking(true, channel.is_some());
+        let sql = format!("SELECT {RECORD_COLUMNS} FROM record {wanted} ORDER BY id");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![number, app.0, target, channel])?;
         let mut removed = Vec::new();
@@ -302,7 +304,7 @@ impl Commit<'_> {
             }
             removed.push(record);
         }
-        let sql = format!("DELETE FROM record WHERE {wanted}");
+        let sql = format!("DELETE FROM record {wanted}");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let count = statement.execute(params![number, app.0, target, channel])?;
         self.tally.add(app, number, -(count as i64), 0);
@@ -311,8 +313,28 @@ impl Commit<'_> {
 }
 
 pub(super) const RECORD_COLUMNS: &str = "id, target, channel, p256dh, auth, created_s, modified_s";
-const RECORD: &str = "SELECT id, target, channel, p256dh, auth, created_s, modified_s
-                      FROM record WHERE kind = ?1";
+
+/// Which records are meant: of kind ?1 and app ?2, with target ?3 and for channel ?4 where these are
+/// given. Each way of asking names its index, as SQLite would take the primary key.
+pub(super) fn asking(by_target: bool, by_channel: bool) -> &'static str {
+    match (by_target, by_channel) {
+        (false, false) => {
+            "INDEXED BY record_by_app WHERE kind = ?1 AND app = ?2 AND ?3 IS NULL AND ?4 IS NULL"
+        }
+        (true, false) => {
+            "INDEXED BY record_by_target
+             WHERE kind = ?1 AND app = ?2 AND target = ?3 AND ?4 IS NULL"
+        }
+        (false, true) => {
+            "INDEXED BY record_by_channel
+             WHERE kind = ?1 AND app = ?2 AND ?3 IS NULL AND channel = ?4"
+        }
+        (true, true) => {
+            "INDEXED BY record_by_target
+             WHERE kind = ?1 AND app = ?2 AND target = ?3 AND channel = ?4"
+        }
+    }
+}
 
 /// A row of [`RECORD_COLUMNS`].
 pub(super) fn record(row: &rusqlite::Row<'_>, kind: RecordKind) -> Result<Record> {
