@@ -644,12 +644,18 @@ fn init_makes_settings_that_are_good_and_a_unit() {
         assert!(!secrets.contains(&secret));
         secrets.push(secret);
     }
+    assert_eq!(value_of(&text, "path"), "\"fanwire.db\"");
+    // The example of an app is one for Pushi, too, once its protocols say so.
+    let example = text.split("#[[app]]").nth(1).expect("an example");
+    let key = value_of(example, "#key").trim_matches('"');
+    assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let unit_text = fs::read_to_string(&unit).expect("it is there");
     let start = format!(" run --config \"{settings}\"\n");
     for piece in [
         "Type=notify\n",
         "ExecReload=",
         "NoNewPrivileges=yes\n",
+        "StateDirectory=fanwire\nWorkingDirectory=/var/lib/fanwire\n",
         &start,
     ] {
         assert!(unit_text.contains(piece), "{piece} in {unit_text}");

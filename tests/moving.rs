@@ -10,6 +10,7 @@
 mod command;
 
 use command::{Folder, fanwire, fanwire_with, fine, refused};
+use fanwire::side::store::import::read;
 use fanwire::side::store::{Durability, Reading, Sqlite, Storage};
 use fanwire::store::{
     Answer, AppFields, AppRecord, AppRow, BY_PUSHER, BY_PUSHI, Field, NewRecord, Question, Record,
@@ -370,6 +371,24 @@ fn what_makes_no_sense_is_named_and_the_rest_goes_in() {
         &fanwire(&["import", "pushi", "--path", path]),
         &["expected files"],
     );
+}
+
+#[test]
+fn a_line_that_is_cut_or_altered_anywhere_is_no_panic() {
+    for file in exported() {
+        let text = fs::read_to_string(file).expect("there");
+        for line in text.lines() {
+            assert!(read(line, None).is_ok(), "{line}");
+            for (at, c) in line.char_indices() {
+                assert!(read(&line[..at], None).is_err(), "{}", &line[..at]);
+                // Some of these make another good line.
+                for other in ["", "{", "\"", "9", "-", "null"] {
+                    let end = at + c.len_utf8();
+                    let _ = read(&format!("{}{other}{}", &line[..at], &line[end..]), None);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) mod store;
 
 use args::{Command, Given};
 use fanwire::options::{self, Config, Inputs, Loaded, Severity, Source};
+use fanwire::side::store::OpenError;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -29,7 +30,6 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
 /// The store's file is damaged, or none that this version can use.
-#[cfg(feature = "store")]
 pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
@@ -99,6 +99,25 @@ pub(crate) fn exit_now(code: u8) -> ! {
     dev::remove_folder();
     ::log::logger().flush();
     std::process::exit(i32::from(code))
+}
+
+/// The exit code of a process that could not open its store.
+#[cfg_attr(not(feature = "store"), allow(dead_code))]
+pub(crate) fn exit_of_store(error: &OpenError) -> u8 {
+    if error.is_of_the_file() {
+        EXIT_STORE
+    } else {
+        EXIT_NOT_STARTED
+    }
+}
+
+/// Bytes that nobody can guess, or why there are none.
+fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(why) => Err(format!("no randomness: {why}")),
+    }
 }
 
 /// Writes a complaint; if nobody can read it there is nothing more to do.
@@ -171,7 +190,7 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
 /// Under `fanwire dev` the store lies in a folder that goes with the server, unless somebody has said
 /// where it should be.
 fn with_folder(loaded: &mut Loaded) -> io::Result<()> {
-    if loaded.sources.of("store.path") == Source::Dev {
+    if cfg!(feature = "store") && loaded.sources.of("store.path") == Source::Dev {
         loaded.config.store.path = Some(dev::make_folder()?.join("fanwire.db"));
     }
     Ok(())

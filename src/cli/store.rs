@@ -2,7 +2,10 @@
 
 use super::args::{AppAdd, AppTask, Store, Which};
 use super::sign::now;
-use super::{EXIT_NOT_STARTED, EXIT_STORE, EXIT_USAGE, answer, complain, complain_all, load};
+use super::{
+    EXIT_NOT_STARTED, EXIT_STORE, EXIT_USAGE, answer, complain, complain_all, exit_of_store, load,
+    random,
+};
 use fanwire::options::{Protocol, Severity};
 use fanwire::side::store::{OpenError, Sqlite, Storage as _, sqlite};
 use fanwire::store::{Answer, AppRecord, BY_PUSHER, BY_PUSHI, NewApp, Trouble, Write};
@@ -49,18 +52,9 @@ impl Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self {
-            code: exit_of(&error),
+            code: exit_of_store(&error),
             message: error.to_string(),
         }
-    }
-}
-
-/// The exit code of a process that could not open its store.
-pub(crate) fn exit_of(error: &OpenError) -> u8 {
-    if error.is_of_the_file() {
-        EXIT_STORE
-    } else {
-        EXIT_NOT_STARTED
     }
 }
 
@@ -271,20 +265,13 @@ fn checked_id(id: &str, by_pusher: bool) -> Result<String, Failure> {
     Ok(id.to_owned())
 }
 
-fn random<const BYTES: usize>() -> Result<[u8; BYTES], Failure> {
-    let mut bytes = [0; BYTES];
-    let filled = getrandom::fill(&mut bytes);
-    filled.map_err(|error| Failure::system(format!("no random bytes: {error}")))?;
-    Ok(bytes)
-}
-
 fn credential() -> Result<String, Failure> {
-    Ok(data_encoding::HEXLOWER.encode(&random::<CREDENTIAL_BYTES>()?))
+    Ok(data_encoding::HEXLOWER.encode(&random::<CREDENTIAL_BYTES>().map_err(Failure::system)?))
 }
 
 /// A number that has all its digits.
 fn random_digits() -> Result<String, Failure> {
     let least = 10_u64.pow(PUSHER_ID_DIGITS - 1);
-    let number = least + u64::from_ne_bytes(random()?) % (9 * least);
+    let number = least + u64::from_ne_bytes(random().map_err(Failure::system)?) % (9 * least);
     Ok(number.to_string())
 }

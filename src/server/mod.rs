@@ -10,7 +10,8 @@ mod settings;
 
 pub use app_ids::{AppIds, TooManyApps};
 pub use settings::{
-    cert_id, channelstream_config, dialects, engine_config, pusher_config, why_restart,
+    cert_id, channelstream_config, dialects, engine_config, pusher_config, store_options,
+    why_restart,
 };
 
 use crate::dialect::Dialect;

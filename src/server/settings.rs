@@ -10,6 +10,7 @@ use crate::hub::{AppId, HubConfig};
 use crate::limits::CS_POLL_FRAMES_MAX;
 use crate::options::{self, Config, ListenAddr, Protocol};
 use crate::reactor::{CertId, Listen, ReactorOptions};
+use crate::side::store;
 use crate::transport::http::HttpLimits;
 use crate::transport::websocket::WsLimits;
 
@@ -58,6 +59,22 @@ pub fn dialects(config: &Config, ids: &AppIds) -> Vec<MakeDialect> {
         }));
     }
     dialects
+}
+
+/// The store's part of the settings. `clock` says what time it is.
+pub fn store_options(config: &Config, clock: store::Clock) -> store::Options {
+    let settings = &config.store;
+    let limit = |number: u64| (number != options::UNLIMITED_U64).then_some(number);
+    store::Options {
+        path: settings.path.clone(),
+        durability: match settings.durability {
+            options::Durability::Synced => store::Durability::Synced,
+            options::Durability::Relaxed => store::Durability::Relaxed,
+        },
+        age_max_us: limit(settings.max_age_s).map(|seconds| seconds.saturating_mul(1_000_000)),
+        bytes_max: limit(settings.max_bytes),
+        clock,
+    }
 }
 
 /// Channelstream's part of the settings.
@@ -349,6 +366,27 @@ mod tests {
         assert_eq!((app.channel_chars, app.channels_per_event), (109, 110));
         assert_eq!((app.batch_events, app.members_max), (111, 112));
         assert_eq!(app.member_info_bytes, 113);
+    }
+
+    #[test]
+    fn the_store_is_told_its_limits_in_its_own_units() {
+        let clock: store::Clock = std::sync::Arc::new(store::Moment::default);
+        let mut config = config();
+        let options = store_options(&config, clock.clone());
+        assert_eq!(options.path.as_deref(), Some("fanwire.db".as_ref()));
+        assert_eq!(options.durability, store::Durability::Synced);
+        assert_eq!((options.age_max_us, options.bytes_max), (None, None));
+        config.store = options::Store {
+            path: None,
+            durability: options::Durability::Relaxed,
+            max_age_s: 60,
+            max_bytes: 1 << 30,
+        };
+        let options = store_options(&config, clock);
+        assert_eq!(options.path, None);
+        assert_eq!(options.durability, store::Durability::Relaxed);
+        assert_eq!(options.age_max_us, Some(60_000_000));
+        assert_eq!(options.bytes_max, Some(1 << 30));
     }
 
     #[test]
