@@ -13,9 +13,11 @@ use fanwire::options::{App, Config, Protocol};
 #[cfg(feature = "tls")]
 use fanwire::options::{Certificate, ListenAddr};
 use fanwire::reactor::{self, Bound, Clock};
-use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
+use fanwire::server::{self, AppIds, Builder, Handle, OpenedStore, Running, Stopped};
+use fanwire::side::store::OpenError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
@@ -48,7 +50,32 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
         }
         Err(error) => {
             log::error!("could not start: {error}");
-            ExitCode::from(cli::EXIT_NOT_STARTED)
+            ExitCode::from(match error {
+                NotStarted::Store(error) => cli::exit_of_store(&error),
+                NotStarted::System(_) => cli::EXIT_NOT_STARTED,
+            })
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug)]
+enum NotStarted {
+    Store(OpenError),
+    System(io::Error),
+}
+
+impl From<io::Error> for NotStarted {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
         }
     }
 }
@@ -65,7 +92,7 @@ fn log_panics() {
     }));
 }
 
-fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, Signals)> {
+fn try_start(config: &Config, ids: &AppIds, dev: bool) -> Result<(Running, Signals), NotStarted> {
     // Before anything listens, so that an early signal is not one that kills.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     match reactor::raise_open_files_limit() {
@@ -73,7 +100,10 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
         Err(error) => log::warn!("the open-files limit stays as it is: {error}"),
     }
     let page = dev.then(|| dev_page(config, ids));
-    let builder = Builder::from_config(config, ids, page).sample_process();
+    let store = OpenedStore::open(config, ids).map_err(NotStarted::Store)?;
+    let builder = Builder::from_config(config, ids, page)
+        .sample_process()
+        .store(store);
     #[cfg(feature = "tls")]
     let builder = certificates(config, &config.listen)?
         .into_iter()
@@ -131,29 +161,25 @@ type Shown = (reactor::CertId, std::sync::Arc<rustls::ServerConfig>);
 /// once, however many addresses show it.
 #[cfg(feature = "tls")]
 fn certificates(config: &Config, listen: &[ListenAddr]) -> io::Result<Vec<Shown>> {
+    // One that no address shows is read, too: a file that is missing is a mistake.
     let mut read: Vec<(Certificate, std::sync::Arc<rustls::ServerConfig>)> = Vec::new();
-    let mut shown = Vec::new();
-    for (place, at) in listen.iter().enumerate() {
+    for certificate in config.tls.certificates() {
+        if !read.iter().any(|(known, _)| *known == certificate) {
+            let tls = read_certificate(&certificate)?;
+            read.push((certificate, tls));
+        }
+    }
+    let shown = listen.iter().enumerate().filter_map(|(place, at)| {
         let ListenAddr::Tls(address) = at else {
-            continue;
+            return None;
         };
         // Checked settings have one for each of their addresses. After a reload an address may be
         // listened on that is not among them any more: it goes on showing what it did.
-        let Some(certificate) = config.certificate(*address) else {
-            continue;
-        };
-        let known = read.iter().find(|(known, _)| *known == certificate);
-        let tls = match known {
-            Some((_, tls)) => std::sync::Arc::clone(tls),
-            None => {
-                let tls = read_certificate(&certificate)?;
-                read.push((certificate, std::sync::Arc::clone(&tls)));
-                tls
-            }
-        };
-        shown.push((server::cert_id(place), tls));
-    }
-    Ok(shown)
+        let certificate = config.certificate(*address)?;
+        let (_, tls) = read.iter().find(|(known, _)| *known == certificate)?;
+        Some((server::cert_id(place), std::sync::Arc::clone(tls)))
+    });
+    Ok(shown.collect())
 }
 
 #[cfg(feature = "tls")]
@@ -293,7 +319,7 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     }
     log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config, ids));
-    let engine = server::engine_config(&config, page);
+    let engine = server::engine_config(&config, ids, page);
     let dialects = server::dialects(&config, ids);
     let changed = handle.change(move |server| {
         server.reload(engine, &dialects);

@@ -41,6 +41,7 @@ fn help_is_everywhere() {
         (&["store", "check", "-h"], "Usage: fanwire store"),
         (&["app", "--help"], "Usage: fanwire app"),
         (&["import", "pushi", "-h"], "import pushi FILE..."),
+        (&["sign", "pushi", "-h"], "--for WHO"),
         (&["version", "-h"], "Usage: fanwire COMMAND"),
     ] {
         fine(&fanwire(args), &[piece]);
@@ -435,6 +436,58 @@ fn signs_channels_as_applications_of_pusher_do() {
         ),
     ] {
         refused(&sign(more), &[piece]);
+    }
+}
+
+#[test]
+fn signs_channels_as_applications_of_pushi_do() {
+    let (key, secret) = ("0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4));
+    let folder = Folder::new("sign-pushi");
+    let apps = format!(
+        "[[app]]\nid = \"a\"\nkey = \"{key}\"\nsecret = \"{secret}\"\nprotocols = [\"pushi\"]\n\
+         [[app]]\nid = \"b\"\nkey = \"other\"\nsecret = \"0123456789abcdef\"\n"
+    );
+    let config = folder.file("fanwire.toml", &apps);
+    let whose: [&[&str]; 3] = [
+        &["--key", &key, "--secret", &secret],
+        &["--config", &config],
+        &["--config", &config, "--app", "a"],
+    ];
+    let socket = "19174e6b-8ad0-4230-bd18-135812f6fa12";
+    let cases = [
+        (
+            socket,
+            "peer-chat:ann&bob",
+            "39cd9bc8a65449531285eb2c8db02831f383b458045216e5beaf7c5b632dd46c",
+        ),
+        (
+            "https://hooks.example.com/in",
+            "private-room",
+            "cf0c8a75317aaa6d8470c8cd02491ebddbcc990681ebef708ba69d2d31b8e406",
+        ),
+    ];
+    let sign = |more: &[&str]| fanwire(&[&["sign", "pushi"][..], more].concat());
+    for whose in whose {
+        for (who, channel, digest) in cases {
+            let said = sign(&[whose, &["--for", who, "--channel", channel]].concat());
+            assert_eq!(said.out, format!("{key}:{digest}\n"), "{}", said.err);
+        }
+    }
+    let who = ["--for", socket, "--channel"];
+    for (more, piece) in [
+        (
+            &["--config", &config, "--app", "b"][..],
+            "no app \"b\" for Pushi; there are a",
+        ),
+        (&[], "no app for Pushi"),
+        (whose[0], "begins with private-"),
+    ] {
+        let channel = if piece.contains("private-") {
+            "room"
+        } else {
+            "private-room"
+        };
+        refused(&sign(&[&who[..], &[channel], more].concat()), &[piece]);
     }
 }
 

@@ -5,7 +5,7 @@ mod sign;
 #[cfg_attr(not(feature = "store"), allow(dead_code))]
 mod store;
 
-pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignRequest, Signer};
+pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignPushi, SignRequest, Signer};
 #[cfg(feature = "store")]
 pub(crate) use store::{AppAdd, Which};
 pub(crate) use store::{AppTask, ImportPushi, Store};

@@ -59,6 +59,7 @@ Usage: fanwire COMMAND
   sign channelstream       sign a string as a web application does
   sign channel             sign that a socket may join a channel, as an application of Pusher does
   sign request             sign a request to Pusher's HTTP API
+  sign pushi               sign that a socket, or a record, may have a channel of Pushi
   app add NAME             make an app in the store, with credentials of its own
   app list                 show the apps in the store
   app rotate ID            give an app in the store another secret
@@ -199,6 +200,7 @@ Usage: fanwire sign channelstream [--secret SECRET] [--value VALUE] [--at SECOND
        fanwire sign channel [APP] --socket-id ID --channel NAME [--channel-data JSON] [SETTINGS]
        fanwire sign request [APP] METHOD PATH [--query NAME=VALUE]... [--body FILE|-]
                             [--at SECONDS] [SETTINGS]
+       fanwire sign pushi [APP] --for WHO --channel NAME [SETTINGS]
 
 channelstream prints a signed string for the header X-Channelstream-Secret. It is good for 60
 seconds.
@@ -220,6 +222,12 @@ request prints path and query of a request to Pusher's HTTP API, signed for 10 m
   --body FILE           what will be sent, to the last byte (curl --data-binary @FILE); - is
                         standard input
   --at SECONDS          as above
+
+pushi prints the \"auth\" with which a socket subscribes to a private, presence, personal or peer
+channel of Pushi, or with which a hook, device or browser is registered for it.
+
+  --for WHO             the id of the socket, or the url, token, email or endpoint of the record
+  --channel NAME        the channel
 
 APP is --app ID, one of the configuration's apps, or --key KEY --secret SECRET, which needs no
 configuration. Without either it is the app in PATH, or the only one there is.

@@ -102,7 +102,6 @@ pub(crate) fn exit_now(code: u8) -> ! {
 }
 
 /// The exit code of a process that could not open its store.
-#[cfg_attr(not(feature = "store"), allow(dead_code))]
 pub(crate) fn exit_of_store(error: &OpenError) -> u8 {
     if error.is_of_the_file() {
         EXIT_STORE

@@ -168,7 +168,8 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     if is_new {
         // Writing to a string does not fail, here and below.
-        let _ = writeln!(text, "made {}\n", path.display());
+        let path = path.display();
+        let _ = writeln!(text, "made {path}; restart a server that did without it\n");
     }
     let _ = write!(
         text,

@@ -1,6 +1,7 @@
 //! A connection while it speaks HTTP: requests in order, answers in order.
 
 use super::jobs::Waiting;
+use super::storing::Unkept;
 use super::{Engine, Phase};
 use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
@@ -11,6 +12,7 @@ use crate::limits::{
     HTTP_SMALL_BODY_BYTES_MAX, READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
 };
 use crate::outbox::Ending;
+use crate::store::Trouble;
 use crate::time::Millis;
 use crate::transport::http::response::{self, Answering};
 use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
@@ -306,9 +308,38 @@ impl Engine {
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
+                    let before = self.world.store.last_write();
+                    self.world.unstored = None;
                     let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
+                    let unstored = self.world.unstored.take();
+                    let written = self.world.write_since(before);
                     let response = match reply {
-                        Reply::Now(response) => response,
+                        Reply::Now(response) => match written {
+                            _ if unstored.is_some() => {
+                                let why = unstored.unwrap_or(Trouble::Failing);
+                                self.not_stored(self.dialect_of(&request), why)
+                            }
+                            None => response,
+                            // It acknowledges what is not kept yet.
+                            Some(place) => {
+                                let dialect = self.dialect_of(&request);
+                                http.decoder.release();
+                                self.hold_until_kept(Unkept {
+                                    conn,
+                                    dialect,
+                                    shape,
+                                    response,
+                                    places: vec![place],
+                                });
+                                return End::Wait(input.len());
+                            }
+                        },
+                        Reply::Ask(ticket, then) => {
+                            let dialect = self.dialect_of(&request);
+                            http.decoder.release();
+                            self.ask(conn, http.from, dialect, shape, (ticket, then));
+                            return End::Wait(input.len());
+                        }
                         Reply::Report(report) => {
                             let mut response = self.report(&report, conn, turn);
                             let dialect = self.dialect_of(&request);
@@ -337,6 +368,8 @@ impl Engine {
                                 dialect,
                                 shape,
                                 job,
+                                places: written.into_iter().collect(),
+                                failed: unstored,
                             });
                             return End::Wait(input.len());
                         }

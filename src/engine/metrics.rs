@@ -7,6 +7,7 @@
 use super::Engine;
 use crate::handler::{CloseReason, Turn};
 use crate::loop_stats::{LoopStats, TURN_EDGES_US};
+use crate::store::StoreStats;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
@@ -41,6 +42,8 @@ pub struct Metrics {
     pub panics: u64,
     pub messages_received: u64,
     pub messages_over_rate: u64,
+    pub changes_not_stored: u64,
+    pub store: StoreStats,
     closed_slow: u64,
     closed_panic: u64,
     ended: BTreeMap<&'static str, u64>,
@@ -225,6 +228,12 @@ impl Engine {
             counter,
             "Requests answered at their head, so that their body was not taken.",
             metrics.turned_away,
+        );
+        page.one(
+            "fanwire_store_changes_lost_total",
+            counter,
+            "Changes to channels and users that could not be stored, as the store was full or failing.",
+            metrics.changes_not_stored,
         );
         page.head(
             "fanwire_http_answers_total",

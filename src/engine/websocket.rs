@@ -1,12 +1,14 @@
 //! A connection while it is a WebSocket: texts in, shared frames out, and how it ends.
 
+use super::storing::Said;
 use super::{Engine, Phase};
-use crate::dialect::{Heartbeat, Liveness, SocketEnd};
+use crate::dialect::{Heartbeat, Liveness, SocketEnd, SocketThen};
 use crate::frame::{Frame, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin, Turn};
 use crate::hub::{Effects, SubscriberId};
 use crate::limits::WORK_PER_CALL;
 use crate::outbox::Ending;
+use crate::store::Ticket;
 use crate::time::Millis;
 use crate::transport::rate::Bucket;
 use crate::transport::websocket::{self, Decoder, Item};
@@ -26,6 +28,8 @@ pub(super) struct Open {
     dialect: u8,
     /// A ping was sent since `heard`.
     is_pinged: bool,
+    /// What it said last waits for the store, and what it says next waits for that.
+    waits: bool,
     /// Messages that came before there were `rates`.
     early: u8,
 }
@@ -95,6 +99,7 @@ impl Open {
             beat: 0,
             dialect: dialect as u8,
             is_pinged: false,
+            waits: false,
             early: 0,
         }
     }
@@ -111,10 +116,15 @@ impl Open {
     pub(super) fn dialect(&self) -> usize {
         usize::from(self.dialect)
     }
+
+    /// What it waited for is there.
+    pub(super) fn stop_waiting(&mut self) {
+        self.waits = false;
+    }
 }
 
 /// Connections that speak no HTTP any more have no use for where they came from.
-const NOWHERE: Origin = Origin {
+pub(super) const NOWHERE: Origin = Origin {
     peer: None,
     tls: false,
 };
@@ -210,7 +220,7 @@ impl Engine {
         let Phase::Open(open) = &mut inbound.phase else {
             return;
         };
-        if turn.out.is_behind(conn) {
+        if turn.out.is_behind(conn) || open.waits {
             // Our ping may be behind what it has not read yet, and beyond a bound its own words
             // are not read either. Whether it makes progress is for the outbox to judge.
             open.heard = now;
@@ -287,6 +297,7 @@ impl Engine {
     pub(super) fn kept_frames(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         if let Some(inbound) = self.inbound.get_mut(conn)
             && let Phase::Open(open) = &mut inbound.phase
+            && !open.waits
             && let Some(rates) = &mut open.rates
             && !rates.kept.is_empty()
         {
@@ -301,10 +312,14 @@ impl Engine {
         let mut input = bytes;
         if let Some(inbound) = self.inbound.get_mut(conn)
             && let Phase::Open(open) = &mut inbound.phase
-            && let Some(rates) = &mut open.rates
-            && !rates.kept.is_empty()
+            && (open.waits
+                || open
+                    .rates
+                    .as_ref()
+                    .is_some_and(|rates| !rates.kept.is_empty()))
         {
             // In order, behind what waits.
+            let rates = open.rates.get_or_insert_default();
             rates.kept.extend_from_slice(input);
             turn.out.pause(conn);
             return;
@@ -373,7 +388,9 @@ impl Engine {
                         .as_ref()
                         .map_or(Bucket::new(), |rates| rates.talk);
                     let before = talk;
-                    self.world
+                    let written = self.world.store.last_write();
+                    let asked = self
+                        .world
                         .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
                             ctx.talk = talk;
                             match item {
@@ -382,9 +399,20 @@ impl Engine {
                                 Item::Ping(_) | Item::Pong(_) | Item::Close(_) => {}
                             }
                             talk = ctx.talk;
+                            ctx.waits_for.take()
                         });
                     if talk != before {
                         open.rates.get_or_insert_default().talk = talk;
+                    }
+                    if let Some(place) = self.world.write_since(written) {
+                        self.storing.note_said(place, Said { conn, dialect, who });
+                    }
+                    if let Some(asked) = asked.flatten() {
+                        if !input.is_empty() {
+                            open.rates.get_or_insert_default().kept = input.to_vec();
+                        }
+                        self.wait_on_socket(conn, dialect, asked, turn);
+                        return;
                     }
                     let is_enough = self.world.hub_with(turn, |_, io| io.has_done_enough());
                     if is_enough && !input.is_empty() {
@@ -398,6 +426,23 @@ impl Engine {
                     return;
                 }
             }
+        }
+    }
+
+    /// A socket has asked the store: nothing more is taken from it until the answer is there.
+    pub(super) fn wait_on_socket(
+        &mut self,
+        conn: ConnId,
+        dialect: usize,
+        asked: (Ticket, SocketThen),
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(inbound) = self.inbound.get_mut(conn)
+            && let Phase::Open(open) = &mut inbound.phase
+        {
+            open.waits = true;
+            turn.out.stop_reading(conn);
+            self.ask_for_socket(conn, dialect, asked);
         }
     }
 

@@ -7,12 +7,15 @@
 
 mod app_ids;
 mod settings;
+mod storing;
 
 pub use app_ids::{AppIds, TooManyApps};
 pub use settings::{
-    cert_id, channelstream_config, dialects, engine_config, pusher_config, store_options,
-    why_restart,
+    cert_id, channelstream_config, dialects, engine_config, pusher_config, pushi_config,
+    stored_apps, why_restart,
 };
+
+pub use storing::OpenedStore;
 
 use crate::dialect::Dialect;
 use crate::dialect::channelstream::{self, Channelstream};
@@ -42,6 +45,7 @@ pub struct Builder {
     dialects: Vec<MakeDialect>,
     drain_ms: Option<u64>,
     samples_process: bool,
+    store: Option<OpenedStore>,
     #[cfg(feature = "tls")]
     certificates: Vec<(CertId, std::sync::Arc<rustls::ServerConfig>)>,
 }
@@ -107,6 +111,13 @@ impl Builder {
         self
     }
 
+    /// Keeps what is to be stored in this store. Without one, what asks to be stored is refused.
+    #[must_use]
+    pub fn store(mut self, store: OpenedStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Samples memory, processor time and descriptors of the process for the metrics, on a thread
     /// of its own. For programs that are nothing but a server.
     #[must_use]
@@ -147,6 +158,14 @@ impl Builder {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{at}: {error}"));
             bound.push(reactor.listen(at).map_err(named)?);
         }
+        let store = match self.store {
+            None => None,
+            Some(store) => {
+                let (loaded, link, at_work) = store.start(reactor.mailbox())?;
+                reactor.with(|engine, turn| engine.open_store(&loaded, Some(link), turn));
+                Some(at_work)
+            }
+        };
         let (sender, control) = channel();
         let handle = Handle {
             mailbox: reactor.mailbox(),
@@ -167,6 +186,7 @@ impl Builder {
             noted_at: Millis(0),
             noted_turns: 0,
             _sampler: sampler,
+            _store: store,
         })
     }
 
@@ -237,6 +257,8 @@ pub struct Server {
     /// How many turns there had been then.
     noted_turns: u64,
     _sampler: Option<Sampler>,
+    /// Last, as whoever is dropped before may still hand something over.
+    _store: Option<storing::AtWork>,
 }
 
 impl fmt::Debug for Server {

@@ -5,12 +5,12 @@ use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::dialect::pusher::{self, Pusher};
+use crate::dialect::pushi::{self, Pushi};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::{AppId, HubConfig};
 use crate::limits::CS_POLL_FRAMES_MAX;
 use crate::options::{self, Config, ListenAddr, Protocol};
 use crate::reactor::{CertId, Listen, ReactorOptions};
-use crate::side::store;
 use crate::transport::http::HttpLimits;
 use crate::transport::websocket::WsLimits;
 
@@ -20,7 +20,7 @@ impl Builder {
     /// adds.
     pub fn from_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> Self {
         let mut builder = Self::new()
-            .engine(engine_config(config, dev))
+            .engine(engine_config(config, ids, dev))
             .reactor(reactor_options(config))
             .drain_ms(config.timeouts.drain_ms);
         for (place, at) in config.listen.iter().enumerate() {
@@ -51,6 +51,10 @@ pub fn dialects(config: &Config, ids: &AppIds) -> Vec<MakeDialect> {
         let settings = pusher_config(config, ids);
         dialects.push(Box::new(move || Box::new(Pusher::new(settings.clone()))));
     }
+    if config.pushi.enabled {
+        let settings = pushi_config(config, ids);
+        dialects.push(Box::new(move || Box::new(Pushi::new(settings.clone()))));
+    }
     // What is nobody's is its own.
     if config.channelstream.enabled {
         let settings = channelstream_config(config, ids);
@@ -59,22 +63,6 @@ pub fn dialects(config: &Config, ids: &AppIds) -> Vec<MakeDialect> {
         }));
     }
     dialects
-}
-
-/// The store's part of the settings. `clock` says what time it is.
-pub fn store_options(config: &Config, clock: store::Clock) -> store::Options {
-    let settings = &config.store;
-    let limit = |number: u64| (number != options::UNLIMITED_U64).then_some(number);
-    store::Options {
-        path: settings.path.clone(),
-        durability: match settings.durability {
-            options::Durability::Synced => store::Durability::Synced,
-            options::Durability::Relaxed => store::Durability::Relaxed,
-        },
-        age_max_us: limit(settings.max_age_s).map(|seconds| seconds.saturating_mul(1_000_000)),
-        bytes_max: limit(settings.max_bytes),
-        clock,
-    }
 }
 
 /// Channelstream's part of the settings.
@@ -106,6 +94,7 @@ pub fn channelstream_config(config: &Config, ids: &AppIds) -> channelstream::Con
             frames: CS_POLL_FRAMES_MAX,
         },
         stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
+        persist: settings.persist,
     }
 }
 
@@ -125,6 +114,55 @@ pub fn pusher_config(config: &Config, ids: &AppIds) -> pusher::config::Config {
             .collect(),
     }
 }
+
+/// Pushi's part of the settings: the apps of the file that it may use. Those of the store it learns
+/// of when that is opened.
+pub fn pushi_config(config: &Config, ids: &AppIds) -> pushi::config::Config {
+    let settings = &config.pushi;
+    let apps = config.apps.iter();
+    let open = apps.filter(|app| app.allows(Protocol::Pushi));
+    pushi::config::Config {
+        apps: open
+            .filter_map(|app| {
+                Some(pushi::config::App {
+                    app: ids.get(&app.id)?,
+                    ident: app.id.clone(),
+                    key: app.key.clone(),
+                    secret: app.secret.expose().to_owned(),
+                    enabled: app.enabled,
+                    is_shared: config.channelstream.enabled && config.channelstream.app == app.id,
+                    is_pushers: config.pusher.enabled && app.allows(Protocol::Pusher),
+                    origins: app.origins.clone(),
+                })
+            })
+            .collect(),
+        open_registration: settings.open_registration,
+        registrations_per_minute: settings.registrations_per_minute,
+        app_key_routes: settings.app_key_routes,
+        origins: settings.origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        owns_info: !config.channelstream.enabled,
+    }
+}
+
+/// The apps of the settings that something is stored of, with the ids that they have in the store.
+pub fn stored_apps(config: &Config, ids: &AppIds) -> Vec<(AppId, String)> {
+    let channelstream = &config.channelstream;
+    let persists = channelstream.enabled && channelstream.persist;
+    let apps = config.apps.iter().filter(|app| {
+        let is_pushis = config.pushi.enabled && app.allows(Protocol::Pushi);
+        is_pushis || (persists && channelstream.app == app.id)
+    });
+    let stored = apps.filter_map(|app| Some((ids.get(&app.id)?, app.id.clone())));
+    let mut stored: Vec<(AppId, String)> = stored.collect();
+    if persists && channelstream.app.is_empty() {
+        stored.push((AppId::FIRST, CHANNELSTREAM_IDENT.to_owned()));
+    }
+    stored
+}
+
+/// What Channelstream's own app is called in the store. No app of the settings has such an id.
+const CHANNELSTREAM_IDENT: &str = "@channelstream";
 
 fn pusher_app(app: &options::App, number: AppId, is_shared: bool) -> pusher::config::App {
     pusher::config::App {
@@ -169,6 +207,7 @@ pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
         ),
         ("pusher", new.pusher.enabled, old.pusher.enabled),
         ("pushi", new.pushi.enabled, old.pushi.enabled),
+        ("pushi", new.pushi.enabled, old.pushi.enabled),
     ] {
         if new != old {
             return Some(format!(
@@ -197,7 +236,7 @@ fn reactor_options(config: &Config) -> ReactorOptions {
 }
 
 /// The engine's part of the settings.
-pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
+pub fn engine_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> EngineConfig {
     let (limits, timeouts) = (&config.limits, &config.timeouts);
     let (user, password) = config
         .admin_login()
@@ -232,6 +271,7 @@ pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
         pings_per_s: limits.control_frames_per_second,
         messages_per_s: limits.messages_per_second,
         facts_kept: 0,
+        stored_apps: stored_apps(config, ids),
         admin: AdminAccess {
             user,
             password,
@@ -366,27 +406,6 @@ mod tests {
         assert_eq!((app.channel_chars, app.channels_per_event), (109, 110));
         assert_eq!((app.batch_events, app.members_max), (111, 112));
         assert_eq!(app.member_info_bytes, 113);
-    }
-
-    #[test]
-    fn the_store_is_told_its_limits_in_its_own_units() {
-        let clock: store::Clock = std::sync::Arc::new(store::Moment::default);
-        let mut config = config();
-        let options = store_options(&config, clock.clone());
-        assert_eq!(options.path.as_deref(), Some("fanwire.db".as_ref()));
-        assert_eq!(options.durability, store::Durability::Synced);
-        assert_eq!((options.age_max_us, options.bytes_max), (None, None));
-        config.store = options::Store {
-            path: None,
-            durability: options::Durability::Relaxed,
-            max_age_s: 60,
-            max_bytes: 1 << 30,
-        };
-        let options = store_options(&config, clock);
-        assert_eq!(options.path, None);
-        assert_eq!(options.durability, store::Durability::Relaxed);
-        assert_eq!(options.age_max_us, Some(60_000_000));
-        assert_eq!(options.bytes_max, Some(1 << 30));
     }
 
     #[test]

@@ -44,8 +44,8 @@ fn listens_everywhere_it_was_told_to() {
 #[track_caller]
 fn is_healthy(peer: &mut Peer<impl std::io::Read + std::io::Write>) {
     for (path, body) in [
-        ("/health/live", r#"{"status":"live"}"#),
-        ("/health/ready", r#"{"status":"ready"}"#),
+        ("/health/live", r#"{"status":"ok"}"#),
+        ("/health/ready", r#"{"status":"ok","ready":true}"#),
     ] {
         let answer = peer.ask(&get(path));
         assert_eq!(answer.status, 200);

@@ -146,7 +146,7 @@ fn join(
         Access::Public | Access::Private | Access::Encrypted => Role::Nobody,
     };
     let user = match &role {
-        Role::Guest(user, _) => *user,
+        Role::Guest { user, .. } => *user,
         Role::Own(_) | Role::Nobody => UserId::NONE,
     };
     let settings = served.channel_settings();
@@ -217,7 +217,11 @@ fn member(
         return Err(TOO_MANY_MEMBERS);
     }
     let (user, _) = ctx.hub.ensure_user(app.app, &user, &mut ctx.io);
-    Ok(Role::Guest(user, info))
+    Ok(Role::Guest {
+        user,
+        info,
+        is_peer: false,
+    })
 }
 
 /// Tells a socket that it is not in a channel: once for whoever listens to the channel, once as an
@@ -308,6 +312,8 @@ fn client_event(
         no_history: true,
         event: Some(event.into()),
         body: Some(data),
+        extra: None,
+        stored: false,
         except_subscriber: who,
     };
     ctx.hub.publish(app.app, &message, ctx.now, &mut ctx.io);

@@ -155,6 +155,8 @@ impl Pusher {
                 None => Whose::Socket(None),
             },
             (Some("app"), Some(_), Some(_)) if is_upgrade => Whose::Socket(None),
+            // Pushi's, whoever else serves the app.
+            (Some("apps"), Some(_), Some("subscribe" | "unsubscribe")) => Whose::Other,
             (Some("apps"), Some(app), Some(_)) => {
                 let behind = path
                     .trim_start_matches('/')
@@ -201,6 +203,7 @@ impl Dialect for Pusher {
                 tells_count: app.subscription_count,
                 cache_ms: app.cache_ms,
                 settings: served.channel_settings(),
+                remembers: false,
             };
             (app.app, rules)
         };
@@ -292,7 +295,9 @@ impl Dialect for Pusher {
     fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
         let later = Close::ServerFull.number();
         match why {
-            HangUp::Replaced | HangUp::Removed => (later, "the connection was closed"),
+            HangUp::Replaced | HangUp::Removed | HangUp::Garbled => {
+                (later, "the connection was closed")
+            }
             HangUp::TooFarBehind => (later, "too much was missed"),
             HangUp::Terminated => (Close::Unauthorized.number(), "the user was disconnected"),
             HangUp::Unauthorized => (Close::Unauthorized.number(), Close::Unauthorized.message()),
