@@ -26,7 +26,8 @@ pub use park::{Pace, Park, Stream};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin};
 use crate::hub::{
-    AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Subscriber, SubscriberId,
+    AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Remember, Subscriber,
+    SubscriberId,
 };
 use crate::outbox::Outbox;
 use crate::random::Random;
@@ -310,6 +311,16 @@ pub trait Dialect {
         true
     }
 
+    /// The app of which changes to channels and users are to be kept.
+    fn remembers(&self) -> Option<AppId> {
+        None
+    }
+
+    /// How such a change is written down, by whoever [remembers](Dialect::remembers) it.
+    fn write_down(&self, what: Remember<'_>) -> Change {
+        channelstream::persist::change(what)
+    }
+
     /// An app of the store is there, or has other fields than before. Told of each at the start, after
     /// settings were read again, and whenever one changes.
     fn learn_app(&mut self, _app: &Rc<KnownApp>) {}
@@ -507,6 +518,14 @@ impl Effects for Io<'_> {
 
     fn announce(&mut self, app: AppId, fact: Fact<&str>) {
         self.facts.announce(app, fact);
+    }
+
+    fn remember(&mut self, app: AppId, what: Remember<'_>) {
+        let mut dialects = self.dialects.iter();
+        let keeper = dialects.find(|dialect| dialect.remembers() == Some(app));
+        if let Some(keeper) = keeper {
+            self.remembered.push((app, keeper.write_down(what)));
+        }
     }
 
     fn has_done_enough(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::limits::{
     HTTP_SMALL_BODY_BYTES_MAX, READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
 };
 use crate::outbox::Ending;
+use crate::store::Trouble;
 use crate::time::Millis;
 use crate::transport::http::response::{self, Answering};
 use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
@@ -308,10 +309,16 @@ impl Engine {
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
                     let before = self.world.store.last_write();
+                    self.world.unstored = None;
                     let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
+                    let unstored = self.world.unstored.take();
                     let written = self.world.write_since(before);
                     let response = match reply {
                         Reply::Now(response) => match written {
+                            _ if unstored.is_some() => {
+                                let why = unstored.unwrap_or(Trouble::Failing);
+                                self.not_stored(self.dialect_of(&request), why)
+                            }
                             None => response,
                             // It acknowledges what is not kept yet.
                             Some(place) => {
@@ -362,7 +369,7 @@ impl Engine {
                                 shape,
                                 job,
                                 places: written.into_iter().collect(),
-                                failed: None,
+                                failed: unstored,
                             });
                             return End::Wait(input.len());
                         }

@@ -82,6 +82,7 @@ impl Engine {
                 return;
             };
             let before = self.world.store.last_write();
+            self.world.unstored = None;
             let world: &mut World = &mut self.world;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let (conn, from) = (waiting.conn, waiting.from);
@@ -90,6 +91,7 @@ impl Engine {
                 })
             }));
             waiting.places.extend(self.world.write_since(before));
+            waiting.failed = waiting.failed.or(self.world.unstored.take());
             match outcome {
                 Ok(Some(None)) => self.world.jobs.push(waiting),
                 Ok(Some(Some(response))) => self.done(waiting, response, turn),

@@ -28,12 +28,14 @@ pub use storing::StoreLink;
 use crate::dialect::{self, Apps, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
+use crate::hub::{
+    AppId, AppRules, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId,
+};
 use crate::limits;
 use crate::outbox::{Ending, Farewell, Outbox};
 use crate::random::Random;
 use crate::room;
-use crate::store::{Change, News, Port};
+use crate::store::{Change, News, Port, Trouble};
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
@@ -41,7 +43,7 @@ use crate::transport::http::{HttpLimits, Phase as Progress};
 use crate::transport::rate::Bucket;
 use crate::transport::websocket::WsLimits;
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::SyncSender;
 
 /// Bounds and intervals of the engine; defaults are those of [`crate::limits`].
@@ -186,6 +188,8 @@ struct World {
     store: Port,
     /// Changes that wait to become one write.
     remembered: Vec<(AppId, Change)>,
+    /// Why such changes could not be handed over, the last time that was so.
+    unstored: Option<Trouble>,
     apps: Apps,
     /// What each dialect remembers, in their order.
     notes: Vec<Box<dyn Any>>,
@@ -269,6 +273,23 @@ impl World {
         let result = call(&**chosen, &mut ctx);
         self.keep_up();
         Some(result)
+    }
+
+    /// What the dialects say of their apps.
+    fn learn_rules(&mut self) {
+        let rules = self.dialects.iter().flat_map(|dialect| dialect.rules());
+        let mut rules: BTreeMap<AppId, AppRules> = rules.collect();
+        // Whoever keeps an app need not be the one who says what its channels are.
+        for app in self
+            .dialects
+            .iter()
+            .filter_map(|dialect| dialect.remembers())
+        {
+            rules.entry(app).or_default().remembers = true;
+        }
+        for (app, rules) in rules {
+            self.hub.set_rules(app, rules);
+        }
     }
 
     /// What a call into a dialect or the hub has left behind: changes to be stored, apps to be told.
@@ -373,6 +394,7 @@ impl Engine {
                 metrics: Metrics::default(),
                 store: Port::default(),
                 remembered: Vec::new(),
+                unstored: None,
                 apps: Apps::default(),
                 notes,
             },
@@ -394,16 +416,8 @@ impl Engine {
 
     /// What the dialects say of their apps.
     fn learn_rules(&mut self) {
-        let World {
-            hub,
-            dialects,
-            facts,
-            ..
-        } = &mut self.world;
-        facts.keep_at_most(self.config.facts_kept);
-        for (app, rules) in dialects.iter().flat_map(|dialect| dialect.rules()) {
-            hub.set_rules(app, rules);
-        }
+        self.world.facts.keep_at_most(self.config.facts_kept);
+        self.world.learn_rules();
     }
 
     /// The facts since the last call, oldest first; none unless [`EngineConfig::facts_kept`] says so.

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::dialect::json::push_text;
 use crate::handler::{Origin, Turn};
 use crate::limits::HTTP_SMALL_BODY_BYTES_MAX;
+use crate::store::Trouble;
 use crate::transport::http::{Method, Refusal, Request, Response};
 use subtle::ConstantTimeEq;
 
@@ -161,10 +162,7 @@ impl Engine {
         }
         let response = match page {
             Page::Live => Response::json(200, r#"{"status":"ok"}"#),
-            Page::Ready if self.is_draining() => {
-                Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
-            }
-            Page::Ready => Response::json(200, r#"{"status":"ok","ready":true}"#),
+            Page::Ready => self.readiness(),
             Page::Metrics if !is_signed_in && !self.config.admin.admits(from, request) => {
                 Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
                     .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")
@@ -192,6 +190,23 @@ impl Engine {
             )
             .with("Allow", "GET, HEAD")
         })
+    }
+
+    /// Whether requests are welcome, and if not, why not. The fields are those that Pushi has there.
+    fn readiness(&self) -> Response {
+        let store = match self.world.store.trouble() {
+            None | Some(Trouble::Absent | Trouble::Busy) => None,
+            Some(trouble @ (Trouble::DiskFull | Trouble::Failing)) => Some(trouble.word()),
+        };
+        let draining = self.is_draining().then_some("draining");
+        let reasons: Vec<&str> = draining.into_iter().chain(store).collect();
+        if reasons.is_empty() {
+            return Response::json(200, r#"{"status":"ok","ready":true}"#);
+        }
+        let reasons = reasons.join("\",\"");
+        let body =
+            format!("{{\"status\":\"not_ready\",\"ready\":false,\"reasons\":[\"{reasons}\"]}}");
+        Response::json(503, body)
     }
 
     /// What the playground shows on top, and the signature that it signs with.

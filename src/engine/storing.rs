@@ -127,17 +127,21 @@ impl World {
         for (app, changes) in by_app {
             let Some(app) = self.apps.row(app) else {
                 self.metrics.changes_not_stored += changes.len() as u64;
+                self.unstored = Some(Trouble::Failing);
                 continue;
             };
             let write = Write::Keep { app, changes };
-            // Requests that bring such changes are turned away before while the store fails; what is
-            // left is what time brings, and the newest value of each thing comes again with its
-            // next change.
+            // Whoever asked for it is told, and may ask again: all of this is the same when it is done
+            // twice. Messages are turned away before they are told to anybody. What only time
+            // brings is lost, and comes again with the next change.
             match self.store.has_room(1, write.bytes()) {
                 Ok(()) => {
                     self.store.write(write);
                 }
-                Err(_) => self.metrics.changes_not_stored += 1,
+                Err(why) => {
+                    self.metrics.changes_not_stored += 1;
+                    self.unstored = Some(why);
+                }
             }
         }
     }
@@ -168,10 +172,8 @@ impl World {
             for &app in &apps {
                 dialect.learn_app(app);
             }
-            for (app, rules) in dialect.rules() {
-                self.hub.set_rules(app, rules);
-            }
         }
+        self.learn_rules();
     }
 }
 

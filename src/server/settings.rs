@@ -94,6 +94,7 @@ pub fn channelstream_config(config: &Config, ids: &AppIds) -> channelstream::Con
             frames: CS_POLL_FRAMES_MAX,
         },
         stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
+        persist: settings.persist,
     }
 }
 
