@@ -78,6 +78,17 @@ pub enum Sabotage {
     KeepCached,
     MixApps,
     AcceptForged,
+    TellRefused,
+    // In what the store does, or the oracle expects of it:
+    DoneTooEarly,
+    LookTooEarly,
+    ServeTwice,
+    LoseWrite,
+    ForgetLogout,
+    ForgetRemembered,
+    HideFailure,
+    KeepPair,
+    TellTwice,
 }
 
 /// What went wrong, and where.

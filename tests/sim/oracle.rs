@@ -12,12 +12,16 @@ mod changes;
 mod hub;
 mod listening;
 mod pusher;
+mod pushi;
+mod stored;
 
 pub use admins::{Admin, Asked, Counts, Learned, Told, Whom};
 pub use listening::Listening;
 pub use pusher::{
     Api, ApiCall, Member, MemberOf, NewEvent, Opening, Proof, Say, Served, SignIn, Sockets, Wants,
 };
+pub use pushi::{Chat, ChatData, Counts as PushiCounts, PushiApp, Rest, RestCall, Session, SidOf, Talk};
+pub use stored::{Cookie, Kept, Stored};
 
 use super::Sabotage;
 use fanwire::dialect::channelstream::stamps::push_stamp;
@@ -90,6 +94,8 @@ pub struct Message {
     pub named: Option<(String, String)>,
     /// The socket that it came from, or that is left out.
     pub not_to: Option<u32>,
+    /// What Pushi tells beside that, if it is an event of Pushi's.
+    pub pushed: Option<pushi::Pushed>,
 }
 
 /// A message is to be edited or taken back.
@@ -158,6 +164,8 @@ pub enum Call {
     Admin(Admin),
     /// A request of an application that speaks Pusher.
     Api(ApiCall),
+    /// A request of one that speaks Pushi.
+    Rest(RestCall),
     /// Something that changes nothing and is answered with this status.
     Odd {
         status: u16,
@@ -182,6 +190,13 @@ pub enum Expect {
         close: bool,
         /// What the body says, if that matters.
         body: Option<Value>,
+    },
+    /// The answer to an application that speaks Pushi.
+    Rest {
+        status: u16,
+        close: bool,
+        body: Option<Value>,
+        cookie: Cookie,
     },
     /// The answer to an admin.
     Admin {
@@ -241,8 +256,12 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Line {
     pub phase: Phase,
-    /// It is a socket of Pusher's, and how long it may be silent.
+    /// It is a socket of Pusher's or Pushi's, and how long it may be silent.
     pub silence_ms: Option<u64>,
+    /// Of Pushi's.
+    pub is_pushi: bool,
+    /// It has asked the store, and is not heard until that has answered.
+    pub waits: bool,
     pub expect: VecDeque<Expect>,
     /// When a byte last came on the open socket.
     pub heard_ms: u64,
@@ -259,6 +278,8 @@ pub struct Line {
     wait: Option<listening::Wait>,
     /// The answer that is held back.
     held: Option<admins::Held>,
+    /// The answer that waits until something is kept.
+    kept: Option<Kept>,
     /// So many of what is to be heard next are of before something was missed.
     pub unsure: usize,
 }
@@ -301,7 +322,7 @@ enum Kind {
         state: Value,
         members: Vec<Value>,
         /// What it says of itself in this channel.
-        info: Option<Value>,
+        info: Option<Said>,
         by_settings: bool,
     },
 }
@@ -326,16 +347,41 @@ struct Channel {
     is_configured: bool,
     /// Only those named it so far that know no settings.
     is_bare: bool,
-    /// User and how many of its subscribers, in order of joining.
-    members: Vec<(String, usize)>,
+    /// In order of joining.
+    members: Vec<Present>,
     history: Vec<usize>,
     recent: Vec<(u64, usize)>,
     last_active: u64,
     /// Who is somebody in this channel only, and what it says of itself, in order of joining.
-    guests: Vec<(u32, String, Option<Value>)>,
+    guests: Vec<Guest>,
     cached: Option<pusher::Cached>,
     told_count: usize,
     timer: Timer,
+}
+
+/// A user who is in a channel.
+#[derive(Debug, Clone)]
+struct Present {
+    user: String,
+    /// By how many subscribers.
+    count: usize,
+    /// What a guest said of it last.
+    said: Option<Said>,
+}
+
+/// A subscriber that is somebody in one channel only.
+#[derive(Debug, Clone)]
+struct Guest {
+    key: u32,
+    user: String,
+    said: Option<Said>,
+}
+
+/// What somebody says of itself, and whether that is in Pushi's words.
+#[derive(Debug, Clone, PartialEq)]
+struct Said {
+    words: Value,
+    is_pushi: bool,
 }
 
 #[derive(Debug)]
@@ -401,6 +447,11 @@ pub struct Oracle {
     delivered: u64,
     /// The apps that speak Pusher.
     pub served: Vec<Served>,
+    /// Those that speak Pushi.
+    pub pushi: pushi::Pushi,
+    pub stored: Stored,
+    /// Who has had a message that goes to several channels, while it is told.
+    once: Option<std::collections::BTreeSet<u32>>,
     /// What the rest of the world is told, since the last look.
     facts: Vec<KeptFact>,
     pub sockets: Sockets,
@@ -433,6 +484,9 @@ impl Oracle {
             published: 0,
             delivered: 0,
             served: Vec::new(),
+            pushi: pushi::Pushi::default(),
+            stored: Stored::default(),
+            once: None,
             facts: Vec::new(),
             sockets: Sockets::default(),
         }
@@ -444,6 +498,8 @@ impl Oracle {
         let line = Line {
             phase: Phase::Http,
             silence_ms: None,
+            is_pushi: false,
+            waits: false,
             expect: VecDeque::new(),
             heard_ms: 0,
             waited_ms: 0,
@@ -452,6 +508,7 @@ impl Oracle {
             presence: BTreeMap::new(),
             wait: None,
             held: None,
+            kept: None,
             unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
@@ -467,6 +524,14 @@ impl Oracle {
 
     pub fn expect(&mut self, conn: ConnId, what: Expect) {
         self.line(conn).expect.push_back(what);
+    }
+
+    /// Whether the next answer is to say that something cannot be done now.
+    pub fn expects_503(&self, conn: ConnId) -> bool {
+        matches!(
+            self.lines[&conn].expect.front(),
+            Some(Expect::Answer { status: 503, .. } | Expect::Rest { status: 503, .. })
+        )
     }
 
     /// The connection has gone. Whether something was still to be heard on it. A slow consumer's

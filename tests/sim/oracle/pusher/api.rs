@@ -157,7 +157,7 @@ impl Oracle {
                 }
                 let there = self.channels.iter().find(|c| c.name == full(name));
                 let members = there.map_or(&[][..], |c| &c.members);
-                let users = members.iter().map(|(user, _)| json!({"id": bare(user)}));
+                let users = members.iter().map(|there| json!({"id": bare(&there.user)}));
                 (200, Some(json!({"users": users.collect::<Vec<Value>>()})))
             }
             Api::Terminate(user) => {
@@ -246,6 +246,7 @@ impl Oracle {
             body: None,
             named: Some((event.name.clone(), event.data.clone())),
             not_to: left_out.map(|(key, _)| key),
+            pushed: None,
         };
         self.publish(&message, now);
     }
