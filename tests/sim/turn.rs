@@ -199,7 +199,7 @@ impl World {
         let is_held = phase == Phase::Held || self.oracle.line(conn).waits;
         assert!(
             !waits || paused || is_held,
-            "what has come whole is taken, or reading pauses"
+            "{conn:?}: what has come whole is taken, or reading pauses"
         );
         row.began_ms = match (row.delivered > row.digested, row.began_ms) {
             (false, _) => None,

@@ -349,7 +349,11 @@ impl Oracle {
                 "long_name": null,
                 "settings": channel.settings.to_json(),
                 "history": history,
-                "last_active": stamp(channel.last_active),
+                "last_active": match channel.last_active {
+                    // As it was before a restart.
+                    0 => pusher::ANY.to_owned(),
+                    micros => stamp(micros),
+                },
                 "total_connections": connections,
                 "total_users": members.len(),
                 "users": members,

@@ -117,6 +117,8 @@ impl World {
         let after = *self.chance.pick(&["", "?x=1"]);
         let bytes = peer::handshake(&format!("{before}/{key}{after}"), &mut self.chance);
         row.send(bytes, What::Door(known), at);
+        // Whoever names a key that nobody has is told so, and says no more.
+        row.is_done = known.is_none();
         row.chatter = Some(Chatter {
             app,
             socket_id: None,

@@ -137,7 +137,11 @@ impl World {
         let name = match self.chance.one_in(4) {
             true => "message".to_owned(),
             false => {
-                let name = *self.chance.pick(&["news", "a \"b\"", "pusher:ping"]);
+                let mut name = *self.chance.pick(&["news", "a \"b\"", "pusher:member_added"]);
+                if self.oracle.pushi.apps[app].is_shared {
+                    // Where clients of Pusher's would take it for the server's own word.
+                    name = name.trim_start_matches("pusher:");
+                }
                 words["event"] = json!(name);
                 name.to_owned()
             }
@@ -319,7 +323,7 @@ impl World {
 
     fn show_or_change(&mut self, app: usize) -> Draft {
         let known = &self.oracle.pushi.apps[app];
-        let path = format!("/apps/{}", escaped(&known.ident));
+        let path = format!("/apps/{}", known.ident);
         if known.made.is_none() || self.chance.one_in(2) {
             return get(&path, Rest::Show);
         }
