@@ -63,6 +63,8 @@ impl World {
             if std::mem::take(&mut row.resume_due) {
                 let before = self.answered();
                 call!(self, resumed, conn);
+                // What was kept of its words counts as said now.
+                self.oracle.line(conn).waited_ms = self.now.mono.0;
                 self.digest(conn, before);
             }
         }
@@ -387,7 +389,7 @@ impl World {
             );
             assert!(
                 went || slot < line.heard_ms.max(line.waited_ms) + config,
-                "a silent socket goes"
+                "a silent socket goes: {conn:?}"
             );
         }
         for conn in gone {

@@ -786,6 +786,7 @@ impl Oracle {
         self.users.clear();
         self.channels.clear();
         self.hang_ups.clear();
+        self.facts.clear();
         self.wheel = Wheel::new();
         self.places = Default::default();
         self.is_draining = false;

@@ -128,7 +128,7 @@ impl Oracle {
                 let there: Vec<String> = self.channels.iter().map(|c| c.name.clone()).collect();
                 let there = there.into_iter().filter(|name| {
                     let is_ours = *name == full(bare(name)) && bare(name).starts_with(prefix);
-                    is_ours && self.subscribers(name) > 0
+                    is_ours && is_plain(bare(name), 164) && self.subscribers(name) > 0
                 });
                 let there: Vec<String> = there.collect();
                 let said: Map<String, Value> = there
