@@ -24,16 +24,24 @@ pub struct Chatter {
     channels: Vec<String>,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
+    "room",
     "room",
     "news",
     "",
     "private-desk",
     "presence-chat",
+    "presence-chat",
+    "presence-chat",
     "presence-hall",
     "peer-chat:ada&bob",
-    "peer-hall:ada&bob",
+];
+
+const PAIRS: [&str; 4] = [
+    "peer-chat:ada&bob",
     "peer-chat:ada&cyd",
+    "peer-chat:bob&cyd",
+    "peer-hall:ada&bob",
 ];
 
 const USERS: [&str; 4] = ["ada", "bob", "cyd", "zoë \"q\""];
@@ -46,7 +54,7 @@ impl World {
         match self.chance.below(40) {
             0..=4 => self.open_chatter(),
             5..=11 => self.on_chatter(Self::chat_subscribe),
-            12 => self.on_chatter(|world, chatter| {
+            12 | 27 => self.on_chatter(|world, chatter| {
                 let channel = world.chat_joined(chatter);
                 let body = json!({"event": "pusher:unsubscribe", "data": {"channel": channel}});
                 vec![(body, Chat::Unsubscribe(channel))]
@@ -84,8 +92,8 @@ impl World {
     }
 
     fn pushi_channel(&mut self, app: usize) -> String {
-        if self.chance.one_in(8) {
-            let user = *self.chance.pick(&USERS);
+        if self.chance.one_in(7) {
+            let user = USERS[[0, 0, 1, 1, 2, 3][self.chance.below(6)]];
             return format!("personal-{user}");
         }
         if self.oracle.pushi.apps[app].is_shared && !self.chance.one_in(4) {
@@ -95,11 +103,11 @@ impl World {
     }
 
     fn chat_joined(&mut self, chatter: &Chatter) -> String {
-        if self.chance.one_in(6) {
-            let peers = ["peer-chat:ada&bob", "peer-chat:ada&cyd", "peer-hall:ada&bob"];
-            return self.chance.pick(&peers).to_string();
+        let is_present = chatter.channels.iter().any(|name| name.starts_with("presence-"));
+        if is_present && self.chance.one_in(3) {
+            return self.chance.pick(&PAIRS).to_string();
         }
-        match chatter.channels.is_empty() || self.chance.one_in(6) {
+        match chatter.channels.is_empty() || self.chance.one_in(12) {
             true => self.pushi_channel(chatter.app),
             false => self.chance.pick(&chatter.channels).clone(),
         }
@@ -198,12 +206,12 @@ impl World {
 
     fn chat_data(&mut self) -> ChatData {
         self.serial += 1;
-        let peer = self.chance.one_in(2);
+        let peer = !self.chance.one_in(3);
         let mut words = json!({"n": self.serial});
         if peer {
             words["peer"] = json!(true);
         }
-        let user = match self.chance.below(12) {
+        let user = match self.chance.below(16) {
             0 => None,
             1 => {
                 words["user_id"] = json!(7);
@@ -219,12 +227,16 @@ impl World {
     }
 
     fn chat_subscribe(&mut self, chatter: &mut Chatter) -> Vec<(Value, Chat)> {
-        let channel = self.pushi_channel(chatter.app);
+        let channel = match chatter.socket_id {
+            Some(_) => self.pushi_channel(chatter.app),
+            // Nothing can be signed yet.
+            None => self.chance.pick(&["room", "news", "private-desk"]).to_string(),
+        };
         let data = (!self.chance.one_in(6)).then(|| self.chat_data());
         let app = &self.oracle.pushi.apps[chatter.app];
         let keys = Keys::new(&app.key, &app.secret);
         let id = chatter.socket_id.as_deref();
-        let (auth, is_signed) = match (id, self.chance.below(16)) {
+        let (auth, is_signed) = match (id, self.chance.below(40)) {
             (Some(id), 0) => (keys.sign(id, "private-other"), false),
             (Some(_), 1) => (keys.sign("1.1", &channel), false),
             (Some(id), 2) => (Keys::new(&app.key, "guessed").sign(id, &channel), false),

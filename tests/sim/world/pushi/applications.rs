@@ -43,6 +43,7 @@ impl World {
             SidOf::Nobody | SidOf::Garbage => self.pushi_app(),
         };
         let draft = match self.chance.below(30) {
+            _ if sid == SidOf::Nobody && !self.chance.one_in(3) => self.login(),
             0 | 1 => self.login(),
             2 if self.chance.one_in(2) => get("/logout", Rest::Logout),
             3..=9 => self.rest_publish(app),
@@ -196,7 +197,9 @@ impl World {
 
     fn target(&mut self, kind: RecordKind) -> String {
         match kind {
-            RecordKind::Subscription => self.chance.pick(&USERS).to_string(),
+            RecordKind::Subscription => {
+                USERS[[0, 0, 0, 1, 1, 2, 3][self.chance.below(7)]].to_owned()
+            }
             _ => self
                 .chance
                 .pick(&["https://a.example/in?x=1", "https://b.example/", "c@d.example"])
@@ -206,9 +209,11 @@ impl World {
 
     /// A channel that somebody may be told of.
     fn told_channel(&mut self) -> String {
+        if self.chance.one_in(2) {
+            return "room".to_owned();
+        }
         self.chance
             .pick(&[
-                "room",
                 "news",
                 "a",
                 "b",
