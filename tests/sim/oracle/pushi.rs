@@ -411,6 +411,7 @@ impl Oracle {
             (Then::Leave(channel), OwnAnswer::Personal(aliases, events)) => {
                 let full = self.full_chat(key, &channel);
                 let mut brought = self.take_brought(key, &full);
+                brought.sort_unstable();
                 brought.push(full.clone());
                 for name in brought {
                     self.part_chat(key, &name, now);
@@ -432,8 +433,7 @@ impl Oracle {
         by.map(|(by, _)| by.clone()).collect()
     }
 
-    /// What a socket is in because of this personal channel and nothing else, in an order of their
-    /// own: it is left in that of their names where that matters.
+    /// What a socket is in because of this personal channel and nothing else.
     fn take_brought(&mut self, key: u32, personal: &str) -> Vec<String> {
         let talk = self.talk(key);
         let of = |(by, _): &(String, String)| by == personal;

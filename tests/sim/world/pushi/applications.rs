@@ -119,7 +119,13 @@ impl World {
 
     fn rest_publish(&mut self, app: usize) -> Draft {
         self.serial += 1;
+        let count = match self.chance.below(3) {
+            0 => 1 + self.chance.below(4),
+            _ => 1,
+        };
         let length = match self.chance.below(10) {
+            // Much for many channels would be told over several turns, which is not modelled.
+            0 if count > 1 => self.chance.below(self.padding_max.min(2_000)),
             0 => self.chance.below(self.padding_max),
             _ => self.chance.below(50),
         };
@@ -127,10 +133,6 @@ impl World {
         let (data, told) = match self.chance.below(3) {
             0 => (json!("sent \"so\" é"), "sent \"so\" é".to_owned()),
             _ => (body.clone(), body.to_string()),
-        };
-        let count = match self.chance.below(3) {
-            0 => 1 + self.chance.below(4),
-            _ => 1,
         };
         let channels: Vec<String> = (0..count).map(|_| self.pushi_channel(app)).collect();
         let mut words = json!({ "data": data });
