@@ -308,7 +308,7 @@ impl Engine {
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
-                    let before = self.world.store.last_write();
+                    let before = self.world.store.last_place();
                     self.world.unstored = None;
                     let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
                     let unstored = self.world.unstored.take();
@@ -321,7 +321,7 @@ impl Engine {
                             }
                             None => response,
                             // It acknowledges what is not kept yet.
-                            Some(place) => {
+                            Some(places) => {
                                 let dialect = self.dialect_of(&request);
                                 http.decoder.release();
                                 self.hold_until_kept(Unkept {
@@ -329,7 +329,7 @@ impl Engine {
                                     dialect,
                                     shape,
                                     response,
-                                    places: vec![place],
+                                    places: vec![places],
                                 });
                                 return End::Wait(input.len());
                             }

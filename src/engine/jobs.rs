@@ -4,7 +4,7 @@
 //! waits for whoever asked for much by more than one turn.
 
 use super::http::Shape;
-use super::storing::Unkept;
+use super::storing::{Places, Unkept};
 use super::{Engine, Phase, World};
 use crate::dialect::Job;
 use crate::handler::{ConnId, Origin, Turn};
@@ -24,7 +24,7 @@ pub(super) struct Waiting {
     pub(super) shape: Shape,
     pub(super) job: Box<dyn Job>,
     /// What it has put into the store's queue so far.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<Places>,
     /// Some of that could not be kept.
     pub(super) failed: Option<Trouble>,
 }
@@ -57,7 +57,7 @@ impl Jobs {
     pub(super) fn not_kept(&mut self, from: Place, upto: Place, why: Trouble) {
         for (waiting, _) in &mut self.queue {
             let mut places = waiting.places.iter();
-            if places.any(|place| (from..=upto).contains(place)) {
+            if places.any(|places| places.are_in(from, upto)) {
                 waiting.failed = Some(why);
             }
         }
@@ -81,7 +81,7 @@ impl Engine {
             let Some(mut waiting) = self.world.jobs.pop() else {
                 return;
             };
-            let before = self.world.store.last_write();
+            let before = self.world.store.last_place();
             self.world.unstored = None;
             let world: &mut World = &mut self.world;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -121,8 +121,8 @@ impl Engine {
             let response = self.not_stored(dialect, why);
             return self.finish(conn, shape, &response, turn);
         }
-        match places.last() {
-            Some(&last) if self.world.store.is_waiting_for(last) => {
+        match places.last().map(|places| places.last) {
+            Some(last) if self.world.store.is_waiting_for(last) => {
                 self.hold_until_kept(Unkept {
                     conn,
                     dialect,

@@ -39,6 +39,20 @@ enum Then {
     Hear(SocketThen),
 }
 
+/// The writes that one call has put in: they are one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) first: Place,
+    pub(super) last: Place,
+}
+
+impl Places {
+    /// Whether one of them is from `from` to `upto`.
+    pub(super) fn are_in(self, from: Place, upto: Place) -> bool {
+        self.first <= upto && from <= self.last
+    }
+}
+
 /// An answer that waits until what it acknowledges is kept.
 pub(super) struct Unkept {
     pub(super) conn: ConnId,
@@ -46,7 +60,7 @@ pub(super) struct Unkept {
     pub(super) shape: Shape,
     pub(super) response: Response,
     /// The writes, in order.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<Places>,
 }
 
 /// A socket that said something, by one of the dialects.
@@ -64,7 +78,7 @@ pub(super) struct Storing {
     /// By their last write, and by the order in which they came.
     unkept: BTreeMap<(Place, u64), Unkept>,
     /// What sockets said that is not kept yet, in order, and who is to be told if it cannot be.
-    said: VecDeque<(Place, Said)>,
+    said: VecDeque<(Places, Said)>,
     count: u64,
     link: Option<StoreLink>,
 }
@@ -74,14 +88,20 @@ impl Storing {
         self.asked.is_empty() && self.unkept.is_empty() && self.said.is_empty()
     }
 
-    /// What a socket said is handed over at this place.
-    pub(super) fn note_said(&mut self, place: Place, said: Said) {
-        self.said.push_back((place, said));
+    /// What a socket said is handed over at these places.
+    pub(super) fn note_said(&mut self, places: Places, said: Said) {
+        self.said.push_back((places, said));
     }
 
-    /// Takes out what was said up to `upto`.
-    fn take_said(&mut self, upto: Place) -> impl Iterator<Item = (Place, Said)> {
-        let count = self.said.partition_point(|(place, _)| *place <= upto);
+    /// Takes out what was said and is kept, all of it, up to `upto`.
+    fn said_and_kept(&mut self, upto: Place) {
+        let count = self.said.partition_point(|(places, _)| places.last <= upto);
+        self.said.drain(..count);
+    }
+
+    /// Takes out what was said up to `upto`, if only in part.
+    fn take_said(&mut self, upto: Place) -> impl Iterator<Item = (Places, Said)> {
+        let count = self.said.partition_point(|(places, _)| places.first <= upto);
         self.said.drain(..count)
     }
 
@@ -99,7 +119,7 @@ impl Storing {
     fn failed(&mut self, from: Place, upto: Place) -> Vec<Unkept> {
         let is_hit = |unkept: &Unkept| {
             let mut places = unkept.places.iter();
-            places.any(|place| (from..=upto).contains(place))
+            places.any(|places| places.are_in(from, upto))
         };
         let hit = self.unkept.iter();
         let hit = hit.filter(|(_, unkept)| is_hit(unkept));
@@ -112,9 +132,9 @@ impl Storing {
 
 impl World {
     /// The writes that were put in since `before`, nobody having asked for their outcome.
-    pub(super) fn write_since(&self, before: Place) -> Option<Place> {
-        let last = self.store.last_write();
-        (last > before).then_some(last)
+    pub(super) fn write_since(&self, before: Place) -> Option<Places> {
+        let (first, last) = (Place(before.0 + 1), self.store.last_write());
+        (first <= last).then_some(Places { first, last })
     }
 
     /// Changes that have gathered become writes, one for each app.
@@ -285,7 +305,7 @@ impl Engine {
 
     /// An answer waits until its last write is kept.
     pub(super) fn hold_until_kept(&mut self, unkept: Unkept) {
-        let Some(&last) = unkept.places.last() else {
+        let Some(last) = unkept.places.last().map(|places| places.last) else {
             return;
         };
         self.storing.count += 1;
@@ -299,7 +319,7 @@ impl Engine {
             self.world.store.hear(&news);
             match news {
                 News::Done { upto } => {
-                    drop(self.storing.take_said(upto));
+                    self.storing.said_and_kept(upto);
                     for (_, unkept) in self.storing.kept(upto) {
                         self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
                     }
@@ -325,8 +345,8 @@ impl Engine {
             self.finish(unkept.conn, unkept.shape, &response, turn);
         }
         self.world.jobs.not_kept(from, upto, why);
-        let said: Vec<(Place, Said)> = self.storing.take_said(upto).collect();
-        let lost = said.into_iter().filter(|(place, _)| *place >= from);
+        let said: Vec<(Places, Said)> = self.storing.take_said(upto).collect();
+        let lost = said.into_iter().filter(|(places, _)| places.last >= from);
         for (_, Said { conn, dialect, who }) in lost {
             let is_there = self.world.hub.subscriber(who);
             if is_there.is_some_and(|known| known.outlet() == conn) {
@@ -358,7 +378,7 @@ impl Engine {
         };
         match asked.then {
             Then::Answer(shape, then) => {
-                let before = self.world.store.last_write();
+                let before = self.world.store.last_place();
                 let (conn, from, dialect) = (asked.conn, asked.from, asked.dialect);
                 let world = &mut self.world;
                 let reply = catch_unwind(AssertUnwindSafe(|| {
@@ -396,7 +416,7 @@ impl Engine {
         before: Place,
         turn: &mut Turn<'_>,
     ) {
-        let places: Vec<Place> = self.world.write_since(before).into_iter().collect();
+        let places: Vec<Places> = self.world.write_since(before).into_iter().collect();
         match reply {
             Reply::Now(response) if places.is_empty() => {
                 self.finish(conn, shape, &response, turn);

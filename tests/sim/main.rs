@@ -84,6 +84,7 @@ pub enum Sabotage {
     LookTooEarly,
     ServeTwice,
     LoseWrite,
+    LoseAtCrash,
     ForgetLogout,
     ForgetRemembered,
     HideFailure,

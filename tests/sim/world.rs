@@ -479,6 +479,9 @@ impl World {
         assert!(self.out.is_empty() && self.out.queued_bytes() == 0 && !self.out.is_dirty());
         self.out.trim();
         assert_eq!(self.engine.hub().totals().subscriptions, 0);
+        if self.sabotage != Sabotage::LeaveEarly {
+            assert!(self.oracle.has_all(), "the store has done all it was handed");
+        }
         assert_eq!(
             self.summary.opened, self.summary.closed,
             "opened and closed, once each"

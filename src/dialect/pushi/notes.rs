@@ -25,9 +25,9 @@ pub(super) struct Notes {
 struct SocketNotes {
     /// Channels that it is in because of a personal channel, by that.
     brought: BTreeMap<ChannelId, BTreeSet<ChannelId>>,
-    /// Members whose pair channel with it it has left by name. A member that comes back is another
-    /// one.
-    left_pairs: BTreeSet<u64>,
+    /// Presence channels, and members there whose pair channel with it it has left by name. A member
+    /// that comes back is another one.
+    left_pairs: BTreeSet<(ChannelId, u64)>,
 }
 
 impl SocketNotes {
@@ -87,6 +87,25 @@ impl Notes {
         }
     }
 
+    /// The personal channels because of which a socket is in `channel`; none if it is by its own wish.
+    pub(super) fn bringers(&self, who: SubscriberId, channel: ChannelId) -> Vec<ChannelId> {
+        let socket = self.sockets.get(&who);
+        let brought = socket.into_iter().flat_map(|socket| &socket.brought);
+        brought
+            .filter(|(_, channels)| channels.contains(&channel))
+            .map(|(personal, _)| *personal)
+            .collect()
+    }
+
+    /// A personal channel that a socket was in has another key: it was left and joined again.
+    pub(super) fn move_brought(&mut self, who: SubscriberId, former: ChannelId, now: ChannelId) {
+        if let Some(socket) = self.sockets.get_mut(&who)
+            && let Some(channels) = socket.brought.remove(&former)
+        {
+            socket.brought.entry(now).or_default().extend(channels);
+        }
+    }
+
     /// The channels that a socket is in because of `personal` and of nothing else. They are not
     /// remembered any longer.
     pub(super) fn take_brought(
@@ -107,23 +126,28 @@ impl Notes {
         brought
     }
 
-    /// A socket leaves its pair channel with a member.
-    pub(super) fn leave_pair(&mut self, who: SubscriberId, member: u64) {
+    /// A socket leaves its pair channel with a member of a presence channel.
+    pub(super) fn leave_pair(&mut self, who: SubscriberId, presence: ChannelId, member: u64) {
         let socket = self.sockets.entry(who).or_default();
-        socket.left_pairs.insert(member);
+        socket.left_pairs.insert((presence, member));
     }
 
-    /// Whether a socket has left its pair channel with a member.
-    pub(super) fn has_left_pair(&self, who: SubscriberId, member: u64) -> bool {
+    /// Whether a socket has left its pair channel with a member of a presence channel.
+    pub(super) fn has_left_pair(
+        &self,
+        who: SubscriberId,
+        presence: ChannelId,
+        member: u64,
+    ) -> bool {
         let socket = self.sockets.get(&who);
-        socket.is_some_and(|socket| socket.left_pairs.contains(&member))
+        socket.is_some_and(|socket| socket.left_pairs.contains(&(presence, member)))
     }
 
     /// A socket has left a presence channel, and with it all pair channels of that: those that it
     /// had left by name before are forgotten.
-    pub(super) fn forget_pairs(&mut self, who: SubscriberId) {
+    pub(super) fn forget_pairs(&mut self, who: SubscriberId, presence: ChannelId) {
         if let Some(socket) = self.sockets.get_mut(&who) {
-            socket.left_pairs.clear();
+            socket.left_pairs.retain(|(of, _)| *of != presence);
             if socket.is_empty() {
                 self.sockets.remove(&who);
             }
@@ -190,9 +214,32 @@ mod tests {
         assert_eq!(notes.take_brought(who, other).len(), 1);
         assert!(notes.is_at_rest());
         assert!(notes.take_brought(who, other).is_empty());
-        notes.leave_pair(who, 7);
-        assert!(notes.has_left_pair(who, 7) && !notes.has_left_pair(who, 8));
+        notes.leave_pair(who, channel(5), 7);
+        let has_left = |notes: &Notes, member| notes.has_left_pair(who, channel(5), member);
+        assert!(has_left(&notes, 7) && !has_left(&notes, 8));
+        notes.forget_pairs(who, channel(6));
+        assert!(has_left(&notes, 7), "it has left another presence channel");
+        notes.forget_pairs(who, channel(5));
+        assert!(notes.is_at_rest());
+        notes.leave_pair(who, channel(5), 7);
         notes.forget(who);
+        assert!(notes.is_at_rest());
+    }
+
+    #[test]
+    fn who_brought_a_channel_is_known_as_long_as_it_is_there() {
+        let mut notes = Notes::default();
+        let who = Key::from_bits(1 << 32);
+        let channel = |number: u64| Key::from_bits((1 << 32) | number);
+        let (mine, other, again) = (channel(100), channel(101), channel(102));
+        notes.bring(who, mine, channel(0));
+        notes.bring(who, other, channel(0));
+        assert_eq!(notes.bringers(who, channel(0)), [mine, other]);
+        assert!(notes.bringers(who, channel(1)).is_empty());
+        notes.move_brought(who, mine, again);
+        assert_eq!(notes.bringers(who, channel(0)), [other, again]);
+        assert!(notes.take_brought(who, other).is_empty(), "another one is");
+        assert_eq!(notes.take_brought(who, again).len(), 1);
         assert!(notes.is_at_rest());
     }
 

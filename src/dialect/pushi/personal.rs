@@ -12,7 +12,6 @@ use crate::dialect::Ctx;
 use crate::hub::{ChannelId, SubscriberId};
 use crate::limits::PUSHI_WAITING_EVENTS;
 use crate::store::{Answer, Question, Ticket};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Asks for a user's channels and what waits for it.
@@ -43,26 +42,32 @@ pub(super) fn subscribe(
         let Answer::Personal { aliases, events } = answer else {
             return refuse(&name, NO_STORE, ctx);
         };
-        // What it was in because of this channel before is that still, and may be left with it.
         let former = ctx.hub.find_channel(served.app, &name);
-        let brought = former.map_or_else(BTreeSet::new, |former| {
-            notes::of(ctx.notes).take_brought(who, former)
-        });
         let personal = match join(&served, &name, None, who, ctx) {
             Ok(personal) => personal,
             Err(refused) => return refuse(&name, refused, ctx),
         };
-        for &channel in &brought {
-            notes::of(ctx.notes).bring(who, personal, channel);
+        // What it was in because of this channel before is that still, and may be left with it.
+        if let Some(former) = former.filter(|&former| former != personal) {
+            notes::of(ctx.notes).move_brought(who, former, personal);
         }
         for alias in &aliases {
             let known = ctx.hub.find_channel(served.app, alias);
             let known = known.filter(|&channel| ctx.hub.is_subscribed(who, channel));
-            // One that the socket asked for by name stays its own.
-            let is_own = known.is_some_and(|channel| !brought.contains(&channel));
+            let mut bringers = known.map_or_else(Vec::new, |channel| {
+                notes::of(ctx.notes).bringers(who, channel)
+            });
+            // One that the socket asked for by name stays its own; one that another personal channel
+            // brought is of both.
+            let is_own = known.is_some() && bringers.is_empty();
+            bringers.push(personal);
             match join(&served, alias, data.as_ref(), who, ctx) {
                 Ok(_) if is_own => {}
-                Ok(channel) => notes::of(ctx.notes).bring(who, personal, channel),
+                Ok(channel) => {
+                    for bringer in bringers {
+                        notes::of(ctx.notes).bring(who, bringer, channel);
+                    }
+                }
                 Err(GONE) => return,
                 Err(refused) => refuse(alias, refused, ctx),
             }

@@ -215,7 +215,7 @@ pub(super) fn leave(
 ) {
     notes.release(who, channel);
     if Kind::of(name) == Kind::Presence {
-        notes.forget_pairs(who);
+        notes.forget_pairs(who, channel);
     }
     hub.unsubscribe(who, channel, now, io);
 }
@@ -247,7 +247,7 @@ fn unsubscribe(served: &Rc<Served>, name: &str, who: SubscriberId, ctx: &mut Ctx
         && let Some(other) = pair.other
         && let Some(member) = ctx.hub.membership_key(pair.presence, other)
     {
-        notes.leave_pair(who, member);
+        notes.leave_pair(who, pair.presence, member);
     }
     if let Some(channel) = channel {
         leave(name, channel, who, ctx.hub, notes, ctx.now, &mut ctx.io);

@@ -107,6 +107,13 @@ impl World {
         if is_present && self.chance.one_in(3) {
             return self.chance.pick(&PAIRS).to_string();
         }
+        let mut personal = chatter.channels.iter();
+        let personal = personal.find(|name| name.starts_with("personal-"));
+        if let Some(personal) = personal
+            && self.chance.one_in(8)
+        {
+            return personal.clone();
+        }
         match chatter.channels.is_empty() || self.chance.one_in(12) {
             true => self.pushi_channel(chatter.app),
             false => self.chance.pick(&chatter.channels).clone(),
@@ -227,7 +234,10 @@ impl World {
     }
 
     fn chat_subscribe(&mut self, chatter: &mut Chatter) -> Vec<(Value, Chat)> {
+        let is_present = chatter.channels.iter().any(|name| name == "presence-chat");
         let channel = match chatter.socket_id {
+            // In two rooms at once, so that what holds for one is not taken for the other.
+            Some(_) if is_present && self.chance.one_in(6) => "presence-hall".to_owned(),
             Some(_) => self.pushi_channel(chatter.app),
             // Nothing can be signed yet.
             None => self.chance.pick(&["room", "news", "private-desk"]).to_string(),

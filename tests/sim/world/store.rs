@@ -19,6 +19,8 @@ pub struct Side {
     memory: Memory,
     /// What would be there after a loss of power.
     synced: Memory,
+    /// What was there before that.
+    older: Memory,
     /// Jobs that were handed over, and whether one must not be parted from the next.
     queue: VecDeque<(Job, bool)>,
     /// What the writer has to say, in its order, and when.
@@ -57,6 +59,7 @@ impl Side {
         memory.adopt(&names, 0).expect("memory takes all");
         Self {
             synced: memory.clone(),
+            older: memory.clone(),
             memory,
             queue: VecDeque::new(),
             told: VecDeque::new(),
@@ -242,7 +245,7 @@ impl World {
 
     fn sync(&mut self, side: &mut Side) {
         side.unsynced_since = None;
-        side.synced = side.memory.clone();
+        side.older = std::mem::replace(&mut side.synced, side.memory.clone());
         self.oracle.sync();
     }
 
@@ -316,7 +319,8 @@ impl World {
             side.tell(News::Failed { from, upto, why }, at);
         }
         if is_new {
-            side.trouble = Some(now_ms + self.chance.within(100, 5_000));
+            let most = *self.chance.pick(&[120, 5_000]);
+            side.trouble = Some(now_ms + self.chance.within(100, most));
             side.tell(News::State(Some(why)), at);
         }
     }
@@ -403,6 +407,9 @@ impl World {
             side.memory = side.synced.clone();
         } else {
             side.synced = side.memory.clone();
+        }
+        if self.sabotage == Sabotage::LoseAtCrash {
+            side.memory = std::mem::take(&mut side.older);
         }
         side.queue.clear();
         side.told.clear();
