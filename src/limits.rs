@@ -151,6 +151,12 @@ pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
 pub const STORE_SERVING_MAX: usize = 1_024;
 /// Questions that are answered before their answers are told together.
 pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
+/// A line of an export that is taken over: a document of MongoDB's 16 MiB with all in it escaped.
+pub const IMPORT_LINE_BYTES_MAX: usize = 64 * MIB;
+/// Documents that are taken over with one commit.
+pub const IMPORT_BATCH_DOCUMENTS: usize = 1_000;
+/// Bytes of documents after which a commit is made, however few they are.
+pub const IMPORT_BATCH_BYTES: usize = 8 * MIB;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 

@@ -62,12 +62,36 @@ fn in_memory(name: &str) {
     once(Manner::Late, Cut::Bytewise);
 }
 
+/// Plays a transcript to the binary behind real sockets, with its store in a file.
+#[cfg(feature = "server")]
+fn for_real(name: &str, cut: Cut) {
+    let text = "[pushi]\nopen_registration = true\n[channelstream]\nsecret = \"of nobody\"\n";
+    let process = crate::server::Process::of_file("pushi", text);
+    let mut tcp = crate::tcp::Tcp::new(process.address(), "", cut);
+    match replay(&scenario(name), "the run", &mut tcp) {
+        Ok(better) => check_better(name, &better),
+        Err(why) => panic!("{cut:?}: {why}"),
+    }
+}
+
 macro_rules! transcripts {
     ($($name:ident,)*) => {
         const NAMES: &[&str] = &[$(stringify!($name),)*];
 
         mod memory {
             $(#[test] fn $name() { super::in_memory(stringify!($name)); })*
+        }
+
+        #[cfg(feature = "server")]
+        mod real {
+            use crate::session::Cut;
+            $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Whole); })*
+        }
+
+        #[cfg(feature = "server")]
+        mod real_bytewise {
+            use crate::session::Cut;
+            $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Bytewise); })*
         }
     };
 }

@@ -23,6 +23,10 @@ const LOG_PAGES: i64 = 2000;
 const LOG_BYTES: i64 = 16 << 20;
 /// What is written to see whether there is room, in bytes.
 const PROBE_BYTES: i64 = 64 << 10;
+/// What every SQLite file begins with.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The smallest page there is.
+const PAGE_BYTES_MIN: u64 = 512;
 /// Events at either end that are looked at where a file is too large to look at all of it.
 const EDGE_ROWS: i64 = 100;
 
@@ -33,6 +37,10 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
         NotLocked::Refused(error) => OpenError::System(path.clone(), error),
     })?;
     let reserve = Reserve::of(&path);
+    if reserve.is_there() && std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        return Err(OpenError::Damaged(path, "it is empty".to_owned()));
+    }
     let mut store = open(path, durability, true)?;
     whole(&store)?;
     if let Err(error) = reserve.take() {
@@ -63,6 +71,7 @@ fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
 
 /// Who `may_make` the file may also change its layout.
 fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite, OpenError> {
+    scrap(&path)?;
     let wrong = |error| open_error(&path, &error);
     let mut connection = connect(&path, may_make).map_err(wrong)?;
     let kind = schema::kind(&connection).map_err(wrong)?;
@@ -105,6 +114,25 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
         reserve: None,
         pages_max: None,
         _lock: None,
+    })
+}
+
+/// SQLite takes a file with less than a page for an empty one, and would write over it.
+fn scrap(path: &Path) -> Result<(), OpenError> {
+    let Ok(file) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
+        return Ok(());
+    }
+    let refused = |error| OpenError::System(path.to_owned(), error);
+    let bytes = std::fs::read(path).map_err(refused)?;
+    let is_ours = bytes.iter().zip(MAGIC).all(|(byte, magic)| byte == magic);
+    Err(if is_ours {
+        let why = format!("only its first {} bytes are there", bytes.len());
+        OpenError::Damaged(path.to_owned(), why)
+    } else {
+        OpenError::Foreign(path.to_owned())
     })
 }
 
