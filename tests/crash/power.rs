@@ -286,10 +286,12 @@ impl World {
             // What was shared in memory may be there, too, and is worth nothing.
             fs::write(after.path("fanwire.db-shm"), [0x5a; 32 * 1024]).expect("there is room");
         }
-        // As a server leaves it; making one for each cut would take longer than all the rest.
-        let reserve = fs::File::create(after.path("fanwire.db.reserve"));
-        let sized = reserve.and_then(|file| file.set_len(STORE_RESERVE_BYTES as u64));
-        sized.expect("there is room");
+        if fs::metadata(&store).is_ok_and(|file| file.len() > 0) {
+            // As a server leaves it; making one for each cut would take longer than all the rest.
+            let reserve = fs::File::create(after.path("fanwire.db.reserve"));
+            let sized = reserve.and_then(|file| file.set_len(STORE_RESERVE_BYTES as u64));
+            sized.expect("there is room");
+        }
         let place = format!("cut at {at:?} with {loss:?}");
         let there = open_and_look(&store, chance.one_in(8), &place);
         for event in &self.due {
