@@ -24,6 +24,7 @@
 )]
 
 mod disk;
+mod full;
 mod killed;
 mod ledger;
 mod load;
@@ -32,6 +33,7 @@ mod peers;
 mod power;
 mod setup;
 mod trace;
+mod volume;
 
 #[path = "../server/client.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
