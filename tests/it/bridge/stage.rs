@@ -305,6 +305,13 @@ impl Stage {
         assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
     }
 
+    /// What Pusher's applications sign for a socket of the first app.
+    pub(super) fn pusher_auth(&self, id: &str, channel: &str, data: Option<&Value>) -> String {
+        let data = data.map(Value::to_string);
+        self.pusher_keys(1)
+            .channel_auth(id, channel, data.as_deref())
+    }
+
     // ---- Pushi -----------------------------------------------------------------------------
 
     /// A socket of the app with this number.
@@ -315,6 +322,11 @@ impl Stage {
         assert_eq!(event, "pusher:connection_established");
         socket.id = data["socket_id"].as_str().expect("an id").to_owned();
         socket
+    }
+
+    /// What Pushi's applications sign for a socket of the first app.
+    pub(super) fn pushi_auth(&self, id: &str, channel: &str) -> String {
+        self.keys(1).sign(id, channel)
     }
 
     /// Asks to be let into a channel of the first app, with a good signature.
