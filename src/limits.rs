@@ -373,9 +373,13 @@ pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
 pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
-/// Pushi: addresses that are remembered for that.
+/// Pushi: adapters that one direct message goes out by.
+pub const PUSHI_ADAPTERS_MAX: usize = 16;
+/// Pushi: bytes of the name of one.
+pub const PUSHI_ADAPTER_BYTES_MAX: usize = 64;
+/// Pushi: addresses of which it is remembered how many apps they made.
 pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
-/// Pushi: the time within which they are counted.
+/// Pushi: the time within which these apps are counted.
 pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
 /// How long a push service may keep a message for a browser that is away.
 pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;

@@ -7,7 +7,8 @@
 use super::http::Shape;
 use super::jobs::Waiting;
 use super::websocket::NOWHERE;
-use super::{Engine, Phase, World};
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::{self, AnswerThen, KnownApp, Reply, SocketThen};
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::{AppId, SubscriberId};
