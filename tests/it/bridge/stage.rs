@@ -66,6 +66,9 @@ impl Stage {
             let keys = keys(number, has_pushi);
             let mut made = App::new(AppId(number), &keys.ident, &keys.key, &keys.secret);
             made.is_shared = made.app == app;
+            if has_pushi {
+                made.closed = &pushi::names::OF_USERS;
+            }
             adjust(&mut made);
             made
         });
