@@ -81,10 +81,7 @@ fn server(folder: &Folder) -> (Running, SocketAddr) {
     (running, address)
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a session has the date of today"
-)]
+#[allow(clippy::disallowed_methods, reason = "a session has the date of today")]
 fn session() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let unix_s = now.expect("after 1970").as_secs();
@@ -217,7 +214,11 @@ fn throughput(bench: Bench) {
     // In the same run, before and after, as disks have moods.
     let before = bare_loop(&folder, count / 4);
     for publishers in [1, 16, 256] {
-        let many = if publishers == 1 { count / 4 } else { count * publishers.min(64) / 16 };
+        let many = if publishers == 1 {
+            count / 4
+        } else {
+            count * publishers.min(64) / 16
+        };
         let mut all = Publishers::new(address, publishers, request("room", true));
         all.run(|answered| answered >= publishers * 4);
         let (cpu, made) = (server_cpu_ns(), commits(&running));
