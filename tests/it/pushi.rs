@@ -63,6 +63,8 @@ fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
 /// Tells a story in every split, and with a late store.
 fn in_memory(story: fn(&mut Stage)) {
     let once = |manner: Manner, cut: Cut| {
+        // Of use where the story goes wrong.
+        println!("{manner:?} {cut:?}");
         let mut stage = Stage::new(manner, cut);
         story(&mut stage);
         stage.finish()
@@ -112,6 +114,10 @@ macro_rules! stories {
 
 macro_rules! memory_only {
     ($($stories:tt)*) => { told! { memory_only, in_memory: $($stories)* } };
+}
+
+macro_rules! memory_long {
+    ($($stories:tt)*) => { told! { memory_long, in_memory_whole: $($stories)* } };
 }
 
 macro_rules! long_stories {
@@ -165,10 +171,68 @@ stories! {
         members_stand_in_the_order_of_joining,
         asking_again_is_leaving_and_coming,
     }
+    peer {
+        two_members_have_a_channel,
+        who_comes_later_decides,
+        numbers_are_users_too,
+        names_that_can_be_read_in_several_ways,
+        who_leaves_is_off_its_pairs,
+        a_pair_may_be_left_by_name,
+        a_member_may_ask_for_the_latest_of_its_pairs,
+        a_signature_opens_it_by_name,
+    }
+    personal {
+        a_users_channels_come_with_what_waits,
+        the_latest_of_a_personal_channel_is_what_waits,
+        leaving_takes_along_what_it_brought_and_no_more,
+        two_may_bring_the_same,
+        a_circle_comes_to_an_end,
+        applications_reach_a_user_by_it,
+        what_it_brings_is_joined_as_said,
+        a_subscription_that_goes_leaves_sockets_where_they_are,
+        users_have_odd_ids,
+        an_event_waits_once_for_each_user,
+    }
+    publishing {
+        a_socket_hears_a_publish_once,
+        every_channel_keeps_its_own,
+        what_is_not_to_be_stored_is_not,
+        what_was_delivered_is_there_for_whoever_asks,
+        words_are_acted_on_in_their_order,
+    }
+    limits {
+        names_have_their_lengths,
+        members_say_so_much,
+        the_longest_pair_has_a_channel,
+    }
 }
 
 memory_only! {
     frames {
         nobody_has_to_say_anything,
+    }
+    storing {
+        a_full_queue_refuses,
+        who_was_delivered_and_not_kept_is_told_to_the_sender,
+        an_application_is_answered_when_it_is_kept,
+        who_waits_keeps_nobody_waiting,
+        who_goes_while_it_waits_leaves_nothing,
+    }
+}
+
+long_stories! {
+    publishing {
+        a_hundred_thousand_channels,
+        a_mebibyte,
+    }
+    limits {
+        a_socket_is_in_so_many_channels,
+        so_many_events_are_listed,
+    }
+}
+
+memory_long! {
+    limits {
+        a_socket_says_so_much_in_a_second,
     }
 }
