@@ -151,6 +151,12 @@ pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
 pub const STORE_SERVING_MAX: usize = 1_024;
 /// Questions that are answered before their answers are told together.
 pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
+/// A line of an export that is taken over: a document of MongoDB's 16 MiB with all in it escaped.
+pub const IMPORT_LINE_BYTES_MAX: usize = 64 * MIB;
+/// Documents that are taken over with one commit.
+pub const IMPORT_BATCH_DOCUMENTS: usize = 1_000;
+/// Bytes of documents after which a commit is made, however few they are.
+pub const IMPORT_BATCH_BYTES: usize = 8 * MIB;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 
@@ -367,9 +373,13 @@ pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
 pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
-/// Pushi: addresses that are remembered for that.
+/// Pushi: adapters that one direct message goes out by.
+pub const PUSHI_ADAPTERS_MAX: usize = 16;
+/// Pushi: bytes of the name of one.
+pub const PUSHI_ADAPTER_BYTES_MAX: usize = 64;
+/// Pushi: addresses of which it is remembered how many apps they made.
 pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
-/// Pushi: the time within which they are counted.
+/// Pushi: the time within which these apps are counted.
 pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
 /// How long a push service may keep a message for a browser that is away.
 pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;

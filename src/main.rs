@@ -51,8 +51,8 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
         Err(error) => {
             log::error!("could not start: {error}");
             ExitCode::from(match error {
-                NotStarted::Store(error) if error.is_of_the_file() => cli::EXIT_STORE,
-                NotStarted::Store(_) | NotStarted::System(_) => cli::EXIT_NOT_STARTED,
+                NotStarted::Store(error) => cli::exit_of_store(&error),
+                NotStarted::System(_) => cli::EXIT_NOT_STARTED,
             })
         }
     }
@@ -161,29 +161,25 @@ type Shown = (reactor::CertId, std::sync::Arc<rustls::ServerConfig>);
 /// once, however many addresses show it.
 #[cfg(feature = "tls")]
 fn certificates(config: &Config, listen: &[ListenAddr]) -> io::Result<Vec<Shown>> {
+    // One that no address shows is read, too: a file that is missing is a mistake.
     let mut read: Vec<(Certificate, std::sync::Arc<rustls::ServerConfig>)> = Vec::new();
-    let mut shown = Vec::new();
-    for (place, at) in listen.iter().enumerate() {
+    for certificate in config.tls.certificates() {
+        if !read.iter().any(|(known, _)| *known == certificate) {
+            let tls = read_certificate(&certificate)?;
+            read.push((certificate, tls));
+        }
+    }
+    let shown = listen.iter().enumerate().filter_map(|(place, at)| {
         let ListenAddr::Tls(address) = at else {
-            continue;
+            return None;
         };
         // Checked settings have one for each of their addresses. After a reload an address may be
         // listened on that is not among them any more: it goes on showing what it did.
-        let Some(certificate) = config.certificate(*address) else {
-            continue;
-        };
-        let known = read.iter().find(|(known, _)| *known == certificate);
-        let tls = match known {
-            Some((_, tls)) => std::sync::Arc::clone(tls),
-            None => {
-                let tls = read_certificate(&certificate)?;
-                read.push((certificate, std::sync::Arc::clone(&tls)));
-                tls
-            }
-        };
-        shown.push((server::cert_id(place), tls));
-    }
-    Ok(shown)
+        let certificate = config.certificate(*address)?;
+        let (_, tls) = read.iter().find(|(known, _)| *known == certificate)?;
+        Some((server::cert_id(place), std::sync::Arc::clone(tls)))
+    });
+    Ok(shown.collect())
 }
 
 #[cfg(feature = "tls")]

@@ -738,6 +738,11 @@ impl Port {
         self.last_ticket
     }
 
+    /// The place of the last job.
+    pub fn last_place(&self) -> Place {
+        self.last_place
+    }
+
     /// The place of the last write that was put in without a ticket.
     pub fn last_write(&self) -> Place {
         self.last_write

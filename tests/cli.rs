@@ -1,81 +1,12 @@
 //! The command line as a user meets it: the built binary, its exit codes, and what it says.
 #![cfg(feature = "server")]
 
+#[path = "it/command.rs"]
+mod command;
+
+use command::{Folder, fanwire, fanwire_with, fine, refused};
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-/// A folder of one test's own, gone when the test is.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("cli-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("a file");
-        path.to_str().expect("a path in UTF-8").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the next `cargo clean`.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn fanwire_with(env: &[(&str, &str)], args: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
-    // Whoever runs the tests may have settings of their own.
-    command
-        .env_clear()
-        .envs(env.iter().copied())
-        .args(args)
-        .stdin(Stdio::null());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the binary runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said {
-        code: status.code(),
-        out: text(stdout),
-        err: text(stderr),
-    }
-}
-
-fn fanwire(args: &[&str]) -> Said {
-    fanwire_with(&[], args)
-}
-
-#[track_caller]
-fn refused(said: &Said, pieces: &[&str]) {
-    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
-    for piece in pieces {
-        assert!(said.err.contains(piece), "{piece:?} in {:?}", said.err);
-    }
-}
-
-#[track_caller]
-fn fine(said: &Said, pieces: &[&str]) {
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    for piece in pieces {
-        assert!(said.out.contains(piece), "{piece:?} in {:?}", said.out);
-    }
-}
+use std::process::Command;
 
 #[test]
 fn a_newcomer_gets_three_commands_and_the_way_to_help() {
@@ -107,6 +38,9 @@ fn help_is_everywhere() {
         (&["sign", "channelstream", "-h"], "Usage: fanwire sign"),
         (&["sign", "channel", "-h"], "--socket-id ID"),
         (&["sign", "request", "-h"], "--query NAME=VALUE"),
+        (&["store", "check", "-h"], "Usage: fanwire store"),
+        (&["app", "--help"], "Usage: fanwire app"),
+        (&["import", "pushi", "-h"], "import pushi FILE..."),
         (&["sign", "pushi", "-h"], "--for WHO"),
         (&["version", "-h"], "Usage: fanwire COMMAND"),
     ] {
@@ -130,8 +64,8 @@ fn mistakes_on_the_command_line_are_exit_code_2() {
         &["unknown command rnu; did you mean run?"],
     );
     refused(
-        &fanwire(&["store", "check"]),
-        &["unknown command store; expected one of"],
+        &fanwire(&["publish", "x"]),
+        &["unknown command publish; expected one of"],
     );
     refused(
         &fanwire(&["run", "--lisetn", "x"]),
@@ -763,12 +697,18 @@ fn init_makes_settings_that_are_good_and_a_unit() {
         assert!(!secrets.contains(&secret));
         secrets.push(secret);
     }
+    assert_eq!(value_of(&text, "path"), "\"fanwire.db\"");
+    // The example of an app is one for Pushi, too, once its protocols say so.
+    let example = text.split("#[[app]]").nth(1).expect("an example");
+    let key = value_of(example, "#key").trim_matches('"');
+    assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let unit_text = fs::read_to_string(&unit).expect("it is there");
     let start = format!(" run --config \"{settings}\"\n");
     for piece in [
         "Type=notify\n",
         "ExecReload=",
         "NoNewPrivileges=yes\n",
+        "StateDirectory=fanwire\nWorkingDirectory=/var/lib/fanwire\n",
         &start,
     ] {
         assert!(unit_text.contains(piece), "{piece} in {unit_text}");

@@ -1,8 +1,14 @@
 //! Arguments to a [`Command`]. Nothing is looked up or read here.
 
 mod sign;
+// Without a store the arguments are understood, so that it can be said that there is none.
+#[cfg_attr(not(feature = "store"), allow(dead_code))]
+mod store;
 
 pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignPushi, SignRequest, Signer};
+#[cfg(feature = "store")]
+pub(crate) use store::{AppAdd, Which};
+pub(crate) use store::{AppTask, ImportPushi, Store};
 
 use super::help::Topic;
 use fanwire::options::{Known, nearest};
@@ -12,6 +18,7 @@ use std::path::PathBuf;
 
 /// What the user wants.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "store"), allow(dead_code))]
 pub(crate) enum Command {
     Welcome,
     Help(Topic),
@@ -21,6 +28,7 @@ pub(crate) enum Command {
     Dev(Given),
     Init(Init),
     Import(Import),
+    ImportPushi(ImportPushi),
     MakeConfig(MakeConfig),
     Check(Given),
     Dump(Given),
@@ -29,6 +37,8 @@ pub(crate) enum Command {
     /// The table of options as Markdown.
     Document,
     Sign(Sign),
+    Store(Store),
+    App(AppTask),
 }
 
 /// What `fanwire init` was given.
@@ -69,7 +79,7 @@ pub(crate) struct Given {
     pub(crate) pushi_env: bool,
 }
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "dev",
     "init",
@@ -77,8 +87,11 @@ const COMMANDS: [&str; 8] = [
     "make-config",
     "config",
     "sign",
+    "store",
+    "app",
     "version",
 ];
+const IMPORTS: [&str; 2] = ["channelstream", "pushi"];
 const CONFIG_COMMANDS: [&str; 3] = ["check", "dump", "explain"];
 /// Options of commands that read settings.
 const SETTINGS: [&str; 5] = ["config", "ini", "listen", "set", "pushi-env"];
@@ -102,6 +115,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Str
             "make-config" => make_config(&mut parser),
             "config" => config(&mut parser),
             "sign" => sign::sign(&mut parser),
+            "store" => store::store(&mut parser),
+            "app" => store::app(&mut parser),
             "version" => settings(&mut parser, &[], Topic::All, |_| Command::Version),
             unknown => Err(unknown_command("", unknown, &COMMANDS)),
         },
@@ -216,11 +231,12 @@ fn init(parser: &mut Parser) -> Result<Command, String> {
 fn import(parser: &mut Parser) -> Result<Command, String> {
     match next(parser, &[])? {
         Some(Word::Value(what)) if what == "channelstream" => {}
-        Some(Word::Value(what)) => {
-            return Err(unknown_command("import ", &what, &["channelstream"]));
-        }
+        Some(Word::Value(what)) if what == "pushi" => return store::import_pushi(parser),
+        Some(Word::Value(what)) => return Err(unknown_command("import ", &what, &IMPORTS)),
         Some(Word::Help) => return Ok(Command::Help(Topic::Import)),
-        Some(Word::Option(_)) | None => return Err("import: expected channelstream".to_owned()),
+        Some(Word::Option(_)) | None => {
+            return Err(format!("import: expected one of {}", IMPORTS.join(", ")));
+        }
     }
     let (mut file, mut output, mut force) = (None, None, false);
     while let Some(word) = next(parser, &["output", "force"])? {
@@ -407,7 +423,7 @@ mod tests {
             ("rnu", "unknown command rnu; did you mean run?"),
             (
                 "webhooks",
-                "expected one of run, dev, init, import, make-config, config, sign, version",
+                "expected one of run, dev, init, import, make-config, config, sign, store, app, version",
             ),
             ("run extra", "unexpected argument \"extra\""),
             (
@@ -427,7 +443,7 @@ mod tests {
             ("dev -i a", "unknown option -i"),
             ("init a b", "unexpected argument \"b\""),
             ("init -o x", "unknown option -o"),
-            ("import", "expected channelstream"),
+            ("import", "expected one of channelstream, pushi"),
             ("import soketi x", "unknown command import soketi"),
             ("import channelstream", "expected an INI file"),
             ("import channelstream a b", "unexpected argument \"b\""),

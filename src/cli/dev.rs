@@ -18,8 +18,7 @@ pub(crate) fn make_folder() -> io::Result<&'static Path> {
     if let Some(folder) = FOLDER.get() {
         return Ok(folder);
     }
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let random = super::random::<8>().map_err(io::Error::other)?;
     let name = format!("fanwire-dev-{:016x}", u64::from_ne_bytes(random));
     let folder = std::env::temp_dir().join(name);
     DirBuilder::new().mode(0o700).create(&folder)?;

@@ -11,6 +11,8 @@ pub(crate) enum Topic {
     MakeConfig,
     Config,
     Sign,
+    Store,
+    App,
 }
 
 impl Topic {
@@ -25,6 +27,8 @@ impl Topic {
             Self::MakeConfig => MAKE_CONFIG,
             Self::Config => CONFIG,
             Self::Sign => SIGN,
+            Self::Store => STORE,
+            Self::App => APP,
         }
     }
 }
@@ -47,6 +51,7 @@ Usage: fanwire COMMAND
   dev                      the same for development: loopback only, well-known keys
   init [DIR]               write settings with fresh secrets, and a systemd unit
   import channelstream     turn an INI file of Channelstream into settings
+  import pushi             take over the data of a Pushi installation
   make-config              write an INI file, as channelstream_utils make_config does
   config check             check the configuration
   config dump              show the effective configuration, secrets masked
@@ -55,12 +60,19 @@ Usage: fanwire COMMAND
   sign channel             sign that a socket may join a channel, as an application of Pusher does
   sign request             sign a request to Pusher's HTTP API
   sign pushi               sign that a socket, or a record, may have a channel of Pushi
+  app add NAME             make an app in the store, with credentials of its own
+  app list                 show the apps in the store
+  app rotate ID            give an app in the store another secret
+  store check              see whether the database file is sound
+  store backup FILE        copy it, also while the server runs
+  store compact            give back the room of what was removed from it
   version                  version, commit and features
 
   -h, --help               this text; after a command, more about it
   -v, --version            the version number alone
 
-Exit codes: 0 clean, 1 could not start, 2 usage or configuration, 3 stopping took too long.
+Exit codes: 0 clean, 1 could not start, 2 usage or configuration, 3 stopping took too long,
+4 the store is damaged.
 ";
 
 const RUN: &str = "\
@@ -106,12 +118,57 @@ unless given, and is made if it is not there.
 
 const IMPORT: &str = "\
 Usage: fanwire import channelstream FILE.ini [-o FILE] [--force]
+       fanwire import pushi FILE... [STORE]
 
 Turns settings of Channelstream into settings of fanwire that mean the same, every option
 explained. What Channelstream ignores is ignored with a warning.
 
   -o, --output FILE   write there, for the owner's eyes only, instead of to standard output
   --force             replace the file if it is there already
+
+import pushi takes what mongoexport has written, one document a line, into the store: apps with their
+ids, keys and secrets, events, waiting events, subscriptions, and records of web hooks, devices,
+browsers and mail addresses. Which collection a file has its name says (app.json,
+pushievent.json, ...), or else each document. What is there already stays; lines that make no sense
+are named and left out, which is exit code 1.
+
+  mongoexport --uri mongodb://localhost --db pushi --collection app --out app.json
+
+STORE is --path FILE, or the settings that name the file: --config FILE, --set KEY=VALUE. Without it
+the file is fanwire.db. The server may run.
+";
+
+const STORE: &str = "\
+Usage: fanwire store check [STORE]
+       fanwire store backup FILE [STORE]
+       fanwire store compact [STORE]
+
+  check      reads the whole database file and says what is wrong with it; exit code 4 if anything is
+  backup     writes a copy that is whole to FILE, which must not be there yet; the server may run
+  compact    writes the file anew without the room of what was removed; stop the server before
+
+STORE is --path FILE, or the settings that name the file: --config FILE, --set KEY=VALUE. Without it
+the file is fanwire.db.
+";
+
+const APP: &str = "\
+Usage: fanwire app add NAME [--protocols LIST] [--id ID] [STORE]
+       fanwire app list [STORE]
+       fanwire app rotate ID [STORE]
+
+Apps in the store, with a running or a stopped server, which notices by itself. Those of the settings
+are not among them.
+
+  add        makes an app and prints its id, key and secret
+  list       shows ids, keys, names and protocols
+  rotate     replaces the secret of an app and prints the new one; sessions are over, and what was
+             signed with the old one is refused from then on
+
+  --protocols LIST   who may use it: pushi, pusher, or both with a comma (default: pushi)
+  --id ID            its id instead of a random one; Pusher's SDK for Python accepts digits only
+
+STORE is --path FILE, or the settings that name the file: --config FILE, --set KEY=VALUE. Without it
+the file is fanwire.db.
 ";
 
 const MAKE_CONFIG: &str = "\

@@ -6,13 +6,18 @@
 mod args;
 pub(crate) mod dev;
 mod help;
+#[cfg(feature = "store")]
+mod import_pushi;
 mod init;
 mod log;
 pub(crate) mod notify;
 mod sign;
+#[cfg(feature = "store")]
+pub(crate) mod store;
 
 use args::{Command, Given};
 use fanwire::options::{self, Config, Inputs, Loaded, Severity, Source};
+use fanwire::side::store::OpenError;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -24,7 +29,7 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
-/// The store's file is damaged, or is none.
+/// The store's file is damaged, or none that this version can use.
 pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
@@ -53,6 +58,8 @@ fn run(command: Command, start: Start) -> ExitCode {
         Command::Dev(given) => serve(&given, true, start),
         Command::Init(given) => init::init(&given),
         Command::Import(given) => init::import(&given),
+        #[cfg(feature = "store")]
+        Command::ImportPushi(given) => import_pushi::import(&given),
         Command::MakeConfig(given) => init::make(&given),
         Command::Check(given) => check(&given),
         Command::Dump(given) => with_config(&given, |loaded| {
@@ -66,6 +73,14 @@ fn run(command: Command, start: Start) -> ExitCode {
             answer(&options::explain(opt, &loaded.config, &loaded.sources))
         }),
         Command::Sign(sign) => sign::sign(&sign),
+        #[cfg(feature = "store")]
+        Command::Store(task) => store::store(&task),
+        #[cfg(feature = "store")]
+        Command::App(task) => store::app(&task),
+        #[cfg(not(feature = "store"))]
+        Command::ImportPushi(_) | Command::Store(_) | Command::App(_) => {
+            usage("this build has no feature \"store\", so that there is no database file")
+        }
     }
 }
 
@@ -86,6 +101,24 @@ pub(crate) fn exit_now(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
+/// The exit code of a process that could not open its store.
+pub(crate) fn exit_of_store(error: &OpenError) -> u8 {
+    if error.is_of_the_file() {
+        EXIT_STORE
+    } else {
+        EXIT_NOT_STARTED
+    }
+}
+
+/// Bytes that nobody can guess, or why there are none.
+fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(why) => Err(format!("no randomness: {why}")),
+    }
+}
+
 /// Writes a complaint; if nobody can read it there is nothing more to do.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "fanwire: {text}");
@@ -100,6 +133,7 @@ fn version() -> String {
     let features = [
         (cfg!(feature = "server"), "server"),
         (cfg!(feature = "tls"), "tls"),
+        (cfg!(feature = "store"), "store"),
     ];
     let features = features
         .into_iter()
@@ -155,7 +189,7 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
 /// Under `fanwire dev` the store lies in a folder that goes with the server, unless somebody has said
 /// where it should be.
 fn with_folder(loaded: &mut Loaded) -> io::Result<()> {
-    if loaded.sources.of("store.path") == Source::Dev {
+    if cfg!(feature = "store") && loaded.sources.of("store.path") == Source::Dev {
         loaded.config.store.path = Some(dev::make_folder()?.join("fanwire.db"));
     }
     Ok(())

@@ -240,11 +240,12 @@ fn body(file: &Path) -> Result<Vec<u8>, String> {
     read_bytes(file)
 }
 
+/// Seconds since 1970-01-01 UTC; a clock before that is as good as none.
 #[expect(
     clippy::disallowed_methods,
     reason = "a command line tool has no loop to stamp the time"
 )]
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -5,7 +5,8 @@
 
 use super::http::Shape;
 use super::storing::Unkept;
-use super::{Engine, Phase, World};
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::Job;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::Effects;

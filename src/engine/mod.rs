@@ -20,30 +20,29 @@ mod report;
 mod storing;
 mod stream;
 mod websocket;
+mod world;
 
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevApp, DevPage};
 pub use storing::StoreLink;
 
-use crate::dialect::{self, Apps, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
+use world::World;
+
+use crate::dialect::{self, Apps, Desk, Dialect, Facts, KeptFact, Meter};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{
-    AppId, AppRules, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId,
-};
+use crate::hub::{AppId, Effects, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
 use crate::limits;
-use crate::outbox::{Ending, Farewell, Outbox};
+use crate::outbox::{Ending, Farewell};
 use crate::random::Random;
 use crate::room;
-use crate::store::{Change, News, Port, Trouble};
+use crate::store::{News, Port};
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
 use crate::transport::http::{HttpLimits, Phase as Progress};
-use crate::transport::rate::Bucket;
 use crate::transport::websocket::WsLimits;
-use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 
 /// Bounds and intervals of the engine; defaults are those of [`crate::limits`].
@@ -171,149 +170,6 @@ struct Inbound {
     timer: Timer,
     opened: Millis,
     phase: Phase,
-}
-
-/// Everything but the connections: what a dialect is lent while one connection is borrowed.
-struct World {
-    hub: Hub,
-    dialects: Vec<Box<dyn Dialect>>,
-    random: Random,
-    writer: FrameWriter,
-    hang_ups: VecDeque<(ConnId, Format, HangUp)>,
-    meter: Meter,
-    facts: Facts,
-    jobs: jobs::Jobs,
-    desk: Desk,
-    metrics: Metrics,
-    store: Port,
-    /// Changes that wait to become one write.
-    remembered: Vec<(AppId, Change)>,
-    /// Why such changes could not be handed over, the last time that was so.
-    unstored: Option<Trouble>,
-    apps: Apps,
-    /// What each dialect remembers, in their order.
-    notes: Vec<Box<dyn Any>>,
-}
-
-/// What is lent of a [`World`].
-struct Parts<'a> {
-    hub: &'a mut Hub,
-    desk: &'a mut Desk,
-    apps: &'a mut Apps,
-    notes: &'a mut [Box<dyn Any>],
-    io: Io<'a>,
-}
-
-impl World {
-    /// The hub, what its calls are given to speak through, and what else is lent.
-    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> Parts<'a> {
-        let Self {
-            hub,
-            desk,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            meter,
-            facts,
-            store,
-            remembered,
-            apps,
-            notes,
-            ..
-        } = self;
-        let io = Io {
-            out,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            facts,
-            meter,
-            store,
-            remembered,
-        };
-        Parts {
-            hub,
-            desk,
-            apps,
-            notes,
-            io,
-        }
-    }
-
-    /// Calls into a dialect on behalf of `conn`.
-    fn with<R>(
-        &mut self,
-        dialect: usize,
-        conn: ConnId,
-        from: Origin,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
-    ) -> Option<R> {
-        let now = turn.now;
-        let takes_jobs = self.jobs.has_room();
-        let parts = self.parts(turn.out);
-        let chosen = parts.io.dialects.get(dialect)?;
-        let mut ctx = Ctx {
-            hub: parts.hub,
-            io: parts.io,
-            conn,
-            from,
-            app: chosen.app(),
-            now,
-            apps: parts.apps,
-            notes: &mut **parts.notes.get_mut(dialect)?,
-            waits_for: None,
-            desk: parts.desk,
-            takes_jobs,
-            talk: Bucket::new(),
-            asked_unix_s: now.unix_seconds(),
-        };
-        let result = call(&**chosen, &mut ctx);
-        self.keep_up();
-        Some(result)
-    }
-
-    /// What the dialects say of their apps.
-    fn learn_rules(&mut self) {
-        let rules = self.dialects.iter().flat_map(|dialect| dialect.rules());
-        let mut rules: BTreeMap<AppId, AppRules> = rules.collect();
-        // Whoever keeps an app need not be the one who says what its channels are.
-        for app in self
-            .dialects
-            .iter()
-            .filter_map(|dialect| dialect.remembers())
-        {
-            rules.entry(app).or_default().remembers = true;
-        }
-        for (app, rules) in rules {
-            self.hub.set_rules(app, rules);
-        }
-    }
-
-    /// What a call into a dialect or the hub has left behind: changes to be stored, apps to be told.
-    #[inline]
-    fn keep_up(&mut self) {
-        if !self.remembered.is_empty() {
-            self.store_remembered();
-        }
-        if self.apps.has_changed() {
-            self.tell_apps();
-        }
-    }
-
-    /// Calls into the hub on nobody's behalf.
-    fn hub_with<R>(
-        &mut self,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
-    ) -> R {
-        let mut parts = self.parts(turn.out);
-        let result = call(parts.hub, &mut parts.io);
-        self.keep_up();
-        result
-    }
 }
 
 /// Until when requests that had begun when the stop did may still come.

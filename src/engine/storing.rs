@@ -7,7 +7,8 @@
 use super::http::Shape;
 use super::jobs::Waiting;
 use super::websocket::NOWHERE;
-use super::{Engine, Phase, World};
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::{self, AnswerThen, KnownApp, Reply, SocketThen};
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::{AppId, SubscriberId};
@@ -183,10 +184,11 @@ impl Engine {
     pub fn open_store(&mut self, loaded: &Loaded, link: Option<StoreLink>, turn: &mut Turn<'_>) {
         self.world.store.open();
         self.storing.link = link;
-        self.adopt_apps();
+        self.expect_apps();
         for record in &loaded.apps {
             self.learn(record.clone());
         }
+        self.adopt_apps();
         self.world.keep_up();
         for dialect in 0..self.world.dialects.len() {
             let nobody = ConnId::NONE;
@@ -206,11 +208,16 @@ impl Engine {
         }
     }
 
-    /// Apps of the settings that have no row yet get one.
-    pub(super) fn adopt_apps(&mut self) {
+    /// Apps of the settings that something is stored of. Gives those that have no row.
+    fn expect_apps(&mut self) -> Vec<Box<str>> {
         let apps = self.config.stored_apps.iter();
         let apps = apps.map(|(app, ident)| (*app, ident.as_str()));
-        let rowless = self.world.apps.expect(apps);
+        self.world.apps.expect(apps)
+    }
+
+    /// Apps of the settings that have no row yet get one.
+    pub(super) fn adopt_apps(&mut self) {
+        let rowless = self.expect_apps();
         if self.world.store.trouble().is_some() {
             return;
         }

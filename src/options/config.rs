@@ -95,6 +95,20 @@ pub struct Tls {
     pub listeners: Vec<TlsListener>,
 }
 
+impl Tls {
+    /// The certificate of the section, if it names one.
+    fn shared(&self) -> Option<Certificate> {
+        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
+        Some(Certificate { cert, key })
+    }
+
+    /// Every certificate that is named.
+    pub fn certificates(&self) -> impl Iterator<Item = Certificate> {
+        let own = self.listeners.iter().map(|of| of.certificate.clone());
+        self.shared().into_iter().chain(own)
+    }
+}
+
 /// An address with a certificate of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsListener {
@@ -374,11 +388,8 @@ impl Config {
     /// one.
     pub fn certificate(&self, address: SocketAddr) -> Option<Certificate> {
         let own = self.tls.listeners.iter().find(|of| of.listen == address);
-        if let Some(own) = own {
-            return Some(own.certificate.clone());
-        }
-        let (cert, key) = (self.tls.cert.clone()?, self.tls.key.clone()?);
-        Some(Certificate { cert, key })
+        own.map(|own| own.certificate.clone())
+            .or_else(|| self.tls.shared())
     }
 
     /// Name and password of the admin pages: those of `[admin]`, else Channelstream's, else nobody
@@ -596,6 +607,8 @@ mod tests {
         (config.tls.cert, config.tls.key) = (Some(pair("all").cert), Some(pair("all").key));
         assert_eq!(config.certificate(one), Some(pair("all")));
         assert_eq!(config.certificate(other), Some(pair("own")));
+        let all: Vec<Certificate> = config.tls.certificates().collect();
+        assert_eq!(all, [pair("all"), pair("own")]);
     }
 
     #[test]

@@ -378,7 +378,28 @@ impl Loading<'_> {
         }
     }
 
+    /// A build without a database keeps all in memory; who names a file wants more than that.
+    fn needs_database(&mut self) {
+        let source = self.sources.of("store.path");
+        if !cfg!(feature = "store") && self.config.store.path.take().is_some() {
+            let is_wanted = !matches!(source, Source::Default | Source::Dev);
+            let severity = if is_wanted {
+                Severity::Error
+            } else {
+                Severity::Note
+            };
+            self.problems.push(Problem {
+                severity,
+                source,
+                key: "store.path".to_owned(),
+                message: "this build has no feature \"store\", and keeps everything in memory"
+                    .to_owned(),
+            });
+        }
+    }
+
     fn finish(mut self, dev: bool) -> Loaded {
+        self.needs_database();
         for mut problem in check(&self.config, dev) {
             problem.source = self.sources.of(&problem.key);
             // A value that could not be read is not missing.

@@ -12,6 +12,8 @@
 //!                                          check.rs: what the values mean together ◄────┘
 //! ```
 //!
+//! Pushi's variables (`pushi_env.rs`) take the place of a file where they are asked for.
+//!
 //! Later entries win: defaults, file, environment, arguments. After the start nobody reads options;
 //! everyone is handed the [`Config`], or the part of it that concerns them.
 //!

@@ -44,7 +44,7 @@ const DATABASE: &[&str] = &["MONGO_URL", "MONGOLAB_URI", "MONGOHQ_URL", "MONGO_D
 /// Variables that do something there, and nothing here.
 const IDLE: &[&str] = &["FORCE_SSL", "FORCE_HOST"];
 
-/// Whether [`from_env`] looks at a variable of this name.
+/// Whether `--pushi-env` looks at a variable of this name.
 pub fn is_pushi_variable(name: &str) -> bool {
     [READ, DATABASE, IDLE].concat().contains(&name)
 }

@@ -5,6 +5,7 @@ use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::dialect::pusher::{self, Pusher};
+use crate::dialect::pushi::config::Mail;
 use crate::dialect::pushi::{self, Pushi};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::{AppId, HubConfig};
@@ -142,6 +143,7 @@ pub fn pushi_config(config: &Config, ids: &AppIds) -> pushi::config::Config {
         origins: settings.origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         owns_info: !config.channelstream.enabled,
+        mail: Mail::of(config.deliveries.smtp_url.expose()),
     }
 }
 

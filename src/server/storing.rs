@@ -71,6 +71,12 @@ impl OpenedStore {
         Ok(Self { store, loaded })
     }
 
+    /// A store that a host program has opened itself, with an engine of its own perhaps, and what it
+    /// held.
+    pub fn of(store: Store, loaded: Loaded) -> Self {
+        Self { store, loaded }
+    }
+
     /// Starts its threads. What it held and the way in are for the engine.
     pub(super) fn start(self, mailbox: Mailbox<Mail>) -> io::Result<(Loaded, StoreLink, AtWork)> {
         let running = self.store.start(move |news| tell(&mailbox, news))?;

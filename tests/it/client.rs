@@ -31,8 +31,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The handshake for `path`, with `behind` in the same write. Gives its answer, and the socket if
-    /// there is one.
+    /// The handshake for `path`, with `behind` in the same write. `headers` are sent in the place of
+    /// the usual ones of their names. Gives its answer, and the socket if there is one.
     pub(crate) fn open(
         sut: &mut dyn Sut,
         path: &str,
@@ -45,7 +45,10 @@ impl Client {
             ("Sec-WebSocket-Key", NONCE),
             ("Sec-WebSocket-Version", "13"),
         ];
-        let all = usual.iter().chain(headers);
+        let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
+        // An empty one is left out.
+        let usual = usual.iter().filter(|(name, _)| !is_given(name));
+        let all = usual.chain(headers).filter(|(_, value)| !value.is_empty());
         let headers: Vec<_> = all
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();

@@ -211,7 +211,7 @@ fn run(seed: u64, rounds: u64) {
             0 => worlds[1].recover(),
             1 => {
                 let keep = Retention {
-                    from_micros: (dice.below(2) == 0).then(|| number / 2),
+                    from_micros: (dice.below(2) == 0).then_some(number / 2),
                     bytes_max: (dice.below(2) == 0).then(|| dice.below(20_000)),
                 };
                 let rows = dice.below(10) as usize;

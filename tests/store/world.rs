@@ -5,8 +5,6 @@ use fanwire::store::{
     Answer, AppRecord, AppRow, Counts, NewApp, NewRecord, Publish, Question, Record, RecordKind,
     StoredEvent, Write,
 };
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names that break what is careless: separators, quotes, what looks like the end of a text, none.
 pub(crate) const ODD_NAMES: &[&str] = &[
@@ -28,10 +26,13 @@ pub(crate) const ODD_NAMES: &[&str] = &[
 ];
 
 /// A folder that goes with the test.
-pub(crate) struct Folder(PathBuf);
+#[cfg(feature = "store")]
+pub(crate) struct Folder(std::path::PathBuf);
 
+#[cfg(feature = "store")]
 impl Folder {
     pub(crate) fn new() -> Self {
+        use std::sync::atomic::{AtomicU64, Ordering};
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("fanwire-store-{}-{number}", std::process::id());
@@ -40,47 +41,68 @@ impl Folder {
         Self(path)
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.0.join(name)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 }
 
+#[cfg(feature = "store")]
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
+type Anew = Box<dyn Fn(Box<dyn Storage>) -> Box<dyn Storage>>;
+
 /// An engine.
 pub(crate) struct World {
-    // Dropped before its folder.
     store: Option<Box<dyn Storage>>,
-    folder: Option<Folder>,
+    /// What a restart makes of it. Dropped behind it, as its files may go with this.
+    anew: Anew,
     publishes: u64,
 }
 
 impl World {
-    pub(crate) fn in_memory() -> Self {
+    fn with(store: Box<dyn Storage>, anew: Anew) -> Self {
         Self {
-            store: Some(Box::new(Memory::new())),
-            folder: None,
+            store: Some(store),
+            anew,
             publishes: 0,
         }
     }
 
+    /// This one outlives nothing, so it is never restarted.
+    pub(crate) fn in_memory() -> Self {
+        Self::with(Box::new(Memory::new()), Box::new(|store| store))
+    }
+
     #[cfg(feature = "store")]
     pub(crate) fn in_a_file() -> Self {
-        let mut world = Self {
-            store: None,
-            folder: Some(Folder::new()),
-            publishes: 0,
+        Self::at(Folder::new())
+    }
+
+    /// The one in a folder.
+    #[cfg(feature = "store")]
+    pub(crate) fn at(folder: Folder) -> Self {
+        use fanwire::side::store::{Durability, Sqlite};
+        let open = move || {
+            let path = folder.file("fanwire.db");
+            Box::new(Sqlite::open(&path, Durability::Synced).expect("it opens"))
         };
-        world.reopen();
-        world
+        let anew = move |store: Box<dyn Storage>| -> Box<dyn Storage> {
+            // Not closed: as after a crash, all it has is in its log.
+            drop(store);
+            open()
+        };
+        let nothing = Box::new(Memory::new());
+        Self::with(anew(nothing), Box::new(anew))
+    }
+
+    /// One that is open already, and stays so.
+    #[cfg(feature = "store")]
+    pub(crate) fn at_file(store: fanwire::side::store::Sqlite) -> Self {
+        Self::with(Box::new(store), Box::new(|store| store))
     }
 
     /// Does a case, and looks for contradictions after it.
@@ -102,17 +124,8 @@ impl World {
 
     /// As after a restart, for an engine that outlives one.
     pub(crate) fn reopen(&mut self) {
-        #[cfg(feature = "store")]
-        if let Some(folder) = &self.folder {
-            use fanwire::side::store::{Durability, Sqlite};
-            // Not closed: as after a crash, all it has is in its log.
-            self.store = None;
-            let path = folder.file("fanwire.db");
-            let store = Sqlite::open(&path, Durability::Synced).expect("it opens");
-            self.store = Some(Box::new(store));
-        }
-        #[cfg(not(feature = "store"))]
-        assert!(self.folder.is_none());
+        let store = self.store.take().expect("it is open");
+        self.store = Some((self.anew)(store));
     }
 
     /// As after a failure: a new beginning that forgets nothing, not even what is under way.

@@ -87,6 +87,14 @@ impl Notes {
         }
     }
 
+    /// The personal channels because of which a socket is in `channel`.
+    pub(super) fn bringers(&self, who: SubscriberId, channel: ChannelId) -> Vec<ChannelId> {
+        let socket = self.sockets.get(&who);
+        let brought = socket.into_iter().flat_map(|socket| &socket.brought);
+        let brought = brought.filter(|(_, channels)| channels.contains(&channel));
+        brought.map(|(&personal, _)| personal).collect()
+    }
+
     /// The channels that a socket is in because of `personal` and of nothing else. They are not
     /// remembered any longer.
     pub(super) fn take_brought(
@@ -183,7 +191,10 @@ mod tests {
             notes.bring(who, mine, channel(number));
         }
         notes.bring(who, other, channel(3));
+        assert_eq!(notes.bringers(who, channel(3)), [mine, other]);
+        assert_eq!(notes.bringers(who, channel(0)), [mine]);
         notes.release(who, channel(0));
+        assert_eq!(notes.bringers(who, channel(0)), []);
         let brought: Vec<ChannelId> = notes.take_brought(who, mine).into_iter().collect();
         assert_eq!(brought, [channel(1), channel(2)]);
         assert!(!notes.is_at_rest());

@@ -5,7 +5,7 @@
 //! of U and V as long as V is present, if either S asked for peers and came after V, or V came after S
 //! and the socket by which V came asked for them (section 3.7).
 
-use super::names::{other_of_pair, pair_tail, presence_base};
+use super::names::{other_of_pair, pair_name, pair_tail, presence_base};
 use super::notes::Notes;
 use super::speaker::is_ours;
 use crate::hub::{AppId, ChannelId, Hub, SubscriberId, UserId};
@@ -23,16 +23,18 @@ pub(super) struct Peer {
 }
 
 /// What a name is to a socket: a channel of its own and another user's, whether that is there or not.
-/// None: it has no part in it.
+/// None: it has no part in it. Only by the name that the two have for it is the other one found.
 pub(super) fn of_socket(hub: &Hub, app: AppId, who: SubscriberId, name: &str) -> Option<Peer> {
     let subscriber = hub.subscriber(who)?;
     subscriber.channels().find_map(|presence| {
         let base = presence_base(hub.channel(presence)?.name())?;
         let tail = pair_tail(name, base)?;
         let user = hub.user_in(who, presence)?;
-        let other = other_of_pair(tail, hub.user(user)?.name())?;
-        let other = hub
-            .find_user(app, other)
+        let own_name = hub.user(user)?.name();
+        let other = other_of_pair(tail, own_name)?;
+        let other = Some(other)
+            .filter(|other| pair_name(base, own_name, other) == name)
+            .and_then(|other| hub.find_user(app, other))
             .filter(|&other| other != user && hub.is_member(presence, other));
         Some(Peer {
             presence,
@@ -106,6 +108,10 @@ pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> Option<(ChannelId, [
                 return None;
             }
             let (one, other) = (tail.get(..at)?, tail.get(at + 1..)?);
+            // In the other order it is nobody's name.
+            if one > other {
+                continue;
+            }
             let member = |user: &str| {
                 let user = hub.find_user(app, user)?;
                 hub.is_member(presence, user).then_some(user)
@@ -140,6 +146,6 @@ pub(super) fn names(
     let others = hub.members(presence).into_iter();
     others
         .filter(|&other| other != user && is_on(hub, notes, presence, who, user, other))
-        .filter_map(|other| Some(super::names::pair_name(base, name, hub.user(other)?.name())))
+        .filter_map(|other| Some(pair_name(base, name, hub.user(other)?.name())))
         .collect()
 }

@@ -58,11 +58,20 @@ pub(super) fn subscribe(
         for alias in &aliases {
             let known = ctx.hub.find_channel(served.app, alias);
             let known = known.filter(|&channel| ctx.hub.is_subscribed(who, channel));
-            // One that the socket asked for by name stays its own.
+            // Others that brought it go on to do so; one that the socket asked for by name stays its own.
+            let others = known.map_or_else(Vec::new, |channel| {
+                notes::of_ref(ctx.notes).bringers(who, channel)
+            });
             let is_own = known.is_some_and(|channel| !brought.contains(&channel));
+            let is_own = is_own && others.is_empty();
             match join(&served, alias, data.as_ref(), who, ctx) {
                 Ok(_) if is_own => {}
-                Ok(channel) => notes::of(ctx.notes).bring(who, personal, channel),
+                Ok(channel) => {
+                    let notes = notes::of(ctx.notes);
+                    for personal in others.into_iter().chain([personal]) {
+                        notes.bring(who, personal, channel);
+                    }
+                }
                 Err(GONE) => return,
                 Err(refused) => refuse(alias, refused, ctx),
             }

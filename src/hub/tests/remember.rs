@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is kept of a message.
 type Message = (Id, Stamp, String, Option<String>, Option<Stamp>);
 
+/// The id of a user, its state, and the names of what is in it for everybody.
+type Known = (Id, Vec<(String, String)>, Vec<String>);
+
 /// Something that makes the changes that are reported, in the simplest way.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Disk {
     channels: BTreeMap<String, (RestoredChannel, Vec<Message>)>,
-    users: BTreeMap<String, (Id, Vec<(String, String)>, Vec<String>)>,
+    users: BTreeMap<String, Known>,
     /// How many changes there were.
     changes: usize,
 }

@@ -5,6 +5,7 @@
 //! [`crate::store`] in order and answers in the same words. [`open`] finds out, before anybody is
 //! listened to, whether there is anything to put there.
 
+pub mod import;
 mod memory;
 #[cfg(feature = "store")]
 pub mod sqlite;

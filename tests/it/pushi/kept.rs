@@ -4,7 +4,7 @@ use fanwire::engine::{Engine, Mail};
 use fanwire::frame::Frame;
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin, Turn};
 use fanwire::side::store::{Memory as Plain, Reading, Storage};
-use fanwire::store::{Answer, Job, Loaded, NewRecord, News, RecordKind, Task, Trouble, Write};
+use fanwire::store::{Answer, Job, Loaded, News, Task, Trouble, Write};
 use fanwire::time::Millis;
 
 /// How long a late store takes: longer than anything that follows without waiting.
@@ -27,6 +27,8 @@ pub(crate) enum Manner {
 pub(crate) struct Kept {
     engine: Engine,
     store: Plain,
+    /// What it held when it was opened.
+    loaded: Loaded,
     manner: Manner,
     jobs: Vec<Job>,
     /// When a late store has done what it was given.
@@ -34,11 +36,18 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// `engine`, and an empty store that answers in this manner.
-    pub(crate) fn new(engine: Engine, manner: Manner) -> Self {
+    /// `engine`, and an empty store that answers in this manner, but for these apps of the settings.
+    pub(crate) fn new(engine: Engine, apps: &[&str], manner: Manner) -> Self {
+        let mut store = Plain::new();
+        store.adopt(apps, 0).expect("plain memory");
+        let loaded = Loaded {
+            apps: store.apps().expect("plain memory"),
+            ..Loaded::default()
+        };
         Self {
             engine,
-            store: Plain::new(),
+            store,
+            loaded,
             manner,
             jobs: Vec::new(),
             due: None,
@@ -47,7 +56,7 @@ impl Kept {
 
     /// The store is opened. Comes first of all.
     pub(crate) fn open(&mut self, turn: &mut Turn<'_>) {
-        self.engine.open_store(&Loaded::default(), None, turn);
+        self.engine.open_store(&self.loaded, None, turn);
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -65,25 +74,6 @@ impl Kept {
             self.engine.mail(Mail::Store(vec![News::State(None)]), turn);
         }
         self.due = (manner == Manner::Late && !self.jobs.is_empty()).then(|| turn.now.mono);
-    }
-
-    /// A subscription of a user, made behind the engine's back.
-    pub(crate) fn subscribe_user(&mut self, app: &str, user: &str, channel: &str) {
-        let apps = self.store.apps().expect("plain memory");
-        let app = apps.iter().find(|known| &*known.ident == app);
-        let record = NewRecord {
-            kind: RecordKind::Subscription,
-            target: user.into(),
-            channel: channel.into(),
-            keys: None,
-        };
-        let write = Write::PutRecord {
-            app: app.expect("an app of the store").row,
-            record: Box::new(record),
-            replaces_oldest: false,
-            unix_s: 0,
-        };
-        self.store.commit(&[&write]).expect("plain memory");
     }
 
     /// Takes what the engine hands over, and does it if the time has come.

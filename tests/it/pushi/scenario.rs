@@ -32,9 +32,8 @@ pub(crate) enum Act {
         create_app: Option<String>,
         retry_ms: u64,
     },
-    Wait {
-        ms: u64,
-    },
+    /// The original stores in the background and is waited for.
+    Wait,
 }
 
 /// What a step does with a client.
@@ -138,7 +137,7 @@ impl Step {
 impl Act {
     fn read(keys: &mut Keys<'_>) -> Result<Self, String> {
         if let Some(ms) = keys.take("wait_ms") {
-            return Ok(Self::Wait { ms: number(ms)? });
+            return number(ms).map(|_| Self::Wait);
         }
         if let Some(client) = keys.take("client") {
             return Ok(Self::Client(string(client)?, OfClient::read(keys)?));

@@ -8,9 +8,9 @@ use super::kept::{Kept, Manner};
 use super::replay::encoded;
 use super::values::AppKeys;
 use crate::client::{Caller, Client, Heard};
-use crate::http;
+use crate::http::{self, Answer};
 use crate::memory::Memory;
-use crate::session::{Cut, Sut};
+use crate::session::{Cut, Link, Received, Sut};
 use crate::websocket::{self, Event};
 use fanwire::dialect::pushi::config::{App, Config};
 use fanwire::hub::AppId;
@@ -65,9 +65,42 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// The same as the text of a file.
+#[cfg(feature = "server")]
+fn file() -> String {
+    let app = |app: &str| {
+        let AppKeys {
+            ident, key, secret, ..
+        } = keys(app);
+        let more = match app {
+            DISABLED => "enabled = false",
+            ORIGINS => "origins = [\"https://example.com\"]",
+            _ => "",
+        };
+        format!(
+            "[[app]]\nid = {ident:?}\nkey = {key:?}\nsecret = {secret:?}\n\
+             protocols = [\"pushi\"]\n{more}\n"
+        )
+    };
+    let apps: Vec<String> = ALL.into_iter().map(app).collect();
+    format!("[channelstream]\nsecret = \"of nobody\"\n{}", apps.concat())
+}
+
 /// What is tested.
 enum Scene {
     Memory(Box<Memory<Kept>>),
+    #[cfg(feature = "server")]
+    Real(crate::tcp::Tcp, #[allow(dead_code)] crate::server::Process),
+}
+
+impl Scene {
+    fn sut(&mut self) -> &mut dyn Sut {
+        match self {
+            Self::Memory(memory) => &mut **memory,
+            #[cfg(feature = "server")]
+            Self::Real(tcp, _) => tcp,
+        }
+    }
 }
 
 /// See the module's comment.
@@ -98,16 +131,29 @@ impl Stage {
         }
     }
 
-    pub(crate) fn sut(&mut self) -> &mut dyn Sut {
-        match &mut self.scene {
-            Scene::Memory(memory) => &mut **memory,
+    /// The binary.
+    #[cfg(feature = "server")]
+    pub(crate) fn real() -> Self {
+        let process = crate::server::Process::of_file("pushi", &file());
+        let tcp = crate::tcp::Tcp::new(process.address(), "", Cut::Whole);
+        Self {
+            scene: Scene::Real(tcp, process),
+            clients: Vec::new(),
+            caller: Caller::default(),
+            sids: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn sut(&mut self) -> &mut dyn Sut {
+        self.scene.sut()
     }
 
     /// The engine in memory.
     pub(crate) fn memory(&mut self) -> &mut Memory<Kept> {
         match &mut self.scene {
             Scene::Memory(memory) => memory,
+            #[cfg(feature = "server")]
+            Scene::Real(..) => panic!("this story is told in memory only"),
         }
     }
 
@@ -134,6 +180,8 @@ impl Stage {
                 memory.finish();
                 longest
             }
+            #[cfg(feature = "server")]
+            Scene::Real(..) => 0,
         }
     }
 
@@ -151,7 +199,18 @@ impl Stage {
         path: &str,
         behind: &[(u8, &[u8])],
     ) -> Sock {
-        let opened = Client::open(self.sut(), path, &[], behind);
+        self.open_with(app, path, &[], behind)
+    }
+
+    /// The same with further headers.
+    pub(crate) fn open_with(
+        &mut self,
+        app: &'static str,
+        path: &str,
+        headers: &[(&str, &str)],
+        behind: &[(u8, &[u8])],
+    ) -> Sock {
+        let opened = Client::open(self.sut(), path, headers, behind);
         let (answer, client) = opened.expect("a handshake");
         assert_eq!(answer.status, 101, "{path}: {}", http::lossy(&answer.body));
         assert_eq!(answer.header("sec-websocket-protocol"), None);
@@ -172,13 +231,12 @@ impl Stage {
         Sock { id, ..sock }
     }
 
-    /// A handshake that comes to something else than a socket: the status, and the body.
-    pub(crate) fn no_socket(&mut self, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    /// A handshake that comes to something else than a socket: the answer.
+    pub(crate) fn no_socket(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let opened = Client::open(self.sut(), path, headers, &[]);
         let (answer, client) = opened.expect("an answer");
         assert!(client.is_none(), "{path} is a socket");
-        let body = serde_json::from_slice(&answer.body);
-        (answer.status, body.expect("JSON"))
+        answer
     }
 
     /// What comes next on a socket: control frames are given as they are.
@@ -187,11 +245,21 @@ impl Stage {
         client.hear(sut, WAIT_MS).expect("frames in order")
     }
 
+    /// What has come already.
+    pub(crate) fn event_now(&mut self, sock: &Sock) -> Heard {
+        let (client, sut) = self.client(sock);
+        client.hear(sut, 0).expect("frames in order")
+    }
+
+    /// Closes have gone both ways: TCP ends.
+    #[track_caller]
+    pub(crate) fn ends(&mut self, sock: &Sock) {
+        let (client, sut) = self.client(sock);
+        client.ends(sut).expect("an end in order");
+    }
+
     fn client(&mut self, sock: &Sock) -> (&mut Client, &mut dyn Sut) {
-        let sut: &mut dyn Sut = match &mut self.scene {
-            Scene::Memory(memory) => &mut **memory,
-        };
-        (&mut self.clients[sock.at], sut)
+        (&mut self.clients[sock.at], self.scene.sut())
     }
 
     /// The next frame.
@@ -333,11 +401,26 @@ impl Stage {
         client.close(sut, 1000).expect("an end in order");
     }
 
-    /// The client vanishes.
+    /// The client vanishes, and the server has noticed.
+    #[track_caller]
     pub(crate) fn vanish(&mut self, sock: &Sock) {
+        let before = self.sockets_open();
         let (client, sut) = self.client(sock);
         client.over = true;
         sut.abort(client.link);
+        for _ in 0..10_000 {
+            if self.sockets_open() < before {
+                return;
+            }
+        }
+        panic!("the server goes on counting a socket that was reset");
+    }
+
+    fn sockets_open(&mut self) -> u64 {
+        let (status, told) = self.call("GET", "/health/detailed", None);
+        assert_eq!(status, 200);
+        let open = &told["checks"]["websocket"]["connections"];
+        open.as_u64().expect("a number")
     }
 
     /// All that was sent has been acted on, and nobody hears anything that was not looked at.
@@ -452,26 +535,66 @@ impl Stage {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> (u16, Value) {
-        let sid = match self.sids.get(app) {
-            Some(sid) => sid.clone(),
-            None => {
-                let AppKeys {
-                    ident, key, secret, ..
-                } = keys(app);
-                let secret = encoded(&secret);
-                let query = format!("app_id={ident}&app_key={key}&app_secret={secret}");
-                let (status, told) = self.call("GET", &format!("/login?{query}"), None);
-                assert_eq!(status, 200, "{told}");
-                let sid = told["token"].as_str().expect("a text").to_owned();
-                self.sids.insert(app.to_owned(), sid.clone());
-                sid
-            }
-        };
+        let sid = self.is_known(app);
         let mut path = format!("{path}?sid={sid}");
         for (name, value) in query {
             path = format!("{path}&{}={}", encoded(name), encoded(value));
         }
         self.call(method, &path, body)
+    }
+
+    /// An app has logged in. Gives its session.
+    pub(crate) fn is_known(&mut self, app: &str) -> String {
+        if let Some(sid) = self.sids.get(app) {
+            return sid.clone();
+        }
+        let AppKeys {
+            ident, key, secret, ..
+        } = keys(app);
+        let secret = encoded(&secret);
+        let query = format!("app_id={ident}&app_key={key}&app_secret={secret}");
+        let (status, told) = self.call("GET", &format!("/login?{query}"), None);
+        assert_eq!(status, 200, "{told}");
+        let sid = told["token"].as_str().expect("a text").to_owned();
+        self.sids.insert(app.to_owned(), sid.clone());
+        sid
+    }
+
+    /// A request of an app that has logged in, on its way.
+    pub(crate) fn begin(&mut self, app: &str, method: &str, path: &str, body: &Value) -> Link {
+        let sid = self.is_known(app);
+        let json = ("Content-Type".to_owned(), "application/json".to_owned());
+        let body = body.to_string();
+        let path = format!("{path}?sid={sid}");
+        let request = http::request(method, &path, "h", &[json], Some(body.as_bytes()));
+        let sut = self.sut();
+        let link = sut.dial();
+        sut.send(link, &request);
+        link
+    }
+
+    /// The answer, if it is there.
+    pub(crate) fn answered(&mut self, link: Link) -> Option<(u16, Value)> {
+        let now = self.sut().now_ms();
+        let Received::Bytes { bytes, .. } = self.sut().receive(link, now) else {
+            return None;
+        };
+        let answer = http::answer(&bytes, false, false).expect("in order");
+        let (answer, _) = answer.expect("in one piece");
+        let told = serde_json::from_slice(&answer.body).expect("JSON");
+        Some((answer.status, told))
+    }
+
+    /// Whoever asked goes.
+    pub(crate) fn end(&mut self, link: Link) {
+        self.sut().close(link);
+    }
+
+    /// A client vanishes, whether anybody notices or not.
+    pub(crate) fn drop_now(&mut self, sock: &Sock) {
+        let (client, sut) = self.client(sock);
+        client.over = true;
+        sut.abort(client.link);
     }
 
     /// Any request.

@@ -104,7 +104,7 @@ impl Pushi {
     }
 
     /// `GET /vapid_key`: the public half of what Web Push is signed with.
-    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Routed {
         let fields = Fields::of(request)?;
         let caller = self.session_or_app_key(request, &fields, ctx)?;
         let record = ctx.apps.get(caller.served.app).map(|known| &known.record);

@@ -1,11 +1,13 @@
 //! The HTTP API: what is asked for, who may ask, and how the answers look (section 5).
 //!
 //! `apps` logs in and out and looks after apps; `events` publishes and lists; `records` keeps who is to
-//! be told what; `about` tells of sockets and of the server itself.
+//! be told what; `messaging` is for messages to targets that are in no record; `about` tells of
+//! sockets and of the server itself.
 
 mod about;
 mod apps;
 mod events;
+mod messaging;
 mod records;
 
 use super::errors::{Fault, dress, preflight};
@@ -174,6 +176,10 @@ impl Pushi {
             ("apps", Some(path)) => apps::one(caller, path, fields, request, ctx),
             ("events", None) if is_get => events::list(caller, fields, ctx),
             ("events", None) if is_post => events::publish(caller, fields, ctx),
+            ("messaging", Some(what)) if is_post => {
+                let fields = fields.clone();
+                messaging::route(caller, what, fields, request, self.config.mail, ctx)
+            }
             ("sockets", None) if is_get => about::sockets(caller),
             ("sockets", Some(id)) if is_get || is_post => about::socket(caller, id, ctx),
             ("subscriptions" | "webs" | "apns" | "smtps", rest) => {

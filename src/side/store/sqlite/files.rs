@@ -59,6 +59,11 @@ impl Reserve {
         }
     }
 
+    /// Whether there is one, whole or not.
+    pub(super) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Makes it, or makes it whole, unless it is.
     pub(super) fn take(&self) -> io::Result<()> {
         let bytes = STORE_RESERVE_BYTES as u64;

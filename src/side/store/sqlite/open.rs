@@ -23,6 +23,10 @@ const LOG_PAGES: i64 = 2000;
 const LOG_BYTES: i64 = 16 << 20;
 /// What is written to see whether there is room, in bytes.
 const PROBE_BYTES: i64 = 64 << 10;
+/// What every SQLite file begins with.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The smallest page there is.
+const PAGE_BYTES_MIN: u64 = 512;
 /// Events at either end that are looked at where a file is too large to look at all of it.
 const EDGE_ROWS: i64 = 100;
 
@@ -33,6 +37,10 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
         NotLocked::Refused(error) => OpenError::System(path.clone(), error),
     })?;
     let reserve = Reserve::of(&path);
+    if reserve.is_there() && std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        return Err(OpenError::Damaged(path, "it is empty".to_owned()));
+    }
     let mut store = open(path, durability, true)?;
     whole(&store)?;
     if let Err(error) = reserve.take() {
@@ -63,6 +71,7 @@ fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
 
 /// Who `may_make` the file may also change its layout.
 fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite, OpenError> {
+    scrap(&path)?;
     let wrong = |error| open_error(&path, &error);
     let mut connection = connect(&path, may_make).map_err(wrong)?;
     let kind = schema::kind(&connection).map_err(wrong)?;
@@ -105,6 +114,25 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
         reserve: None,
         pages_max: None,
         _lock: None,
+    })
+}
+
+/// SQLite takes a file with less than a page for an empty one, and would write over it.
+fn scrap(path: &Path) -> Result<(), OpenError> {
+    let Ok(file) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
+        return Ok(());
+    }
+    let refused = |error| OpenError::System(path.to_owned(), error);
+    let bytes = std::fs::read(path).map_err(refused)?;
+    let is_ours = bytes.iter().zip(MAGIC).all(|(byte, magic)| byte == magic);
+    Err(if is_ours {
+        let why = format!("only its first {} bytes are there", bytes.len());
+        OpenError::Damaged(path.to_owned(), why)
+    } else {
+        OpenError::Foreign(path.to_owned())
     })
 }
 
@@ -194,28 +222,52 @@ fn whole(store: &Sqlite) -> Result<(), OpenError> {
     }
 }
 
+/// Every table and index: what is read of it, and in which order.
+const TREES: &[(&str, &str, &str)] = &[
+    ("*", "app", "id"),
+    ("ident", "app", "ident"),
+    ("name", "app", "name"),
+    ("*", "counter", "what"),
+    ("*", "tally", "what, app"),
+    ("*", "channel", "id"),
+    ("app, name", "channel", "app, name"),
+    ("*", "event", "id"),
+    ("app", "event INDEXED BY event_by_app", "app"),
+    ("channel", "event INDEXED BY event_by_channel", "channel"),
+    ("*", "user", "id"),
+    ("app, name", "user", "app, name"),
+    ("*", "waiting", "user, event"),
+    ("event", "waiting INDEXED BY waiting_by_event", "event"),
+    ("*", "record", "kind, id"),
+    ("id", "record INDEXED BY record_by_app", "kind, app, id"),
+    (
+        "id",
+        "record INDEXED BY record_by_target",
+        "kind, app, target",
+    ),
+    (
+        "id",
+        "record INDEXED BY record_by_channel",
+        "kind, app, channel",
+    ),
+    ("*", "ended_session", "app, session"),
+    ("*", "kept_channel", "id"),
+    ("app, name", "kept_channel", "app, name"),
+    ("*", "kept_message", "id"),
+    (
+        "mid",
+        "kept_message INDEXED BY kept_message_by_channel",
+        "channel, id, mid",
+    ),
+    ("*", "kept_user", "app, name"),
+];
+
 /// Looks at the first and the last of everything.
 fn edges(connection: &Connection) -> rusqlite::Result<()> {
-    let tables = [
-        ("app", "id"),
-        ("channel", "id"),
-        ("channel", "app, name"),
-        ("event", "id"),
-        ("event INDEXED BY event_by_app", "app"),
-        ("event INDEXED BY event_by_channel", "channel"),
-        ("user", "id"),
-        ("user", "app, name"),
-        ("waiting", "user, event"),
-        ("waiting INDEXED BY waiting_by_event", "event"),
-        ("record", "kind, id"),
-        ("kept_channel", "app, name"),
-        ("kept_message", "id"),
-        ("kept_user", "app, name"),
-    ];
-    for (table, order) in tables {
+    for (columns, tree, order) in TREES {
         let last = order.replace(',', " DESC,");
-        for order in [order.to_owned(), format!("{last} DESC")] {
-            let sql = format!("SELECT * FROM {table} ORDER BY {order} LIMIT {EDGE_ROWS}");
+        for order in [(*order).to_owned(), format!("{last} DESC")] {
+            let sql = format!("SELECT {columns} FROM {tree} ORDER BY {order} LIMIT {EDGE_ROWS}");
             let mut statement = connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -295,5 +347,66 @@ pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked(path),
         _ => OpenError::System(path, io::Error::other(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// A database with a row in most tables, and its pages at the roots of everything.
+    fn filled(path: &Path) -> Vec<(String, u64)> {
+        let store = open(path.to_owned(), Durability::Relaxed, true).expect("it is made");
+        let fill = "
+            INSERT INTO app (ident, key, secret, protocols, is_of_settings, created_s, modified_s)
+            VALUES ('a', '', '', 0, 1, 0, 0);
+            INSERT INTO channel (app, name) VALUES (1, 'room');
+            INSERT INTO event SELECT value, 1, 1, 0, zeroblob(16), NULL, 'message', '', 'data'
+            FROM (WITH RECURSIVE count(value) AS
+                  (SELECT 1 UNION ALL SELECT value + 1 FROM count LIMIT 500)
+                  SELECT value FROM count);
+            INSERT INTO user (app, name) VALUES (1, 'ann');
+            INSERT INTO waiting SELECT 1, id FROM event;";
+        store.connection.execute_batch(fill).expect("there is room");
+        let list = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0";
+        let mut roots = store.connection.prepare(list).expect("there is a schema");
+        let roots = roots.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)));
+        let roots = roots.expect("there is a schema").collect::<Result<_, _>>();
+        roots.expect("there is a schema")
+    }
+
+    #[test]
+    fn damage_at_the_edge_of_anything_is_seen() {
+        let folder = std::env::temp_dir().join(format!("fanwire-edges-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        let path = folder.join("fanwire.db");
+        let roots = filled(&path);
+        assert_eq!(edges(&connect(&path, false).expect("it is there")), Ok(()));
+        let whole = std::fs::read(&path).expect("it is there");
+        let file = File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
+        for (name, page) in roots {
+            let at = (page - 1) * 4096;
+            file.write_all_at(&[0xaa; 4096], at).expect("there is room");
+            let seen = edges(&connect(&path, false).expect("it is there"));
+            // These two say nothing that is not said elsewhere.
+            let is_spared = ["probe", "app_by_key"].contains(&name.as_str());
+            assert_eq!(seen.is_err(), !is_spared, "{name}: {seen:?}");
+            file.write_all_at(&whole, 0).expect("there is room");
+        }
+        // It is for files that are too large to be looked at whole, so it must not read all of one.
+        let connection = connect(&path, false).expect("it is there");
+        for (columns, tree, order) in TREES {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT {columns} FROM {tree} ORDER BY {order}");
+            let mut plan = connection.prepare(&sql).expect("it is SQL");
+            let plan = plan.query_map([], |row| row.get::<_, String>(3));
+            let plan = plan.expect("it is SQL").collect::<Result<Vec<_>, _>>();
+            let plan = plan.expect("it is SQL").join(", ");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+        std::fs::remove_dir_all(&folder).expect("it is ours");
     }
 }

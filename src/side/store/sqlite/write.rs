@@ -358,7 +358,7 @@ pub(super) fn record(row: &rusqlite::Row<'_>, kind: RecordKind) -> Result<Record
 }
 
 /// The number of a name, which is made if it is new.
-fn named(
+pub(super) fn named(
     connection: &Connection,
     known: &mut BTreeMap<(AppRow, Box<str>), i64>,
     app: AppRow,

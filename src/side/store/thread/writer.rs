@@ -205,10 +205,13 @@ impl Writer {
     /// Hands on the questions behind the writes of the batch.
     fn ask(&mut self, is_kept: bool) {
         let brought = self.batch.events();
-        let questions = self.batch.questions(self.last_event, is_kept);
+        let mut first = self.last_event;
         if is_kept {
-            self.last_event += brought;
+            // Read, not reckoned: others may have stored events as well.
+            self.last_event = self.storage.last_event().unwrap_or(first + brought);
+            first = self.last_event.saturating_sub(brought);
         }
+        let questions = self.batch.questions(first, is_kept);
         self.hand_on(questions);
     }
 
@@ -355,7 +358,10 @@ impl Writer {
         let looked = self.storage.was_changed_by_others();
         let apps = match looked {
             Ok(false) => return,
-            Ok(true) => self.storage.apps(),
+            Ok(true) => self.storage.last_event().and_then(|last_event| {
+                self.last_event = last_event;
+                self.storage.apps()
+            }),
             Err(why) => Err(why),
         };
         match apps {
