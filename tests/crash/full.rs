@@ -249,3 +249,69 @@ fn while_full(address: SocketAddr, published: &mut Published) {
         .expect("it is there");
     assert_eq!(detail["status"], "degraded");
 }
+
+#[test]
+fn killed_on_a_full_disk_it_comes_back_with_all_that_it_kept() {
+    let Some(scene) = Scene::new(5 * MIB) else {
+        return;
+    };
+    let server = ready(scene.launch());
+    let mut published = publish_until_refused(server.address(), 0, 4);
+    scene.volume.fill();
+    until("it says that the disk is full", || {
+        is_full(server.address())
+    });
+    // Killed while nothing can be written, and started on what is left.
+    drop(server);
+    let server = scene.launch();
+    let address = server.address();
+    until("it says that the disk is full", || is_full(address));
+    while_full(address, &mut published);
+    assert_there(address, &published);
+    scene.volume.make_room();
+    until("it says that there is room again", || is_ready(address));
+    assert_there(address, &published);
+    drop(server);
+    let (code, said) = scene.check();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn stopped_on_a_full_disk_it_starts_on_one() {
+    let Some(scene) = Scene::new(5 * MIB) else {
+        return;
+    };
+    let mut server = ready(scene.launch());
+    let address = server.address();
+    let mut api = Api::connect(address).expect("it is there");
+    let sid = log_in(&mut api).expect("it is there");
+    let mut published = Published::default();
+    for number in 0..20 {
+        let text = text(0, number, 10_000);
+        assert_eq!(publish(&mut api, &sid, &text, true).status, 200);
+        published.kept.insert(text);
+    }
+    drop(api);
+    server.signal("TERM");
+    assert_eq!(server.exits(), 0);
+    // Nobody but others has filled it, up to the reserve.
+    scene.volume.fill();
+    let server = scene.launch();
+    let address = server.address();
+    assert_there(address, &published);
+    let mut api = Api::connect(address).expect("it is there");
+    let sid = log_in(&mut api).expect("it is there");
+    assert_eq!(publish(&mut api, &sid, "unstored", false).status, 200);
+    scene.volume.make_room();
+    until("what is to be stored is stored", || {
+        let text = text(1, published.refused.len(), 1);
+        let answer = publish(&mut api, &sid, &text, true);
+        let is_kept = answer.status == 200;
+        match is_kept {
+            true => published.kept.insert(text),
+            false => published.refused.insert(text),
+        };
+        is_kept
+    });
+    assert_there(address, &published);
+}
