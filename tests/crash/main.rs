@@ -23,6 +23,7 @@
     reason = "threads, real time and waiting for it are what these tests are about"
 )]
 
+mod damage;
 mod disk;
 mod full;
 mod killed;
