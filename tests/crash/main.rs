@@ -26,6 +26,7 @@
 mod damage;
 mod disk;
 mod full;
+mod hostile;
 mod killed;
 mod ledger;
 mod load;
