@@ -53,7 +53,7 @@ struct World {
 #[derive(Debug, Clone)]
 struct Event {
     event: Arc<StoredEvent>,
-    users: Arc<[Box<str>]>,
+    users: Vec<Box<str>>,
 }
 
 impl Event {
@@ -129,6 +129,7 @@ impl Memory {
                 Some(app) => app.sessions_from_s = app.sessions_from_s.max(*unix_s),
                 None => return Answer::Nothing,
             },
+            Write::Wait { app, user, events } => self.world(*app).wait(user, events),
             Write::Keep { app, changes } => {
                 let kept = &mut self.world(*app).kept;
                 changes.iter().for_each(|change| kept.change(change));
@@ -148,11 +149,11 @@ impl Memory {
             self.last_event += 1;
             let id = self.last_event;
             let listeners = world.records[place(RecordKind::Subscription)].targets_of(channel);
-            let users: Arc<[Box<str>]> = listeners
+            let users: Vec<Box<str>> = listeners
                 .filter(|user| served.insert(Box::from(*user)))
                 .map(Box::from)
                 .collect();
-            for user in users.iter() {
+            for user in &users {
                 world.waiting.entry(user.clone()).or_default().insert(id);
             }
             let of_channel = world.channels.entry(channel.clone()).or_default();
@@ -209,6 +210,17 @@ impl World {
             .collect()
     }
 
+    /// Has events wait for a user that did not subscribe to them.
+    fn wait(&mut self, user: &str, events: &[u64]) {
+        for id in events {
+            if let Some(event) = self.events.get_mut(id)
+                && self.waiting.entry(user.into()).or_default().insert(*id)
+            {
+                event.users.push(user.into());
+            }
+        }
+    }
+
     /// Clears one event away.
     fn retire(&mut self, id: u64) {
         let Some(event) = self.events.remove(&id) else {
@@ -216,7 +228,7 @@ impl World {
         };
         self.bytes -= event.bytes();
         forget(&mut self.channels, &event.event.channel, id);
-        for user in event.users.iter() {
+        for user in &event.users {
             forget(&mut self.waiting, user, id);
         }
     }
