@@ -98,16 +98,6 @@ pub enum Write {
         /// The time, in seconds since 1970-01-01 UTC.
         unix_s: u64,
     },
-    /// Events of an app wait for a user as well, as an import knows. Those that are not there, or
-    /// wait already, are passed over.
-    Wait {
-        /// Of which app.
-        app: AppRow,
-        /// For whom.
-        user: Box<str>,
-        /// The ids of the events.
-        events: Vec<u64>,
-    },
     /// Changes to what an app's channels and users are remembered by.
     Keep {
         /// Whose.
@@ -555,7 +545,6 @@ impl Write {
                 target, channel, ..
             } => target.len() + channel.as_ref().map_or(0, |channel| channel.len()),
             Self::EndSession { .. } | Self::EndSessionsBefore { .. } => 0,
-            Self::Wait { user, events, .. } => user.len() + size_of_val(&**events),
             Self::Keep { changes, .. } => changes.iter().map(Change::bytes).sum(),
         };
         STORE_JOB_OVERHEAD_BYTES + more

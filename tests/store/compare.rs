@@ -79,7 +79,7 @@ impl Dice {
 
     fn write(&mut self, number: u64) -> Write {
         let (app, unix_s) = (self.app(), number);
-        match self.below(25) {
+        match self.below(24) {
             0..10 => self.publish(number),
             10..15 => Write::PutRecord {
                 app,
@@ -129,11 +129,6 @@ impl Dice {
                     unix_s,
                 }
             }
-            23 => Write::Wait {
-                app,
-                user: self.name(),
-                events: (0..4).map(|_| self.below(2 * number)).collect(),
-            },
             _ => match self.below(2) {
                 0 => Write::EndSessionsBefore { app, unix_s },
                 _ => Write::EndSession {

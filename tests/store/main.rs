@@ -43,7 +43,6 @@ suite! {
     crate::personal::parts_of_a_publish_serve_once as parts_of_a_publish_serve_once,
     crate::personal::aliases_follow_personal_channels as aliases_follow_personal_channels,
     crate::personal::only_what_comes_after_waits as only_what_comes_after_waits,
-    crate::personal::an_import_has_events_wait as an_import_has_events_wait,
     crate::records::are_made_once as records_are_made_once,
     crate::records::replace_the_oldest as records_replace_the_oldest,
     crate::records::are_listed_and_deleted as records_are_listed_and_deleted,

@@ -116,26 +116,3 @@ pub(crate) fn only_what_comes_after_waits(world: &mut World) {
     world.publish(app, &["room"], "called");
     assert_eq!(world.personal(app, "bob").1, [""; 0]);
 }
-
-pub(crate) fn an_import_has_events_wait(world: &mut World) {
-    let (one, two) = (world.app("one"), world.app("two"));
-    world.publish(one, &["a"], "1");
-    world.publish(two, &["a"], "2");
-    world.publish(one, &["b"], "3");
-    let wait = |events: &[u64]| Write::Wait {
-        app: one,
-        user: "ann".into(),
-        events: events.to_vec(),
-    };
-    // The second is of another app, the last is not there.
-    world.commit(&[wait(&[3, 2, 1]), wait(&[1, 77]), wait(&[])]);
-    world.reopen();
-    assert_eq!(world.personal(one, "ann").1, ["3", "1"]);
-    assert_eq!(world.personal(two, "ann").1, [""; 0]);
-    let keep = fanwire::side::store::Retention {
-        from_micros: Some(3),
-        bytes_max: None,
-    };
-    world.store().retire(&keep, 10).expect("it can write");
-    assert_eq!(world.personal(one, "ann").1, ["3"]);
-}

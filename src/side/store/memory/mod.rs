@@ -129,7 +129,6 @@ impl Memory {
                 Some(app) => app.sessions_from_s = app.sessions_from_s.max(*unix_s),
                 None => return Answer::Nothing,
             },
-            Write::Wait { app, user, events } => self.world(*app).wait(user, events),
             Write::Keep { app, changes } => {
                 let kept = &mut self.world(*app).kept;
                 changes.iter().for_each(|change| kept.change(change));
@@ -208,17 +207,6 @@ impl World {
             .take_while(|event| room.takes(event_bytes(&event.event)))
             .map(|event| StoredEvent::clone(&event.event))
             .collect()
-    }
-
-    /// Has events wait for a user that did not subscribe to them.
-    fn wait(&mut self, user: &str, events: &[u64]) {
-        for id in events {
-            if let Some(event) = self.events.get_mut(id)
-                && self.waiting.entry(user.into()).or_default().insert(*id)
-            {
-                event.users.push(user.into());
-            }
-        }
     }
 
     /// Clears one event away.

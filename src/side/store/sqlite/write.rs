@@ -141,7 +141,6 @@ impl Commit<'_> {
                     return Ok(Answer::Nothing);
                 }
             }
-            Write::Wait { app, user, events } => self.wait(*app, user, events)?,
             Write::Keep { app, changes } => {
                 for change in changes {
                     kept::change(self.connection, *app, change)?;
@@ -206,19 +205,6 @@ impl Commit<'_> {
                 let sql = "INSERT INTO waiting (user, event) VALUES (?1, ?2)";
                 connection.prepare_cached(sql)?.execute([user, event])?;
             }
-        }
-        Ok(())
-    }
-
-    /// Has events wait for a user that did not subscribe to them.
-    fn wait(&mut self, app: AppRow, user: &str, events: &[u64]) -> Result<()> {
-        let user = self.user(app, user)?;
-        let mut insert = self.connection.prepare_cached(
-            "INSERT OR IGNORE INTO waiting (user, event)
-             SELECT ?1, id FROM event WHERE id = ?2 AND app = ?3",
-        )?;
-        for event in events {
-            insert.execute(params![user, int(*event), app.0])?;
         }
         Ok(())
     }

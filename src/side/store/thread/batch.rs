@@ -111,7 +111,6 @@ impl Batch {
 fn rows_of(task: &Task) -> usize {
     match task {
         Task::Write(Write::Publish(publish)) => publish.channels.len().max(1),
-        Task::Write(Write::Wait { events, .. }) => events.len().max(1),
         Task::Write(Write::Keep { changes, .. }) => changes.len().max(1),
         Task::Write(_) => 1,
         Task::Ask(_) => 0,
