@@ -101,6 +101,8 @@ fn whole_hub(bench: Bench, count: usize, order: Order, per_turn: usize, body: &s
         no_history: false,
         event: None,
         body: Some(body),
+        extra: None,
+        stored: false,
         except_subscriber: SubscriberId::NONE,
     };
     let rounds = (bench.size(400_000, 4_000_000) / (count * per_turn)).max(7);

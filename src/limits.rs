@@ -151,6 +151,12 @@ pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
 pub const STORE_SERVING_MAX: usize = 1_024;
 /// Questions that are answered before their answers are told together.
 pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
+/// A line of an export that is taken over: a document of MongoDB's 16 MiB with all in it escaped.
+pub const IMPORT_LINE_BYTES_MAX: usize = 64 * MIB;
+/// Documents that are taken over with one commit.
+pub const IMPORT_BATCH_DOCUMENTS: usize = 1_000;
+/// Bytes of documents after which a commit is made, however few they are.
+pub const IMPORT_BATCH_BYTES: usize = 8 * MIB;
 
 // ---- HTTP ----------------------------------------------------------------------------------
 
@@ -318,10 +324,65 @@ pub const PUSHER_ACTIVITY_S: u64 = 120;
 pub const PUSHER_PONG_MS: u64 = 30_000;
 /// Pusher: the time within which a socket must have proved something, where an app demands it.
 pub const PUSHER_AUTHORIZE_MS: u64 = 30_000;
+/// Pushi: bytes of a channel's name.
+pub const PUSHI_CHANNEL_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of the name of a peer channel, which two users and the name of a channel make up.
+pub const PUSHI_PEER_CHANNEL_BYTES_MAX: usize = 2 * KIB;
+/// Pushi: bytes of an event's name.
+pub const PUSHI_EVENT_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of the id of a user.
+pub const PUSHI_USER_BYTES_MAX: usize = 512;
+/// Pushi: bytes of what a member tells of itself, as compact JSON.
+pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
+/// Pushi: channels that one event goes to.
+pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
+/// Pushi: fields of one body, repeated ones counted.
+pub const PUSHI_FIELDS_MAX: usize = 4096;
+/// Pushi: bytes of the headers of one part of a form.
+pub const PUSHI_PART_HEAD_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of an address that a record names.
+pub const PUSHI_TARGET_BYTES_MAX: usize = 4 * KIB;
+/// Pushi: bytes of each of the two keys of a browser.
+pub const PUSHI_BROWSER_KEY_BYTES_MAX: usize = KIB;
+/// Pushi: bytes of an app's name.
+pub const PUSHI_APP_NAME_BYTES_MAX: usize = 512;
+/// Pushi: bytes of any other field of an app, such as a certificate.
+pub const PUSHI_APP_FIELD_BYTES_MAX: usize = 64 * KIB;
+/// Pushi: hex digits of an app's key.
+pub const PUSHI_KEY_DIGITS: usize = 64;
+/// Pushi: apps that one address may make per minute, where anybody may make one.
+pub const PUSHI_REGISTRATIONS_PER_MINUTE: u32 = 60;
+/// Pushi: how long a session of an application lasts.
+pub const PUSHI_SESSION_S: u64 = 31 * 24 * 60 * 60;
+/// Pushi: how far ahead of our clock a session may have begun, as clocks are set back at times.
+pub const PUSHI_SESSION_AHEAD_S: u64 = 60 * 60;
+/// Pushi: sessions of one app that are remembered as logged out before their time.
+pub const PUSHI_ENDED_SESSIONS_MAX: usize = 65_536;
 /// How long one attempt to deliver something, such as a webhook, may take.
 pub const DELIVERY_MS: u64 = 4_000;
 /// Attempts to deliver something.
 pub const DELIVERY_ATTEMPTS_MAX: u32 = 8;
+/// Pushi: bytes of a body that brings nothing but a few fields.
+pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
+/// Pushi: bytes after which a list of sockets ends.
+pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
+/// Pushi: after silence of this length the server pings.
+pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
+/// Pushi: events that come with a personal channel.
+pub const PUSHI_WAITING_EVENTS: u64 = 10;
+/// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
+/// ampersands.
+pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
+/// Pushi: adapters that one direct message goes out by.
+pub const PUSHI_ADAPTERS_MAX: usize = 16;
+/// Pushi: bytes of the name of one.
+pub const PUSHI_ADAPTER_BYTES_MAX: usize = 64;
+/// Pushi: addresses of which it is remembered how many apps they made.
+pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
+/// Pushi: the time within which these apps are counted.
+pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
+/// How long a push service may keep a message for a browser that is away.
+pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;
 /// Admin: a wrong password is answered after this time.
 pub const SIGN_IN_DELAY_MS: u64 = 500;
 /// Admin: wrong passwords from one address within [`SIGN_IN_WINDOW_MS`], after which it waits.
@@ -372,6 +433,10 @@ const _: () = assert!(
 const _: () = assert!(
     READ_PAUSE_QUEUE_BYTES < OUT_QUEUE_BYTES_MAX,
     "reading stops before closing"
+);
+const _: () = assert!(
+    PUSHI_CHANNEL_BYTES_MAX + 2 * PUSHI_USER_BYTES_MAX <= PUSHI_PEER_CHANNEL_BYTES_MAX,
+    "every pair of members can be named"
 );
 const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS >= 64);
 const _: () = assert!(

@@ -10,16 +10,30 @@ use cli::notify::Notifier;
 use fanwire::dialect::channelstream::Channelstream;
 use fanwire::engine::{DevApp, DevPage};
 use fanwire::options::{App, Config, Protocol};
+#[cfg(feature = "tls")]
+use fanwire::options::{Certificate, ListenAddr};
 use fanwire::reactor::{self, Bound, Clock};
-use fanwire::server::{self, AppIds, Builder, Handle, Running, Stopped};
+use fanwire::server::{self, AppIds, Builder, Handle, OpenedStore, Running, Stopped};
+use fanwire::side::store::OpenError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
 
 /// The page that `fanwire dev` serves at `/`.
-const PLAYGROUND: &str = include_str!("cli/playground.html");
+const PLAYGROUND: &str = concat!(
+    include_str!("cli/playground/head.html"),
+    include_str!("cli/playground/body.html"),
+    "<script>\n\"use strict\";\n(() => {\n",
+    include_str!("cli/playground/common.js"),
+    include_str!("cli/playground/channelstream.js"),
+    include_str!("cli/playground/pusher.js"),
+    include_str!("cli/playground/pushi.js"),
+    include_str!("cli/playground/start.js"),
+    "})();\n</script>\n</body>\n</html>\n",
+);
 
 fn main() -> ExitCode {
     cli::main(start)
@@ -46,7 +60,32 @@ fn start(mut config: Config, dev: bool, reload: &cli::Reload<'_>) -> ExitCode {
         }
         Err(error) => {
             log::error!("could not start: {error}");
-            ExitCode::from(cli::EXIT_NOT_STARTED)
+            ExitCode::from(match error {
+                NotStarted::Store(error) => cli::exit_of_store(&error),
+                NotStarted::System(_) => cli::EXIT_NOT_STARTED,
+            })
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug)]
+enum NotStarted {
+    Store(OpenError),
+    System(io::Error),
+}
+
+impl From<io::Error> for NotStarted {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
         }
     }
 }
@@ -63,7 +102,7 @@ fn log_panics() {
     }));
 }
 
-fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, Signals)> {
+fn try_start(config: &Config, ids: &AppIds, dev: bool) -> Result<(Running, Signals), NotStarted> {
     // Before anything listens, so that an early signal is not one that kills.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     match reactor::raise_open_files_limit() {
@@ -71,12 +110,14 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
         Err(error) => log::warn!("the open-files limit stays as it is: {error}"),
     }
     let page = dev.then(|| dev_page(config, ids));
-    let builder = Builder::from_config(config, ids, page).sample_process();
+    let store = OpenedStore::open(config, ids).map_err(NotStarted::Store)?;
+    let builder = Builder::from_config(config, ids, page)
+        .sample_process()
+        .store(store);
     #[cfg(feature = "tls")]
-    let builder = match tls(config)? {
-        Some(tls) => builder.tls(tls),
-        None => builder,
-    };
+    let builder = certificates(config, &config.listen)?
+        .into_iter()
+        .fold(builder, |builder, (of, tls)| builder.tls(of, tls));
     let running = builder.spawn()?;
     for bound in running.bound() {
         log::info!("listening on {bound}");
@@ -86,28 +127,36 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> io::Result<(Running, S
             &format!("http://{address}"),
             config,
             &dev_page(config, ids).signature,
-            pusher_app(config),
+            app_for(config, Protocol::Pusher),
+            app_for(config, Protocol::Pushi),
         );
     }
     Ok((running, signals))
 }
 
-/// The first app that Pusher is served for.
-fn pusher_app(config: &Config) -> Option<&App> {
+/// The first app that Pusher or Pushi is served for.
+fn app_for(config: &Config, protocol: Protocol) -> Option<&App> {
+    let is_on = match protocol {
+        Protocol::Pusher => config.pusher.enabled,
+        Protocol::Pushi => config.pushi.enabled,
+        // It names its app, and needs none.
+        Protocol::Channelstream => false,
+    };
     let mut apps = config.apps.iter();
-    apps.find(|app| config.pusher.enabled && app.allows(Protocol::Pusher))
+    apps.find(|app| is_on && app.allows(protocol))
 }
 
 /// The same for the page, if its credentials are those that everybody has: others are somebody's
 /// secrets, and the page is for whoever asks.
-fn app_of_page(config: &Config) -> Option<DevApp> {
+fn app_of_page(config: &Config, protocol: Protocol, path_prefix: &str) -> Option<DevApp> {
     let known = App::dev();
     let is_known = |app: &&App| app.key == known.key && app.secret == known.secret;
-    pusher_app(config).filter(is_known).map(|app| DevApp {
+    let app = app_for(config, protocol).filter(is_known)?;
+    Some(DevApp {
         id: app.id.clone(),
         key: app.key.clone(),
         secret: app.secret.expose().to_owned(),
-        path_prefix: config.pusher.path_prefix.clone(),
+        path_prefix: path_prefix.to_owned(),
     })
 }
 
@@ -118,24 +167,52 @@ fn dev_page(config: &Config, ids: &AppIds) -> DevPage {
     DevPage {
         html: PLAYGROUND,
         signature,
-        pusher: app_of_page(config),
+        pusher: app_of_page(config, Protocol::Pusher, &config.pusher.path_prefix),
+        pushi: app_of_page(config, Protocol::Pushi, ""),
     }
 }
 
-/// The certificate of `tls:` addresses, if one is named.
+/// A certificate that was read, and which address of the start shows it.
 #[cfg(feature = "tls")]
-fn tls(config: &Config) -> io::Result<Option<std::sync::Arc<rustls::ServerConfig>>> {
-    let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) else {
-        return Ok(None);
-    };
+type Shown = (reactor::CertId, std::sync::Arc<rustls::ServerConfig>);
+
+/// The certificates of the `tls:` addresses in `listen`, as these settings have them. Each is read
+/// once, however many addresses show it.
+#[cfg(feature = "tls")]
+fn certificates(config: &Config, listen: &[ListenAddr]) -> io::Result<Vec<Shown>> {
+    // One that no address shows is read, too: a file that is missing is a mistake.
+    let mut read: Vec<(Certificate, std::sync::Arc<rustls::ServerConfig>)> = Vec::new();
+    for certificate in config.tls.certificates() {
+        if !read.iter().any(|(known, _)| *known == certificate) {
+            let tls = read_certificate(&certificate)?;
+            read.push((certificate, tls));
+        }
+    }
+    let shown = listen.iter().enumerate().filter_map(|(place, at)| {
+        let ListenAddr::Tls(address) = at else {
+            return None;
+        };
+        // Checked settings have one for each of their addresses. After a reload an address may be
+        // listened on that is not among them any more: it goes on showing what it did.
+        let certificate = config.certificate(*address)?;
+        let (_, tls) = read.iter().find(|(known, _)| *known == certificate)?;
+        Some((server::cert_id(place), std::sync::Arc::clone(tls)))
+    });
+    Ok(shown.collect())
+}
+
+#[cfg(feature = "tls")]
+fn read_certificate(certificate: &Certificate) -> io::Result<std::sync::Arc<rustls::ServerConfig>> {
     let read = |path: &std::path::Path| {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         std::fs::read(path).map_err(named)
     };
-    let tls = reactor::tls_config(&read(cert)?, &read(key)?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
-    Ok(Some(tls))
+    let Certificate { cert, key } = certificate;
+    reactor::tls_config(&read(cert)?, &read(key)?).map_err(|error| {
+        let message = format!("{}, {}: {error}", cert.display(), key.display());
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
 }
 
 /// What is kept for the next reload.
@@ -219,11 +296,14 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
             timeouts.drain_ms,
         )
     };
-    new.listen != old.listen || fixed(new) != fixed(old)
+    new.listen != old.listen
+        || new.store != old.store
+        || new.channelstream.persist != old.channelstream.persist
+        || fixed(new) != fixed(old)
 }
 
-/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits and the number
-/// of connections need a restart.
+/// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits, the number of
+/// connections and the store need a restart.
 fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     let (old, dev) = (settings.config, settings.dev);
     let refused = |why: &str| log::error!("not reloaded, the old settings stay: {why}");
@@ -238,10 +318,10 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
         config.channelstream.validate_requests = false;
     }
     #[cfg(feature = "tls")]
-    let tls = match tls(&config) {
-        Ok(tls) => tls,
+    let certificates = match certificates(&config, &old.listen) {
+        Ok(certificates) => certificates,
         Err(error) => {
-            log::error!("not reloaded, the old certificate stays: {error}");
+            log::error!("not reloaded, the old certificates stay: {error}");
             return;
         }
     };
@@ -251,17 +331,20 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     }
     let ids = &settings.ids;
     if needs_restart(&config, old) {
-        log::warn!("changed addresses, queue and connection limits count from the next start on");
+        log::warn!(
+            "changed addresses, queue and connection limits and store settings count from the next \
+             start on"
+        );
     }
     log::set_max_level(config.log);
     let page = dev.then(|| dev_page(&config, ids));
-    let engine = server::engine_config(&config, page);
+    let engine = server::engine_config(&config, ids, page);
     let dialects = server::dialects(&config, ids);
     let changed = handle.change(move |server| {
         server.reload(engine, &dialects);
         #[cfg(feature = "tls")]
-        if let Some(tls) = tls {
-            server.set_tls(tls);
+        for (of, tls) in certificates {
+            server.set_tls(of, tls);
         }
         log::info!("reloaded");
     });

@@ -63,7 +63,7 @@ struct OutQueue {
     ending: Ending,
     farewell: u8,
     dirty: bool,
-    /// [`PAUSED`], [`HELD`] and [`BEHIND`]; one byte keeps the row narrow.
+    /// [`PAUSED`], [`HELD`], [`BEHIND`] and [`STOPPED`]; one byte keeps the row narrow.
     state: u8,
 }
 
@@ -73,6 +73,8 @@ const PAUSED: u8 = 1;
 const HELD: u8 = 2;
 /// The socket did not take all, see [`Outbox::is_behind`].
 const BEHIND: u8 = 4;
+/// A pause lasts until the handler lets go, see [`Outbox::stop_reading`].
+const STOPPED: u8 = 8;
 
 impl OutQueue {
     #[inline]
@@ -82,6 +84,11 @@ impl OutQueue {
 
     fn is_paused(&self) -> bool {
         self.state & PAUSED != 0
+    }
+
+    /// Whether a pause outlasts an empty queue.
+    fn outlasts(&self) -> bool {
+        self.state & (HELD | STOPPED) != 0
     }
 }
 
@@ -94,8 +101,8 @@ pub struct QueueState {
     pub ending: Ending,
     /// Whether the handler asked not to be given more bytes.
     pub paused: bool,
-    /// Whether the handler holds back what is pushed. A queue that is empty then is no sign that
-    /// the peer has been answered: a pause lasts until the handler lets go.
+    /// Whether the handler holds back what is pushed, or still has to answer. A queue that is empty
+    /// then is no sign that the peer has been answered: a pause lasts until the handler lets go.
     pub held: bool,
 }
 
@@ -268,10 +275,18 @@ impl Outbox {
         }
     }
 
-    /// Undoes [`Outbox::hold`], and a pause from meanwhile is over when the queue is empty.
+    /// No more bytes are wanted from `conn` until [`Outbox::let_go`], whatever leaves meanwhile.
+    pub fn stop_reading(&mut self, conn: ConnId) {
+        if let Some(queue) = self.queues.get_mut(conn) {
+            queue.state |= PAUSED | STOPPED;
+        }
+    }
+
+    /// Undoes [`Outbox::hold`] and [`Outbox::stop_reading`]: a pause is over when the queue is
+    /// empty.
     pub fn let_go(&mut self, conn: ConnId) {
         if let Some(queue) = self.queues.get_mut(conn) {
-            queue.state &= !HELD;
+            queue.state &= !(HELD | STOPPED);
             self.mark(conn);
         }
     }
@@ -397,7 +412,7 @@ impl Outbox {
             bytes: queue.bytes as usize,
             ending: queue.ending,
             paused: queue.is_paused(),
-            held: queue.is_held(),
+            held: queue.outlasts(),
         })
     }
 
@@ -408,7 +423,7 @@ impl Outbox {
             bytes: queue.bytes as usize,
             ending: queue.ending,
             paused: queue.is_paused(),
-            held: queue.is_held(),
+            held: queue.outlasts(),
         })
     }
 

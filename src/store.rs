@@ -50,6 +50,14 @@ pub enum Write {
     Publish(Box<Publish>),
     /// A new app. [`Answer::App`] or [`Answer::Duplicate`].
     CreateApp(Box<NewApp>),
+    /// An app of the settings, which needs a number for what is stored of it. The same one if it
+    /// has one already. [`Answer::App`].
+    AdoptApp {
+        /// Its id in the settings.
+        ident: Box<str>,
+        /// When, in seconds since 1970-01-01 UTC.
+        unix_s: u64,
+    },
     /// Other fields for an app. [`Answer::App`], [`Answer::Duplicate`] or [`Answer::Nothing`].
     UpdateApp {
         /// Which.
@@ -336,6 +344,17 @@ pub struct Remembered {
     pub users: Vec<(Box<str>, Box<str>)>,
 }
 
+/// What a store held when it was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// All apps, those of the settings among them.
+    pub apps: Vec<AppRecord>,
+    /// Sessions that were ended before their time, which has not come yet.
+    pub ended: Vec<EndedSession>,
+    /// What is remembered of channels and users.
+    pub remembered: Vec<(AppRow, Remembered)>,
+}
+
 /// Something to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
@@ -539,6 +558,7 @@ impl Write {
         let more = match self {
             Self::Publish(publish) => publish.bytes(),
             Self::CreateApp(app) => app.name.len() + 3 * 64,
+            Self::AdoptApp { ident, .. } => ident.len(),
             Self::UpdateApp { fields, .. } => fields.bytes(),
             Self::PutRecord { record, .. } => record.bytes(),
             Self::DeleteRecords {
@@ -606,6 +626,8 @@ impl Change {
 pub struct Port {
     outgoing: Vec<Job>,
     last_place: Place,
+    /// The last write that nobody has a ticket for.
+    last_write: Place,
     last_ticket: Ticket,
     /// Writes that are not done yet, oldest first, with their bytes.
     writes: VecDeque<(Place, usize)>,
@@ -623,6 +645,7 @@ impl Default for Port {
         Self {
             outgoing: Vec::new(),
             last_place: Place(0),
+            last_write: Place(0),
             last_ticket: Ticket(0),
             writes: VecDeque::new(),
             write_bytes: 0,
@@ -672,7 +695,8 @@ impl Port {
 
     /// Puts a write in. Whether there is room is asked before, with [`Port::has_room`].
     pub fn write(&mut self, write: Write) -> Place {
-        self.put_write(write, None)
+        self.last_write = self.put_write(write, None);
+        self.last_write
     }
 
     /// The same for one whose answer is waited for.
@@ -717,6 +741,20 @@ impl Port {
     /// The place of the last job.
     pub fn last_place(&self) -> Place {
         self.last_place
+    }
+
+    /// The place of the last write that was put in without a ticket.
+    pub fn last_write(&self) -> Place {
+        self.last_write
+    }
+
+    /// Whether a write is not done yet.
+    pub fn is_waiting_for(&self, place: Place) -> bool {
+        self.writes.back().is_some_and(|&(last, _)| place <= last)
+            && self
+                .writes
+                .front()
+                .is_some_and(|&(first, _)| first <= place)
     }
 
     /// Hands over what waits for that, in order.

@@ -1,81 +1,12 @@
 //! The command line as a user meets it: the built binary, its exit codes, and what it says.
 #![cfg(feature = "server")]
 
+#[path = "it/command.rs"]
+mod command;
+
+use command::{Folder, fanwire, fanwire_with, fine, refused};
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-/// A folder of one test's own, gone when the test is.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("cli-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("a file");
-        path.to_str().expect("a path in UTF-8").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the next `cargo clean`.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn fanwire_with(env: &[(&str, &str)], args: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
-    // Whoever runs the tests may have settings of their own.
-    command
-        .env_clear()
-        .envs(env.iter().copied())
-        .args(args)
-        .stdin(Stdio::null());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the binary runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said {
-        code: status.code(),
-        out: text(stdout),
-        err: text(stderr),
-    }
-}
-
-fn fanwire(args: &[&str]) -> Said {
-    fanwire_with(&[], args)
-}
-
-#[track_caller]
-fn refused(said: &Said, pieces: &[&str]) {
-    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
-    for piece in pieces {
-        assert!(said.err.contains(piece), "{piece:?} in {:?}", said.err);
-    }
-}
-
-#[track_caller]
-fn fine(said: &Said, pieces: &[&str]) {
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    for piece in pieces {
-        assert!(said.out.contains(piece), "{piece:?} in {:?}", said.out);
-    }
-}
+use std::process::Command;
 
 #[test]
 fn a_newcomer_gets_three_commands_and_the_way_to_help() {
@@ -107,6 +38,10 @@ fn help_is_everywhere() {
         (&["sign", "channelstream", "-h"], "Usage: fanwire sign"),
         (&["sign", "channel", "-h"], "--socket-id ID"),
         (&["sign", "request", "-h"], "--query NAME=VALUE"),
+        (&["store", "check", "-h"], "Usage: fanwire store"),
+        (&["app", "--help"], "Usage: fanwire app"),
+        (&["import", "pushi", "-h"], "import pushi FILE..."),
+        (&["sign", "pushi", "-h"], "--for WHO"),
         (&["version", "-h"], "Usage: fanwire COMMAND"),
     ] {
         fine(&fanwire(args), &[piece]);
@@ -129,8 +64,8 @@ fn mistakes_on_the_command_line_are_exit_code_2() {
         &["unknown command rnu; did you mean run?"],
     );
     refused(
-        &fanwire(&["store", "check"]),
-        &["unknown command store; expected one of"],
+        &fanwire(&["publish", "x"]),
+        &["unknown command publish; expected one of"],
     );
     refused(
         &fanwire(&["run", "--lisetn", "x"]),
@@ -306,6 +241,56 @@ fn a_channelstream_file_and_the_variables_are_taken_by_the_originals_rules() {
 }
 
 #[test]
+fn pushis_variables_are_settings_where_they_are_asked_for() {
+    let env = [
+        ("APP_HOST", "0.0.0.0"),
+        ("SERVER_PORT", "81"),
+        ("MONGO_URL", "mongodb://localhost"),
+        ("SMTP_URL", "smtp://me:hunter2@mail"),
+        ("FANWIRE_LOG", "warn"),
+    ];
+    let said = fanwire_with(&env, &["config", "dump", "--pushi-env"]);
+    fine(
+        &said,
+        &[
+            "listen = [\"0.0.0.0:8080\", \"127.0.0.1:81\"]",
+            "# APP_HOST\n",
+            "# FANWIRE_LOG\n",
+            "# --pushi-env\n",
+        ],
+    );
+    assert!(!said.out.contains("hunter2"), "{}", said.out);
+    let said = fanwire_with(&env, &["config", "check", "--pushi-env"]);
+    fine(
+        &said,
+        &["note: --pushi-env: pushi.open_registration: false"],
+    );
+    let told = "warning: MONGO_URL: not used";
+    assert!(said.err.contains(told), "{}", said.err);
+    let said = fanwire_with(&env, &["config", "dump"]);
+    fine(&said, &["listen = [\"127.0.0.1:8000\"]"]);
+
+    for (name, value, piece) in [
+        ("APP_PORT", "http", "APP_PORT: \"http\": expected a port"),
+        (
+            "SERVER_SSL",
+            "1",
+            "SERVER_SSL: TLS is on without SERVER_SSL_CER",
+        ),
+        ("SERVER_PORT", "8080", "127.0.0.1:8080 is taken twice"),
+    ] {
+        refused(
+            &fanwire_with(&[(name, value)], &["run", "--pushi-env"]),
+            &[piece],
+        );
+    }
+    refused(
+        &fanwire(&["run", "--pushi-env", "--config", "a.toml"]),
+        &["one of the two"],
+    );
+}
+
+#[test]
 fn signs_as_the_original_does() {
     let args = [
         "sign",
@@ -451,6 +436,58 @@ fn signs_channels_as_applications_of_pusher_do() {
         ),
     ] {
         refused(&sign(more), &[piece]);
+    }
+}
+
+#[test]
+fn signs_channels_as_applications_of_pushi_do() {
+    let (key, secret) = ("0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4));
+    let folder = Folder::new("sign-pushi");
+    let apps = format!(
+        "[[app]]\nid = \"a\"\nkey = \"{key}\"\nsecret = \"{secret}\"\nprotocols = [\"pushi\"]\n\
+         [[app]]\nid = \"b\"\nkey = \"other\"\nsecret = \"0123456789abcdef\"\n"
+    );
+    let config = folder.file("fanwire.toml", &apps);
+    let whose: [&[&str]; 3] = [
+        &["--key", &key, "--secret", &secret],
+        &["--config", &config],
+        &["--config", &config, "--app", "a"],
+    ];
+    let socket = "19174e6b-8ad0-4230-bd18-135812f6fa12";
+    let cases = [
+        (
+            socket,
+            "peer-chat:ann&bob",
+            "39cd9bc8a65449531285eb2c8db02831f383b458045216e5beaf7c5b632dd46c",
+        ),
+        (
+            "https://hooks.example.com/in",
+            "private-room",
+            "cf0c8a75317aaa6d8470c8cd02491ebddbcc990681ebef708ba69d2d31b8e406",
+        ),
+    ];
+    let sign = |more: &[&str]| fanwire(&[&["sign", "pushi"][..], more].concat());
+    for whose in whose {
+        for (who, channel, digest) in cases {
+            let said = sign(&[whose, &["--for", who, "--channel", channel]].concat());
+            assert_eq!(said.out, format!("{key}:{digest}\n"), "{}", said.err);
+        }
+    }
+    let who = ["--for", socket, "--channel"];
+    for (more, piece) in [
+        (
+            &["--config", &config, "--app", "b"][..],
+            "no app \"b\" for Pushi; there are a",
+        ),
+        (&[], "no app for Pushi"),
+        (whose[0], "begins with private-"),
+    ] {
+        let channel = if piece.contains("private-") {
+            "room"
+        } else {
+            "private-room"
+        };
+        refused(&sign(&[&who[..], &[channel], more].concat()), &[piece]);
     }
 }
 
@@ -660,12 +697,18 @@ fn init_makes_settings_that_are_good_and_a_unit() {
         assert!(!secrets.contains(&secret));
         secrets.push(secret);
     }
+    assert_eq!(value_of(&text, "path"), "\"fanwire.db\"");
+    // The example of an app is one for Pushi, too, once its protocols say so.
+    let example = text.split("#[[app]]").nth(1).expect("an example");
+    let key = value_of(example, "#key").trim_matches('"');
+    assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let unit_text = fs::read_to_string(&unit).expect("it is there");
     let start = format!(" run --config \"{settings}\"\n");
     for piece in [
         "Type=notify\n",
         "ExecReload=",
         "NoNewPrivileges=yes\n",
+        "StateDirectory=fanwire\nWorkingDirectory=/var/lib/fanwire\n",
         &start,
     ] {
         assert!(unit_text.contains(piece), "{piece} in {unit_text}");

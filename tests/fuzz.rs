@@ -611,6 +611,145 @@ fn pusher_requests() {
     });
 }
 
+#[test]
+fn pushi_words() {
+    let seeds: &[&[u8]] = &[
+        br#"{"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"key:00",
+           "channel_data":{"user_id":"u1","name":"One","peer":true}},"echo":false,"persist":true}"#,
+        br#"{"event":"pusher_subscribe","data":{"channel":"personal-u1","auth":"key:00",
+           "channel_data":"{\"user_id\":10, \"a\":[1e999]}"}}"#,
+        br#"{"event":"pusher:unsubscribe","data":{"channel":"peer-a:b&c"}}"#,
+        br#"{"event":"pusher:latest","data":{"channel":"a","skip":0,"count":10}}"#,
+        br#"{"event":"message","data":{ "a" : [1e999, "\u00e9"] },"channel":"a","echo":"yes","persist":0}"#,
+        br#"{"event":"pusher:x","channel":"a"}"#,
+        b"[]",
+    ];
+    check(&Target {
+        name: "pushi_words",
+        run: fanwire::dialect::pushi::fuzz::fuzz_words,
+        seeds: seeds.iter().map(|seed| seed.to_vec()).collect(),
+        words: PUSHI_WORDS,
+    });
+}
+
+const PUSHI_WORDS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"\\\"",
+    b"null",
+    b"1e400",
+    b"-0.0",
+    b"\\ud800",
+    b"\"event\":\"pusher_latest\"",
+    b"\"data\":",
+    b"\"channel\":",
+    b"\"channel\":[\"a\",\"peer-a:b&c\"]",
+    b"\"channel_data\":",
+    b"\"user_id\":",
+    b"\"count\":1000000000",
+    b"\"skip\":-1",
+    b"\"persist\":false",
+    b"\"mid\":1",
+    b"\"d\\u0061ta\":",
+    b"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":",
+];
+
+#[test]
+fn pushi_forms() {
+    let json = b"sid=1&force=1&count=-5\napplication/json; charset=utf-8\n";
+    let bodies: &[&[u8]] = &[
+        br#"{"data":{"k": [1, 2]},"channel":["a","b"],"event":"e","persist":true,"x":{"y":1}}"#,
+        br#"{"data":"x","persist":false,"mid":"m","timestamp":1}"#,
+        br#"{"url":"http://a/b","event":"private-a","user_id":5,"token":"t","email":"e@f"}"#,
+        br#"{"endpoint":"https://a/b","p256dh":"BPk","auth":"c2Vj","event":"a"}"#,
+        br#"{"name":"app","enabled":"False","meta":{"a" : 1},"apn_sandbox":1,"vapid_key":null}"#,
+    ];
+    let mut seeds = with_prefix(json, bodies);
+    seeds.extend(with_prefix(b"\n\n", bodies));
+    seeds.push(
+        b"app_id=i&app_key=k&app_secret=s\napplication/x-www-form-urlencoded\n\
+          name=a+b&sid=1&meta=%7B%7D&event=%ff"
+            .to_vec(),
+    );
+    seeds.push(
+        b"http://a/b%2Fc/d\nmultipart/form-data; boundary=\"b\"; sid=1\n--b\r\n\
+          Content-Disposition: form-data; name=\"sid\"\r\n\r\n1\r\n--b \r\n\
+          content-disposition: form-data; filename=x; name=y\r\n\r\n--b\r\n--b--\r\n"
+            .to_vec(),
+    );
+    check(&Target {
+        name: "pushi_forms",
+        run: fanwire::dialect::pushi::fuzz::fuzz_forms,
+        seeds,
+        words: &[
+            b"\n",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"\r\n--b\r\n",
+            b"\r\n--b--",
+            b"--b",
+            b"Content-Disposition: form-data; name=\"event\"",
+            b"; filename*=",
+            b"; boundary=b",
+            b"multipart/form-data",
+            b"application/json",
+            b"application/x-www-form-urlencoded",
+            b"sid=",
+            b"; sid=\"1\"",
+            b"&event=",
+            b"&url=",
+            b"count=99999999999999999999",
+            b"%",
+            b"%00",
+            b"%ff",
+            b"+",
+            b"\"channel\":[\"a\",\"\"]",
+            b"\"\\u0064ata\":1",
+            b"\"mid\":",
+            b"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":",
+        ],
+    });
+}
+
+#[test]
+fn pushi_names() {
+    let seeds: &[&[u8]] = &[
+        b"19174e6b-8ad0-4230-bd18-135812f6fa12",
+        b"00000007006b021c4400090909090909000102030405060708090a0b0c0d0e0f",
+        b"personal-u1",
+        b"peer-chat:ann&bob\nann\nbob",
+        b"chat\nann\nbob",
+        b"a:b\na&b\nb&a",
+        "\nd\u{e9}cor\n\u{20ac}".as_bytes(),
+        b"key:bd7c10810091418f11c5a1a3fc2fcdaea4d46fc46904599923121e314b500d11",
+    ];
+    check(&Target {
+        name: "pushi_names",
+        run: fanwire::dialect::pushi::fuzz::fuzz_names,
+        seeds: seeds.iter().map(|seed| seed.to_vec()).collect(),
+        words: &[
+            b"\n",
+            b"&",
+            b":",
+            b"peer-",
+            b"presence-",
+            b"private-",
+            b"personal-",
+            b"-",
+            b"a&b",
+            b"\na&b&a\n",
+            b"A",
+            b"00000000",
+            b"\xc3\xa9",
+        ],
+    });
+}
+
 // ---- the runner itself -----------------------------------------------------------------------
 
 /// Panics on what is two mutations away from the seed: a byte flipped, another one gone.

@@ -1,8 +1,14 @@
 //! Arguments to a [`Command`]. Nothing is looked up or read here.
 
 mod sign;
+// Without a store the arguments are understood, so that it can be said that there is none.
+#[cfg_attr(not(feature = "store"), allow(dead_code))]
+mod store;
 
-pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignRequest, Signer};
+pub(crate) use sign::{Sign, SignChannel, SignChannelstream, SignPushi, SignRequest, Signer};
+#[cfg(feature = "store")]
+pub(crate) use store::{AppAdd, Which};
+pub(crate) use store::{AppTask, ImportPushi, Store};
 
 use super::help::Topic;
 use fanwire::options::{Known, nearest};
@@ -12,6 +18,7 @@ use std::path::PathBuf;
 
 /// What the user wants.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "store"), allow(dead_code))]
 pub(crate) enum Command {
     Welcome,
     Help(Topic),
@@ -21,6 +28,7 @@ pub(crate) enum Command {
     Dev(Given),
     Init(Init),
     Import(Import),
+    ImportPushi(ImportPushi),
     MakeConfig(MakeConfig),
     Check(Given),
     Dump(Given),
@@ -29,6 +37,8 @@ pub(crate) enum Command {
     /// The table of options as Markdown.
     Document,
     Sign(Sign),
+    Store(Store),
+    App(AppTask),
 }
 
 /// What `fanwire init` was given.
@@ -65,9 +75,11 @@ pub(crate) struct Given {
     pub(crate) config: Option<PathBuf>,
     pub(crate) listen: Vec<String>,
     pub(crate) sets: Vec<String>,
+    /// Pushi's variables instead of a file.
+    pub(crate) pushi_env: bool,
 }
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "dev",
     "init",
@@ -75,11 +87,17 @@ const COMMANDS: [&str; 8] = [
     "make-config",
     "config",
     "sign",
+    "store",
+    "app",
     "version",
 ];
+const IMPORTS: [&str; 2] = ["channelstream", "pushi"];
 const CONFIG_COMMANDS: [&str; 3] = ["check", "dump", "explain"];
 /// Options of commands that read settings.
-const SETTINGS: [&str; 4] = ["config", "ini", "listen", "set"];
+const SETTINGS: [&str; 5] = ["config", "ini", "listen", "set", "pushi-env"];
+
+const FILE_AND_PUSHI_ENV: &str =
+    "--pushi-env takes the place of a configuration file; expected one of the two";
 
 /// Reads the arguments that follow the program's name.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
@@ -97,6 +115,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Str
             "make-config" => make_config(&mut parser),
             "config" => config(&mut parser),
             "sign" => sign::sign(&mut parser),
+            "store" => store::store(&mut parser),
+            "app" => store::app(&mut parser),
             "version" => settings(&mut parser, &[], Topic::All, |_| Command::Version),
             unknown => Err(unknown_command("", unknown, &COMMANDS)),
         },
@@ -165,6 +185,9 @@ impl Given {
         match name {
             "listen" => self.listen.push(text(value(parser)?)?),
             "set" => self.sets.push(text(value(parser)?)?),
+            "pushi-env" if self.config.is_some() => return Err(FILE_AND_PUSHI_ENV.to_owned()),
+            "pushi-env" => self.pushi_env = true,
+            _ if self.pushi_env => return Err(FILE_AND_PUSHI_ENV.to_owned()),
             _ if self.config.is_some() => {
                 return Err(format!("--{name}: a configuration file is given already"));
             }
@@ -208,11 +231,12 @@ fn init(parser: &mut Parser) -> Result<Command, String> {
 fn import(parser: &mut Parser) -> Result<Command, String> {
     match next(parser, &[])? {
         Some(Word::Value(what)) if what == "channelstream" => {}
-        Some(Word::Value(what)) => {
-            return Err(unknown_command("import ", &what, &["channelstream"]));
-        }
+        Some(Word::Value(what)) if what == "pushi" => return store::import_pushi(parser),
+        Some(Word::Value(what)) => return Err(unknown_command("import ", &what, &IMPORTS)),
         Some(Word::Help) => return Ok(Command::Help(Topic::Import)),
-        Some(Word::Option(_)) | None => return Err("import: expected channelstream".to_owned()),
+        Some(Word::Option(_)) | None => {
+            return Err(format!("import: expected one of {}", IMPORTS.join(", ")));
+        }
     }
     let (mut file, mut output, mut force) = (None, None, false);
     while let Some(word) = next(parser, &["output", "force"])? {
@@ -262,7 +286,7 @@ fn config(parser: &mut Parser) -> Result<Command, String> {
 }
 
 fn explain(parser: &mut Parser) -> Result<Command, String> {
-    let known = ["config", "ini", "listen", "set", "all", "markdown"];
+    let known = [&SETTINGS[..], &["all", "markdown"]].concat();
     let mut given = Given::default();
     let (mut key, mut all, mut markdown) = (None, false, false);
     while let Some(word) = next(parser, &known)? {
@@ -317,19 +341,26 @@ mod tests {
             ("--version", "VersionNumber"),
             ("version", "Version"),
             ("version --help", "Help(All)"),
-            ("run", "Run(Given { config: None, listen: [], sets: [] })"),
+            (
+                "run",
+                "Run(Given { config: None, listen: [], sets: [], pushi_env: false })",
+            ),
             (
                 "run -i a.ini --listen x --listen=y --set a=b",
-                "Run(Given { config: Some(\"a.ini\"), listen: [\"x\", \"y\"], sets: [\"a=b\"] })",
+                "Run(Given { config: Some(\"a.ini\"), listen: [\"x\", \"y\"], sets: [\"a=b\"], pushi_env: false })",
             ),
             (
                 "run --ini a",
-                "Run(Given { config: Some(\"a\"), listen: [], sets: [] })",
+                "Run(Given { config: Some(\"a\"), listen: [], sets: [], pushi_env: false })",
             ),
             ("run --config a -h", "Help(Run)"),
             (
+                "run --pushi-env --set a=b",
+                "Run(Given { config: None, listen: [], sets: [\"a=b\"], pushi_env: true })",
+            ),
+            (
                 "dev --listen x",
-                "Dev(Given { config: None, listen: [\"x\"], sets: [] })",
+                "Dev(Given { config: None, listen: [\"x\"], sets: [], pushi_env: false })",
             ),
             ("dev --help", "Help(Dev)"),
             ("init", "Init(Init { dir: None, force: false })"),
@@ -356,15 +387,15 @@ mod tests {
             ("config --help", "Help(Config)"),
             (
                 "config check --config a",
-                "Check(Given { config: Some(\"a\"), listen: [], sets: [] })",
+                "Check(Given { config: Some(\"a\"), listen: [], sets: [], pushi_env: false })",
             ),
             (
                 "config dump",
-                "Dump(Given { config: None, listen: [], sets: [] })",
+                "Dump(Given { config: None, listen: [], sets: [], pushi_env: false })",
             ),
             (
                 "config explain --all",
-                "ExplainAll(Given { config: None, listen: [], sets: [] })",
+                "ExplainAll(Given { config: None, listen: [], sets: [], pushi_env: false })",
             ),
             ("config explain --all --markdown", "Document"),
             ("sign -h", "Help(Sign)"),
@@ -392,7 +423,7 @@ mod tests {
             ("rnu", "unknown command rnu; did you mean run?"),
             (
                 "webhooks",
-                "expected one of run, dev, init, import, make-config, config, sign, version",
+                "expected one of run, dev, init, import, make-config, config, sign, store, app, version",
             ),
             ("run extra", "unexpected argument \"extra\""),
             (
@@ -403,12 +434,16 @@ mod tests {
             ("run -x", "unknown option -x"),
             ("run --listen", "missing argument"),
             ("run --config a -i b", "given already"),
+            ("run --config a --pushi-env", "one of the two"),
+            ("config dump --pushi-env -i a", "one of the two"),
+            ("dev --pushi-env", "unknown option --pushi-env"),
+            ("run --pushi-evn", "did you mean --pushi-env?"),
             ("-i a", "unknown option -i"),
             ("dev --set a=b", "unknown option --set"),
             ("dev -i a", "unknown option -i"),
             ("init a b", "unexpected argument \"b\""),
             ("init -o x", "unknown option -o"),
-            ("import", "expected channelstream"),
+            ("import", "expected one of channelstream, pushi"),
             ("import soketi x", "unknown command import soketi"),
             ("import channelstream", "expected an INI file"),
             ("import channelstream a b", "unexpected argument \"b\""),

@@ -4,7 +4,9 @@
 //! is there already stays as it is unless one says otherwise.
 
 use super::args::{Import, Init, MakeConfig};
-use super::{EXIT_NOT_STARTED, EXIT_USAGE, answer, complain, complain_all, environment, read};
+use super::{
+    EXIT_NOT_STARTED, EXIT_USAGE, answer, complain, complain_all, environment, random, read,
+};
 use fanwire::dialect::channelstream::stamps::{push_uuid, uuid_v4};
 use fanwire::options::{self, FileKind, FreshSecrets, Inputs, Severity, make_config};
 use std::fs::{self, OpenOptions};
@@ -23,6 +25,9 @@ const PUBLIC_MODE: u32 = 0o644;
 
 /// Bytes of a fresh secret: 160 bits, 32 letters and digits.
 const SECRET_BYTES: usize = 20;
+
+/// Bytes of a fresh key, written as the 64 hex digits that Pushi wants.
+const KEY_BYTES: usize = 32;
 
 /// `fanwire init`: settings with secrets of their own, and a unit for systemd.
 pub(super) fn init(given: &Init) -> ExitCode {
@@ -50,7 +55,7 @@ fn try_init(given: &Init) -> Result<String, Failure> {
         cookie_secret: fresh_secret()?,
         admin_password: fresh_secret()?,
         metrics_token: fresh_secret()?,
-        app_key: fresh_secret()?,
+        app_key: data_encoding::HEXLOWER.encode(&random::<KEY_BYTES>().map_err(Failure::System)?),
         app_secret: fresh_secret()?,
     };
     let unit_text = unit_text(&program, &settings)
@@ -69,7 +74,10 @@ fn try_init(given: &Init) -> Result<String, Failure> {
          Or as a service:\n  \
          sudo useradd --system --no-create-home --shell /usr/sbin/nologin fanwire\n  \
          sudo chown fanwire: {settings}\n  \
-         sudo systemctl enable --now {unit}\n"
+         sudo systemctl enable --now {unit}\n\n\
+         What is stored lies in fanwire.db where the server is started; the service has it in\n\
+         /var/lib/fanwire. Make an app for Pushi's clients there:\n  \
+         {program} app add NAME --config {settings}\n"
     ))
 }
 
@@ -95,6 +103,9 @@ ExecStart={program} run --config {settings}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=1
+# The store's file lies here, unless the settings name another place.
+StateDirectory=fanwire
+WorkingDirectory=/var/lib/fanwire
 # Longer than timeouts.drain.
 TimeoutStopSec=20
 LimitNOFILE=1048576
@@ -187,6 +198,7 @@ fn try_import(given: &Import) -> Result<ExitCode, Failure> {
         sets: &[],
         listen: &[],
         dev: false,
+        pushi_env: false,
         read: &read,
     });
     complain_all(&loaded, Severity::Error);
@@ -222,7 +234,7 @@ fn try_make(given: &MakeConfig) -> Result<ExitCode, Failure> {
     let made = match &given.json {
         Some(json) => make_config::from_json(json),
         None => {
-            let env = environment().map_err(Failure::Usage)?;
+            let env = environment(false).map_err(Failure::Usage)?;
             make_config::from_environment(&env, &fresh_uuid()?)
         }
     };
@@ -308,23 +320,15 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(why) => Err(Failure::System(format!("no randomness: {why}"))),
-    }
-}
-
 fn fresh_secret() -> Result<String, Failure> {
-    let bytes = random::<SECRET_BYTES>()?;
+    let bytes = random::<SECRET_BYTES>().map_err(Failure::System)?;
     Ok(data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase())
 }
 
 /// A random UUID, as the original puts there.
 fn fresh_uuid() -> Result<String, Failure> {
     let mut text = Vec::with_capacity(36);
-    push_uuid(&mut text, uuid_v4(random::<16>()?));
+    push_uuid(&mut text, uuid_v4(random::<16>().map_err(Failure::System)?));
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

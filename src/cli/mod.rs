@@ -6,13 +6,18 @@
 mod args;
 pub(crate) mod dev;
 mod help;
+#[cfg(feature = "store")]
+mod import_pushi;
 mod init;
 mod log;
 pub(crate) mod notify;
 mod sign;
+#[cfg(feature = "store")]
+pub(crate) mod store;
 
 use args::{Command, Given};
-use fanwire::options::{self, Config, Inputs, Loaded, Severity};
+use fanwire::options::{self, Config, Inputs, Loaded, Severity, Source};
+use fanwire::side::store::OpenError;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -24,6 +29,8 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
+/// The store's file is damaged, or none that this version can use.
+pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -51,6 +58,8 @@ fn run(command: Command, start: Start) -> ExitCode {
         Command::Dev(given) => serve(&given, true, start),
         Command::Init(given) => init::init(&given),
         Command::Import(given) => init::import(&given),
+        #[cfg(feature = "store")]
+        Command::ImportPushi(given) => import_pushi::import(&given),
         Command::MakeConfig(given) => init::make(&given),
         Command::Check(given) => check(&given),
         Command::Dump(given) => with_config(&given, |loaded| {
@@ -64,6 +73,14 @@ fn run(command: Command, start: Start) -> ExitCode {
             answer(&options::explain(opt, &loaded.config, &loaded.sources))
         }),
         Command::Sign(sign) => sign::sign(&sign),
+        #[cfg(feature = "store")]
+        Command::Store(task) => store::store(&task),
+        #[cfg(feature = "store")]
+        Command::App(task) => store::app(&task),
+        #[cfg(not(feature = "store"))]
+        Command::ImportPushi(_) | Command::Store(_) | Command::App(_) => {
+            usage("this build has no feature \"store\", so that there is no database file")
+        }
     }
 }
 
@@ -79,8 +96,27 @@ fn answer(text: &str) -> ExitCode {
 
 /// Ends the process without waiting for anybody, as safe as being killed.
 pub(crate) fn exit_now(code: u8) -> ! {
+    dev::remove_folder();
     ::log::logger().flush();
     std::process::exit(i32::from(code))
+}
+
+/// The exit code of a process that could not open its store.
+pub(crate) fn exit_of_store(error: &OpenError) -> u8 {
+    if error.is_of_the_file() {
+        EXIT_STORE
+    } else {
+        EXIT_NOT_STARTED
+    }
+}
+
+/// Bytes that nobody can guess, or why there are none.
+fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(why) => Err(format!("no randomness: {why}")),
+    }
 }
 
 /// Writes a complaint; if nobody can read it there is nothing more to do.
@@ -97,6 +133,7 @@ fn version() -> String {
     let features = [
         (cfg!(feature = "server"), "server"),
         (cfg!(feature = "tls"), "tls"),
+        (cfg!(feature = "store"), "store"),
     ];
     let features = features
         .into_iter()
@@ -111,13 +148,17 @@ fn version() -> String {
 }
 
 fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
-    let loaded = match load(given, dev) {
+    let mut loaded = match load(given, dev) {
         Ok(loaded) => loaded,
         Err(message) => return usage(&message),
     };
     if loaded.has_errors() {
         complain_all(&loaded, Severity::Error);
         return ExitCode::from(EXIT_USAGE);
+    }
+    if let Err(error) = with_folder(&mut loaded) {
+        complain(&format!("could not start: a folder for the store: {error}"));
+        return ExitCode::from(EXIT_NOT_STARTED);
     }
     log::start(loaded.config.log);
     if dev {
@@ -127,7 +168,8 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
         ::log::warn!("{problem}");
     }
     let reload = || {
-        let loaded = load(given, dev)?;
+        let mut loaded = load(given, dev)?;
+        with_folder(&mut loaded).map_err(|error| error.to_string())?;
         let errors: Vec<String> = loaded
             .of(Severity::Error)
             .map(ToString::to_string)
@@ -139,8 +181,18 @@ fn serve(given: &Given, dev: bool, start: Start) -> ExitCode {
         }
     };
     let code = start(loaded.config, dev, &reload);
+    dev::remove_folder();
     ::log::logger().flush();
     code
+}
+
+/// Under `fanwire dev` the store lies in a folder that goes with the server, unless somebody has said
+/// where it should be.
+fn with_folder(loaded: &mut Loaded) -> io::Result<()> {
+    if cfg!(feature = "store") && loaded.sources.of("store.path") == Source::Dev {
+        loaded.config.store.path = Some(dev::make_folder()?.join("fanwire.db"));
+    }
+    Ok(())
 }
 
 /// Hands good settings on; bad ones are complained about.
@@ -187,9 +239,9 @@ fn check(given: &Given) -> ExitCode {
 
 /// Makes settings from what was given on the command line and the world around it.
 fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
-    let env = environment()?;
+    let env = environment(given.pushi_env)?;
     // As in the original, the variable counts where no file was given.
-    let named = if dev {
+    let named = if dev || given.pushi_env {
         None
     } else {
         options::ini_named(&env).map(Path::new)
@@ -209,15 +261,19 @@ fn load(given: &Given, dev: bool) -> Result<Loaded, String> {
         sets: &given.sets,
         listen: &given.listen,
         dev,
+        pushi_env: given.pushi_env,
         read: &read,
     }))
 }
 
-fn environment() -> Result<Vec<(String, String)>, String> {
+/// The variables that may be settings; those of Pushi only if they are wanted, as their names are
+/// anybody's.
+fn environment(pushi: bool) -> Result<Vec<(String, String)>, String> {
     let mut env = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_") {
+        let is_ours = name.starts_with("FANWIRE_") || name.starts_with("CHANNELSTREAM_");
+        if is_ours || (pushi && options::is_pushi_variable(name)) {
             let value = value
                 .into_string()
                 .map_err(|_| format!("{name}: expected UTF-8"))?;

@@ -1,11 +1,12 @@
 //! `fanwire sign`: what a web application sends along, for scripts.
 
-use super::args::{Sign, SignChannel, SignChannelstream, SignRequest, Signer};
+use super::args::{Sign, SignChannel, SignChannelstream, SignPushi, SignRequest, Signer};
 use super::{answer, read_all, read_bytes, usage, with_config};
 use fanwire::dialect::channelstream::sign::Signer as ChannelstreamSigner;
 use fanwire::dialect::pusher::auth::Keys;
 use fanwire::dialect::pusher::names::{Kind, is_channel, is_socket_id};
 use fanwire::dialect::pusher::words;
+use fanwire::dialect::pushi;
 use fanwire::limits::PUSHER_CHANNEL_CHARS_MAX;
 use fanwire::options::{App, Config, Protocol};
 use std::io;
@@ -20,13 +21,18 @@ const DEFAULT_VALUE: &str = "channelstream";
 pub(super) fn sign(sign: &Sign) -> ExitCode {
     match sign {
         Sign::Channelstream(sign) => channelstream(sign),
-        Sign::Channel(sign) => with_keys(&sign.signer, None, |found| channel(sign, &found.keys)),
+        Sign::Channel(sign) => with_app(&sign.signer, Protocol::Pusher, None, |found| {
+            channel(sign, &found)
+        }),
         Sign::Request(sign) => match can_be_signed(sign) {
-            Ok(()) => with_keys(&sign.signer, Some(&sign.path), |found| {
+            Ok(()) => with_app(&sign.signer, Protocol::Pusher, Some(&sign.path), |found| {
                 request(sign, &found)
             }),
             Err(message) => usage(&message),
         },
+        Sign::Pushi(sign) => with_app(&sign.signer, Protocol::Pushi, None, |found| {
+            pushi(sign, &found)
+        }),
     }
 }
 
@@ -46,7 +52,8 @@ fn channelstream(sign: &SignChannelstream) -> ExitCode {
 
 /// Whose signature it becomes.
 struct Found {
-    keys: Keys,
+    key: String,
+    secret: String,
     /// The app's id, if a configuration says it.
     id: Option<String>,
     /// What stands in front of the paths and is not signed.
@@ -54,8 +61,9 @@ struct Found {
 }
 
 /// Finds the app that signs, which the path of a request may name, and prints what comes of it.
-fn with_keys(
+fn with_app(
     signer: &Signer,
+    protocol: Protocol,
     path: Option<&str>,
     then: impl FnOnce(Found) -> Result<String, String>,
 ) -> ExitCode {
@@ -65,7 +73,8 @@ fn with_keys(
     };
     if let Some((key, secret)) = &signer.keys {
         return print(Ok(Found {
-            keys: Keys::new(key, secret),
+            key: key.clone(),
+            secret: secret.clone(),
             id: None,
             path_prefix: String::new(),
         }));
@@ -74,9 +83,10 @@ fn with_keys(
         let config = &loaded.config;
         let prefix = &config.pusher.path_prefix;
         let named = path.and_then(|path| id_in(without(prefix, path)));
-        let app = choose(config, signer.app.as_deref(), named);
+        let app = choose(config, protocol, signer.app.as_deref(), named);
         print(app.map(|app| Found {
-            keys: Keys::new(&app.key, app.secret.expose()),
+            key: app.key.clone(),
+            secret: app.secret.expose().to_owned(),
             id: Some(app.id.clone()),
             path_prefix: prefix.clone(),
         }))
@@ -86,28 +96,33 @@ fn with_keys(
 /// The app with this id; without one the app that the path names, or the only one.
 fn choose<'c>(
     config: &'c Config,
+    protocol: Protocol,
     id: Option<&str>,
     named: Option<&str>,
 ) -> Result<&'c App, String> {
+    let title = match protocol {
+        Protocol::Pusher => "Pusher",
+        Protocol::Pushi => "Pushi",
+        Protocol::Channelstream => "Channelstream",
+    };
     let open = || {
         let apps = config.apps.iter();
-        apps.filter(|app| app.allows(Protocol::Pusher))
+        apps.filter(|app| app.allows(protocol))
     };
     let ids: Vec<&str> = open().map(|app| app.id.as_str()).collect();
     if let Some(id) = id.or(named) {
         let found = open().find(|app| app.id == id);
         return found.ok_or_else(|| match ids.as_slice() {
-            [] => format!("no app {id:?}: the configuration has no app for Pusher"),
-            ids => format!("no app {id:?} for Pusher; there are {}", ids.join(", ")),
+            [] => format!("no app {id:?}: the configuration has no app for {title}"),
+            ids => format!("no app {id:?} for {title}; there are {}", ids.join(", ")),
         });
     }
     let mut apps = open();
     match (apps.next(), apps.next()) {
         (Some(app), None) => Ok(app),
-        (None, _) => Err(
-            "the configuration has no app for Pusher; expected --config, or --key and --secret"
-                .to_owned(),
-        ),
+        (None, _) => Err(format!(
+            "the configuration has no app for {title}; expected --config, or --key and --secret"
+        )),
         (Some(_), Some(_)) => Err(format!("which app? expected --app {}", ids.join(" or "))),
     }
 }
@@ -123,7 +138,7 @@ fn id_in(path: &str) -> Option<&str> {
     path.strip_prefix("/apps/")?.split('/').next()
 }
 
-fn channel(sign: &SignChannel, keys: &Keys) -> Result<String, String> {
+fn channel(sign: &SignChannel, found: &Found) -> Result<String, String> {
     let (socket_id, channel) = (&sign.socket_id, &sign.channel);
     if !is_socket_id(socket_id) {
         let expected = "expected what connection_established says, such as 1234.5678";
@@ -141,7 +156,21 @@ fn channel(sign: &SignChannel, keys: &Keys) -> Result<String, String> {
     {
         words::member(data, usize::MAX).map_err(|why| format!("--channel-data: {why}"))?;
     }
-    Ok(keys.channel_auth(socket_id, channel, data))
+    Ok(Keys::new(&found.key, &found.secret).channel_auth(socket_id, channel, data))
+}
+
+fn pushi(sign: &SignPushi, found: &Found) -> Result<String, String> {
+    let channel = &sign.channel;
+    if !pushi::names::is_channel_length(channel) {
+        return Err("--channel: expected a shorter name".to_owned());
+    }
+    if !pushi::names::Kind::of(channel).is_signed() {
+        return Err(format!(
+            "--channel {channel:?}: expected a name that begins with private-, presence-, personal- \
+             or peer-; others need no signature"
+        ));
+    }
+    Ok(pushi::auth::Keys::new(&found.key, &found.secret).sign(&sign.who, channel))
 }
 
 /// Parameters that a signature is made of.
@@ -198,7 +227,7 @@ fn request(sign: &SignRequest, found: &Found) -> Result<String, String> {
     let pairs = sign.query.iter();
     let params: Vec<(&str, &str)> = pairs.map(|(name, value)| (&**name, &**value)).collect();
     let at = sign.at.unwrap_or_else(now);
-    let keys = &found.keys;
+    let keys = Keys::new(&found.key, &found.secret);
     let query = keys.sign_request(&sign.method, signed, &params, &body, at);
     Ok(format!("{path}?{query}"))
 }
@@ -211,11 +240,12 @@ fn body(file: &Path) -> Result<Vec<u8>, String> {
     read_bytes(file)
 }
 
+/// Seconds since 1970-01-01 UTC; a clock before that is as good as none.
 #[expect(
     clippy::disallowed_methods,
     reason = "a command line tool has no loop to stamp the time"
 )]
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -4,6 +4,8 @@
 //! once per incoming message and once per format of a published one, never once per recipient, so
 //! the dynamic call costs nothing that can be measured. A host program may bring its own.
 
+mod apps;
+mod asking;
 pub mod channelstream;
 mod desk;
 mod facts;
@@ -11,7 +13,10 @@ mod job;
 pub mod json;
 mod park;
 pub mod pusher;
+pub mod pushi;
 
+pub use apps::{Apps, KnownApp};
+pub use asking::{AnswerThen, SocketThen};
 pub use desk::Desk;
 pub(crate) use facts::Facts;
 pub use facts::KeptFact;
@@ -21,16 +26,20 @@ pub use park::{Pace, Park, Stream};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, ConnId, Origin};
 use crate::hub::{
-    AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Subscriber, SubscriberId,
+    AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Remember, Subscriber,
+    SubscriberId,
 };
 use crate::outbox::Outbox;
 use crate::random::Random;
+use crate::store::{Answer, Change, Loaded, Place, Port, Question, Ticket, Trouble, Write};
 use crate::time::Now;
 use crate::transport::http::upgrade::Accept;
 use crate::transport::http::{Request, Response};
 use crate::transport::rate::Bucket;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// The ways a request can end.
 pub enum Reply {
@@ -38,6 +47,8 @@ pub enum Reply {
     Now(Response),
     /// With an answer that takes more than this turn.
     Later(Box<dyn Job>),
+    /// With what the store says to a question or a write, worded by the function.
+    Ask(Ticket, AnswerThen),
     /// With news, once there are some: the connection waits for them as the subscriber's outlet.
     Park(Box<Park>),
     /// With news from here on, for as long as the connection lasts.
@@ -87,6 +98,7 @@ impl std::fmt::Debug for Reply {
         match self {
             Self::Now(response) => write!(f, "Now({})", response.status),
             Self::Later(job) => write!(f, "Later({} bytes)", job.bytes()),
+            Self::Ask(ticket, _) => write!(f, "Ask({ticket:?})"),
             Self::Park(park) => write!(f, "Park({:?})", park.who),
             Self::Stream(stream) => write!(f, "Stream({:?})", stream.who),
             Self::After { ms, response } => write!(f, "After({ms} ms, {})", response.status),
@@ -288,13 +300,48 @@ pub trait Dialect {
         false
     }
 
+    /// What it has to remember beyond what the hub does. It outlives settings that are read anew,
+    /// and is lent with every call as [`Ctx::notes`].
+    fn new_notes(&self) -> Box<dyn Any> {
+        Box::new(())
+    }
+
+    /// Whether its notes hold nothing that somebody left behind who has gone.
+    fn is_at_rest(&self, _notes: &dyn Any) -> bool {
+        true
+    }
+
+    /// The app of which changes to channels and users are to be kept.
+    fn remembers(&self) -> Option<AppId> {
+        None
+    }
+
+    /// How such a change is written down, by whoever [remembers](Dialect::remembers) it.
+    fn write_down(&self, what: Remember<'_>) -> Change {
+        channelstream::persist::change(what)
+    }
+
+    /// An app of the store is there, or has other fields than before. Told of each at the start, after
+    /// settings were read again, and whenever one changes.
+    fn learn_app(&mut self, _app: &Rc<KnownApp>) {}
+
+    /// The store was opened, before anybody connected: what it held.
+    fn restore(&self, _loaded: &Loaded, _ctx: &mut Ctx<'_>) {}
+
+    /// The answer to a request that did what it was to do, but for keeping it.
+    fn not_stored(&self, why: Trouble) -> Response {
+        not_stored(why)
+    }
+
+    /// What a subscriber said on its socket was told to others and could not be kept.
+    fn not_kept(&self, _from: SubscriberId, _why: Trouble, _ctx: &mut Ctx<'_>) {}
+
     /// Dresses an answer that the engine itself gives on one of this dialect's paths.
     fn dress(&self, _request: &Request<'_>, _response: &mut Response) {}
 }
 
 /// All a dialect may use while answering: the hub, the effects to pass to it, who is asking, and
 /// the time.
-#[derive(Debug)]
 pub struct Ctx<'a> {
     /// Channels, subscribers and users.
     pub hub: &'a mut Hub,
@@ -308,6 +355,12 @@ pub struct Ctx<'a> {
     pub app: AppId,
     /// The time this turn started.
     pub now: Now,
+    /// The apps of the store.
+    pub apps: &'a mut Apps,
+    /// What this dialect remembers, of the type that it made.
+    pub notes: &'a mut dyn Any,
+    /// What is waited for before anything else is heard from a socket; see [`Ctx::wait_for`].
+    pub waits_for: Option<(Ticket, SocketThen)>,
     /// Who tried to sign in as an admin, and with what key sessions are signed.
     pub desk: &'a mut Desk,
     /// Whether a [`Reply::Later`] would be taken. If not, too much waits already, and a request
@@ -330,6 +383,8 @@ pub struct Io<'a> {
     pub(crate) hang_ups: &'a mut VecDeque<(ConnId, Format, HangUp)>,
     pub(crate) facts: &'a mut Facts,
     pub(crate) meter: &'a mut Meter,
+    pub(crate) store: &'a mut Port,
+    pub(crate) remembered: &'a mut Vec<(AppId, Change)>,
 }
 
 impl std::fmt::Debug for Io<'_> {
@@ -338,7 +393,66 @@ impl std::fmt::Debug for Io<'_> {
     }
 }
 
+impl std::fmt::Debug for Ctx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ctx({:?}, {:?})", self.conn, self.now)
+    }
+}
+
+impl Ctx<'_> {
+    /// The socket that is being heard waits for an answer of the store: nothing else is taken from it
+    /// until `then` was called. What it is sent meanwhile leaves.
+    pub fn wait_for(&mut self, ticket: Ticket, then: impl FnOnce(Answer, &mut Ctx<'_>) + 'static) {
+        self.waits_for = Some((ticket, Box::new(then)));
+    }
+}
+
+/// Says why what was asked for was not kept.
+pub(crate) fn not_stored(why: Trouble) -> Response {
+    let body = format!(
+        "{{\"error\":\"{}\",\"message\":\"{}\"}}",
+        why.word(),
+        why.message()
+    );
+    Response::json(503, body).with("Retry-After", "1")
+}
+
 impl Io<'_> {
+    /// Bytes that nobody can guess.
+    pub fn random(&mut self) -> [u8; 16] {
+        self.random.id()
+    }
+
+    /// Whether the store would take writes of so many bytes together, as `jobs` jobs. To be asked
+    /// before anything of a request is done.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn can_store(&self, jobs: usize, bytes: usize) -> Result<(), Trouble> {
+        self.store.has_room(jobs, bytes)
+    }
+
+    /// Hands a write to the store. The answer to the request that is being handled waits until it is
+    /// kept.
+    pub fn store(&mut self, write: Write) -> Place {
+        self.store.write(write)
+    }
+
+    /// Hands over a write whose outcome matters.
+    pub fn store_and_ask(&mut self, write: Write) -> Ticket {
+        self.store.write_and_tell(write)
+    }
+
+    /// Asks the store.
+    pub fn ask(&mut self, question: Question) -> Ticket {
+        self.store.ask(question)
+    }
+
+    /// How the store fares.
+    pub fn store_trouble(&self) -> Option<Trouble> {
+        self.store.trouble()
+    }
+
     /// Queues a WebSocket text for one connection: what `write` appends.
     pub fn text(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         write(self.writer.begin());
@@ -404,6 +518,14 @@ impl Effects for Io<'_> {
 
     fn announce(&mut self, app: AppId, fact: Fact<&str>) {
         self.facts.announce(app, fact);
+    }
+
+    fn remember(&mut self, app: AppId, what: Remember<'_>) {
+        let mut dialects = self.dialects.iter();
+        let keeper = dialects.find(|dialect| dialect.remembers() == Some(app));
+        if let Some(keeper) = keeper {
+            self.remembered.push((app, keeper.write_down(what)));
+        }
     }
 
     fn has_done_enough(&self) -> bool {

@@ -4,12 +4,15 @@
 //! waits for whoever asked for much by more than one turn.
 
 use super::http::Shape;
-use super::{Engine, Phase, World};
+use super::storing::Unkept;
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::Job;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::Effects;
 use crate::limits::{JOB_BYTES_MAX, WORK_PER_TURN};
 use crate::outbox::Ending;
+use crate::store::{Place, Trouble};
 use crate::transport::http::Response;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +24,10 @@ pub(super) struct Waiting {
     pub(super) dialect: usize,
     pub(super) shape: Shape,
     pub(super) job: Box<dyn Job>,
+    /// What it has put into the store's queue so far.
+    pub(super) places: Vec<Place>,
+    /// Some of that could not be kept.
+    pub(super) failed: Option<Trouble>,
 }
 
 /// All of them, in the order in which they go on.
@@ -47,6 +54,16 @@ impl Jobs {
         self.queue.push_back((waiting, bytes));
     }
 
+    /// These writes were not kept: whoever made them is told so at the end.
+    pub(super) fn not_kept(&mut self, from: Place, upto: Place, why: Trouble) {
+        for (waiting, _) in &mut self.queue {
+            let mut places = waiting.places.iter();
+            if places.any(|place| (from..=upto).contains(place)) {
+                waiting.failed = Some(why);
+            }
+        }
+    }
+
     fn pop(&mut self) -> Option<Waiting> {
         let Some((waiting, bytes)) = self.queue.pop_front() else {
             self.queue = VecDeque::new();
@@ -65,6 +82,8 @@ impl Engine {
             let Some(mut waiting) = self.world.jobs.pop() else {
                 return;
             };
+            let before = self.world.store.last_write();
+            self.world.unstored = None;
             let world: &mut World = &mut self.world;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let (conn, from) = (waiting.conn, waiting.from);
@@ -72,11 +91,11 @@ impl Engine {
                     waiting.job.go_on(ctx)
                 })
             }));
+            waiting.places.extend(self.world.write_since(before));
+            waiting.failed = waiting.failed.or(self.world.unstored.take());
             match outcome {
                 Ok(Some(None)) => self.world.jobs.push(waiting),
-                Ok(Some(Some(response))) => {
-                    self.finish(waiting.conn, waiting.shape, &response, turn)
-                }
+                Ok(Some(Some(response))) => self.done(waiting, response, turn),
                 // Without its dialect it has nothing to say.
                 Ok(None) | Err(_) => {
                     let response = self.panicked();
@@ -86,6 +105,34 @@ impl Engine {
             if self.world.hub_with(turn, |_, io| io.has_done_enough()) {
                 return;
             }
+        }
+    }
+
+    /// A job has come to its end. Its answer waits until what it has stored is kept.
+    fn done(&mut self, waiting: Waiting, response: Response, turn: &mut Turn<'_>) {
+        let Waiting {
+            conn,
+            dialect,
+            shape,
+            places,
+            failed,
+            ..
+        } = waiting;
+        if let Some(why) = failed {
+            let response = self.not_stored(dialect, why);
+            return self.finish(conn, shape, &response, turn);
+        }
+        match places.last() {
+            Some(&last) if self.world.store.is_waiting_for(last) => {
+                self.hold_until_kept(Unkept {
+                    conn,
+                    dialect,
+                    shape,
+                    response,
+                    places,
+                });
+            }
+            Some(_) | None => self.finish(conn, shape, &response, turn),
         }
     }
 

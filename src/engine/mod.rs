@@ -17,25 +17,30 @@ mod metrics;
 mod own;
 mod poll;
 mod report;
+mod storing;
 mod stream;
 mod websocket;
+mod world;
 
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevApp, DevPage};
+pub use storing::StoreLink;
 
-use crate::dialect::{self, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
+use world::World;
+
+use crate::dialect::{self, Apps, Desk, Dialect, Facts, KeptFact, Meter};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{AppId, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
+use crate::hub::{AppId, Effects, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
 use crate::limits;
-use crate::outbox::{Ending, Farewell, Outbox};
+use crate::outbox::{Ending, Farewell};
 use crate::random::Random;
 use crate::room;
+use crate::store::{News, Port};
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
 use crate::transport::http::{HttpLimits, Phase as Progress};
-use crate::transport::rate::Bucket;
 use crate::transport::websocket::WsLimits;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -57,6 +62,8 @@ pub struct EngineConfig {
     pub messages_per_s: u32,
     /// Facts that may wait until [`Engine::take_facts`] takes them; 0: none are kept.
     pub facts_kept: usize,
+    /// Apps of the settings that something is stored of, and the ids that they have there.
+    pub stored_apps: Vec<(AppId, String)>,
     /// Who may read metrics.
     pub admin: AdminAccess,
     /// What `dev` adds; absent elsewhere.
@@ -78,6 +85,7 @@ impl Default for EngineConfig {
             pings_per_s: limits::PINGS_PER_S_MAX,
             messages_per_s: limits::MESSAGES_PER_S_MAX,
             facts_kept: 0,
+            stored_apps: Vec::new(),
             admin: AdminAccess::default(),
             dev: None,
         }
@@ -122,6 +130,8 @@ pub enum Mail {
     Stats(SyncSender<Stats>),
     /// What the operating system says of the process.
     Process(ProcessStats),
+    /// What the store says.
+    Store(Vec<News>),
 }
 
 impl std::fmt::Debug for Mail {
@@ -130,6 +140,7 @@ impl std::fmt::Debug for Mail {
             Self::Publish(_) => "Publish",
             Self::Stats(_) => "Stats",
             Self::Process(_) => "Process",
+            Self::Store(_) => "Store",
         })
     }
 }
@@ -161,85 +172,6 @@ struct Inbound {
     phase: Phase,
 }
 
-/// Everything but the connections: what a dialect is lent while one connection is borrowed.
-struct World {
-    hub: Hub,
-    dialects: Vec<Box<dyn Dialect>>,
-    random: Random,
-    writer: FrameWriter,
-    hang_ups: VecDeque<(ConnId, Format, HangUp)>,
-    meter: Meter,
-    facts: Facts,
-    jobs: jobs::Jobs,
-    desk: Desk,
-    metrics: Metrics,
-}
-
-impl World {
-    /// The hub, and what its calls are given to speak through.
-    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> (&'a mut Hub, &'a mut Desk, Io<'a>) {
-        let Self {
-            hub,
-            desk,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            meter,
-            facts,
-            ..
-        } = self;
-        let io = Io {
-            out,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            facts,
-            meter,
-        };
-        (hub, desk, io)
-    }
-
-    /// Calls into a dialect on behalf of `conn`.
-    fn with<R>(
-        &mut self,
-        dialect: usize,
-        conn: ConnId,
-        from: Origin,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
-    ) -> Option<R> {
-        let now = turn.now;
-        let takes_jobs = self.jobs.has_room();
-        let (hub, desk, io) = self.parts(turn.out);
-        let chosen = io.dialects.get(dialect)?;
-        let mut ctx = Ctx {
-            hub,
-            io,
-            conn,
-            from,
-            app: chosen.app(),
-            now,
-            desk,
-            takes_jobs,
-            talk: Bucket::new(),
-            asked_unix_s: now.unix_seconds(),
-        };
-        Some(call(&**chosen, &mut ctx))
-    }
-
-    /// Calls into the hub on nobody's behalf.
-    fn hub_with<R>(
-        &mut self,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
-    ) -> R {
-        let (hub, _, mut io) = self.parts(turn.out);
-        call(hub, &mut io)
-    }
-}
-
 /// Until when requests that had begun when the stop did may still come.
 #[derive(Debug, Clone, Copy)]
 struct Draining {
@@ -264,6 +196,7 @@ pub struct Engine {
     /// Deadlines that have surfaced and wait for their turn.
     due: VecDeque<Surfaced<ConnId>>,
     world: World,
+    storing: storing::Storing,
     date: DateCache,
     /// The last word to slow consumers, per dialect; registered with the outbox at first use.
     farewells: Vec<Farewell>,
@@ -298,6 +231,7 @@ impl Engine {
     pub fn new(config: EngineConfig, dialects: Vec<Box<dyn Dialect>>, mut random: Random) -> Self {
         let hub = Hub::new(config.hub.clone(), random.seed());
         let desk = Desk::new(&mut random);
+        let notes = dialects.iter().map(|dialect| dialect.new_notes()).collect();
         let mut engine = Self {
             config,
             inbound: Column::new(),
@@ -314,7 +248,13 @@ impl Engine {
                 jobs: jobs::Jobs::default(),
                 desk,
                 metrics: Metrics::default(),
+                store: Port::default(),
+                remembered: Vec::new(),
+                unstored: None,
+                apps: Apps::default(),
+                notes,
             },
+            storing: storing::Storing::default(),
             date: DateCache::default(),
             farewells: Vec::new(),
             draining: None,
@@ -332,16 +272,8 @@ impl Engine {
 
     /// What the dialects say of their apps.
     fn learn_rules(&mut self) {
-        let World {
-            hub,
-            dialects,
-            facts,
-            ..
-        } = &mut self.world;
-        facts.keep_at_most(self.config.facts_kept);
-        for (app, rules) in dialects.iter().flat_map(|dialect| dialect.rules()) {
-            hub.set_rules(app, rules);
-        }
+        self.world.facts.keep_at_most(self.config.facts_kept);
+        self.world.learn_rules();
     }
 
     /// The facts since the last call, oldest first; none unless [`EngineConfig::facts_kept`] says so.
@@ -370,7 +302,9 @@ impl Engine {
         self.config = config;
         self.world.hub.reconfigure(self.config.hub.clone());
         self.world.dialects = dialects;
+        self.world.tell_all_apps();
         self.learn_rules();
+        self.adopt_apps();
         self.looks_for_closed = true;
     }
 
@@ -419,7 +353,13 @@ impl Engine {
     /// Whether nothing is left that a test would have to explain: no connection, no job, and a hub
     /// that has forgotten everything.
     pub fn is_empty(&self) -> bool {
-        self.inbound.is_empty() && self.jobs() == 0 && self.world.hub.is_empty()
+        let dialects = self.world.dialects.iter().zip(&self.world.notes);
+        let mut at_rest = dialects.map(|(dialect, notes)| dialect.is_at_rest(&**notes));
+        self.inbound.is_empty()
+            && self.jobs() == 0
+            && self.storing.is_empty()
+            && self.world.hub.is_empty()
+            && at_rest.all(|at_rest| at_rest)
     }
 
     /// Publishes a message of the host program. Returns how many connections it was handed to.
@@ -442,6 +382,8 @@ impl Engine {
                 no_history: false,
                 event: None,
                 body: Some(&publication.message),
+                extra: None,
+                stored: false,
                 except_subscriber: SubscriberId::NONE,
             };
             hub.publish(app, &message, now, io)
@@ -683,6 +625,10 @@ impl Handler for Engine {
                 let _ = answer.try_send(self.stats(turn));
             }
             Mail::Process(stats) => self.world.metrics.process = stats,
+            Mail::Store(news) => {
+                self.hear_store(news, turn);
+                self.hang_up_all(turn);
+            }
         }
     }
 
@@ -713,6 +659,7 @@ impl Handler for Engine {
 
     fn settle(&mut self, turn: &mut Turn<'_>) {
         self.settle_polls(turn);
+        self.hand_over();
     }
 
     fn next_deadline(&self) -> Option<Millis> {

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::dialect::json::push_text;
 use crate::handler::{Origin, Turn};
 use crate::limits::HTTP_SMALL_BODY_BYTES_MAX;
+use crate::store::Trouble;
 use crate::transport::http::{Method, Refusal, Request, Response};
 use subtle::ConstantTimeEq;
 
@@ -35,8 +36,10 @@ pub struct DevPage {
     pub html: &'static str,
     /// A signature that the page and the printed curl line use. In `dev` signatures do not age.
     pub signature: String,
-    /// The app that the page shows Pusher with, if there is one for it.
+    /// The app that the page shows Pusher's protocol with, if there is one for it.
     pub pusher: Option<DevApp>,
+    /// The same for Pushi.
+    pub pushi: Option<DevApp>,
 }
 
 /// An app whose credentials the page may know: those that every `dev` has, and no others.
@@ -48,7 +51,7 @@ pub struct DevApp {
     pub key: String,
     /// Its secret, which is none.
     pub secret: String,
-    /// What stands in front of the paths of the protocol.
+    /// What stands in front of the paths of the protocol; nothing with Pushi.
     pub path_prefix: String,
 }
 
@@ -160,11 +163,8 @@ impl Engine {
             return Some(Refusal::BodyTooLarge { limit }.response());
         }
         let response = match page {
-            Page::Live => Response::json(200, r#"{"status":"live"}"#),
-            Page::Ready if self.is_draining() => {
-                Response::json(503, r#"{"status":"not_ready","reasons":["draining"]}"#)
-            }
-            Page::Ready => Response::json(200, r#"{"status":"ready"}"#),
+            Page::Live => Response::json(200, r#"{"status":"ok"}"#),
+            Page::Ready => self.readiness(),
             Page::Metrics if !is_signed_in && !self.config.admin.admits(from, request) => {
                 Response::json(401, r#"{"error":"unauthorized","message":"metrics need the admin credential: HTTP Basic, or a bearer token"}"#)
                     .with("WWW-Authenticate", "Basic realm=\"fanwire\", charset=\"UTF-8\"")
@@ -194,13 +194,30 @@ impl Engine {
         })
     }
 
+    /// Whether requests are welcome, and if not, why not. The fields are those that Pushi has there.
+    fn readiness(&self) -> Response {
+        let store = match self.world.store.trouble() {
+            None | Some(Trouble::Absent | Trouble::Busy) => None,
+            Some(trouble @ (Trouble::DiskFull | Trouble::Failing)) => Some(trouble.word()),
+        };
+        let draining = self.is_draining().then_some("draining");
+        let reasons: Vec<&str> = draining.into_iter().chain(store).collect();
+        if reasons.is_empty() {
+            return Response::json(200, r#"{"status":"ok","ready":true}"#);
+        }
+        let reasons = reasons.join("\",\"");
+        let body =
+            format!("{{\"status\":\"not_ready\",\"ready\":false,\"reasons\":[\"{reasons}\"]}}");
+        Response::json(503, body)
+    }
+
     /// What the playground shows on top, and the signature that it signs with.
     fn dev_state(&self, dev: &DevPage, turn: &Turn<'_>) -> Response {
         let stats = self.stats(turn);
         let mut body = format!(
             concat!(
                 r#"{{"signature":"{}","connections":{},"websockets":{},"channels":{},"#,
-                r#""subscribers":{},"users":{},"published":{},"delivered":{},"pusher":"#
+                r#""subscribers":{},"users":{},"published":{},"delivered":{}"#
             ),
             dev.signature,
             stats.connections,
@@ -212,9 +229,12 @@ impl Engine {
             stats.delivered
         )
         .into_bytes();
-        match &dev.pusher {
-            Some(app) => app.push(&mut body),
-            None => body.extend_from_slice(b"null"),
+        for (member, app) in [(",\"pusher\":", &dev.pusher), (",\"pushi\":", &dev.pushi)] {
+            body.extend_from_slice(member.as_bytes());
+            match app {
+                Some(app) => app.push(&mut body),
+                None => body.extend_from_slice(b"null"),
+            }
         }
         body.push(b'}');
         Response::json(200, body).with("Cache-Control", "no-store")

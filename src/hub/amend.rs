@@ -48,7 +48,8 @@ impl Hub {
         channel.last_active_micros = now.unix_micros;
         let (id, change) = (amendment.id, &amendment.change);
         let mut edited = Edited::default();
-        let looked_at = channel.amend(id, change, &mut edited, limits.0, limits.1);
+        let (looked_at, found) = channel.amend(id, change, &mut edited, limits.0, limits.1);
+        self.remember_amended(key, id, change, found, fx);
         self.amend_cached(key, id, change, &mut edited, now);
         let Some(channel) = self.channels.get(key) else {
             return looked_at;

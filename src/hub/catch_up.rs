@@ -36,6 +36,8 @@ impl Hub {
         };
         let mut missed = Vec::new();
         for (_, id) in channels {
+            let subscription = subscriber.subscription(id);
+            let format = subscription.map_or(format, |subscription| subscription.format);
             let Some(channel) = self.channels.get_mut(id) else {
                 continue;
             };

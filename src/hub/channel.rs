@@ -76,26 +76,83 @@ pub(crate) struct Membership {
     pub(crate) place: u32,
     /// Order of joining.
     pub(crate) joined: u64,
-    /// Those of its subscribers that are not its user's own, in order of joining, each with what it
-    /// said of the user as JSON text.
-    pub(crate) guests: Option<Box<Vec<Guest>>>,
+    /// Absent until there is one.
+    pub(crate) guests: Option<Box<Guests>>,
+}
+
+/// Those of a membership's subscribers that are not its user's own.
+#[derive(Debug, Default)]
+pub(crate) struct Guests {
+    /// Those that are there, in order of joining.
+    pub(crate) list: Vec<Guest>,
+    /// What was said last of the user, also by one that has left, and by whom.
+    pub(crate) last_info: Option<(Rc<str>, Format)>,
+    /// Whether the one that made the membership was one and wanted pairs.
+    pub(crate) first_is_peer: bool,
 }
 
 /// A subscriber that is somebody in one channel only.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub struct Guest {
     pub(crate) who: SubscriberId,
     pub(crate) info: Option<Rc<str>>,
+    pub(crate) joined: u64,
+    pub(crate) format: Format,
+    pub(crate) is_peer: bool,
+}
+
+impl Guest {
+    /// Which subscriber it is.
+    pub fn who(&self) -> SubscriberId {
+        self.who
+    }
+
+    /// What it says of the user, as JSON text.
+    pub fn info(&self) -> Option<&Rc<str>> {
+        self.info.as_ref()
+    }
+
+    /// When it joined: its place in the hub's order.
+    pub fn joined(&self) -> u64 {
+        self.joined
+    }
+
+    /// What it was told in when it joined: in whose words its info is.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether it wants to be paired with other members.
+    pub fn is_peer(&self) -> bool {
+        self.is_peer
+    }
 }
 
 impl Membership {
     pub(crate) fn guests(&self) -> &[Guest] {
-        self.guests.as_ref().map_or(&[], |guests| guests.as_slice())
+        self.guests.as_ref().map_or(&[], |guests| &guests.list)
     }
 
     /// What the oldest of its subscribers says of it.
     pub(crate) fn info(&self) -> Option<&Rc<str>> {
         self.guests().first()?.info.as_ref()
+    }
+
+    /// One guest more. It is the first subscriber if it `makes` the membership.
+    pub(crate) fn add_guest(&mut self, guest: Guest, makes: bool) {
+        let guests = self.guests.get_or_insert_default();
+        if let Some(info) = &guest.info {
+            guests.last_info = Some((info.clone(), guest.format));
+        }
+        guests.first_is_peer |= makes && guest.is_peer;
+        guests.list.push(guest);
+    }
+
+    /// One guest fewer, if `who` is one.
+    pub(crate) fn remove_guest(&mut self, who: SubscriberId) -> Option<Guest> {
+        let list = &mut self.guests.as_mut()?.list;
+        let place = list.iter().position(|guest| guest.who == who)?;
+        Some(list.remove(place))
     }
 }
 
@@ -129,6 +186,8 @@ pub struct Channel {
     /// Nobody has said yet what its settings are to be: whoever made it had no say in them, and
     /// whoever names some first gives them.
     pub(crate) is_bare: bool,
+    /// It was reported as one that survives a restart.
+    pub(crate) is_remembered: bool,
     /// One list per format that is there; nearly always one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) members: Vec<MembershipId>,
@@ -160,6 +219,7 @@ impl Channel {
             traits,
             is_configured: false,
             is_bare: false,
+            is_remembered: false,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),
@@ -200,6 +260,18 @@ impl Channel {
     /// What it does beside delivering.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether its settings were given to the channel itself: see
+    /// [`Hub::configure`](super::Hub::configure).
+    pub fn is_configured(&self) -> bool {
+        self.is_configured
+    }
+
+    /// Whether nobody has said yet what its settings are to be: see
+    /// [`Hub::ensure_bare_channel`](super::Hub::ensure_bare_channel).
+    pub fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     /// The messages it remembers, oldest first.
@@ -273,7 +345,7 @@ impl Channel {
 
     /// Changes the message `id` wherever it is kept. `history_bytes` and `recent_bytes` bound what
     /// is kept: an edit may have made the message larger. How many messages and events were looked
-    /// at.
+    /// at, and how many of the history were changed.
     pub(crate) fn amend(
         &mut self,
         id: Id,
@@ -281,20 +353,22 @@ impl Channel {
         edited: &mut Edited,
         history_bytes: usize,
         recent_bytes: usize,
-    ) -> usize {
+    ) -> (usize, usize) {
         let looked_at = self.history.len() + self.recent.len();
-        let mut bytes = self.history_bytes;
+        let (mut bytes, mut found) = (self.history_bytes, 0);
         match change {
             Change::Edit(edit) => {
                 for kept in self.history.iter_mut().filter(|kept| kept.id == id) {
                     bytes -= kept.bytes();
                     *kept = edited.of(kept, edit);
                     bytes += kept.bytes();
+                    found += 1;
                 }
             }
             Change::Delete => self.history.retain(|kept| {
                 let stays = kept.id != id;
                 bytes -= if stays { 0 } else { kept.bytes() };
+                found += usize::from(!stays);
                 stays
             }),
         }
@@ -302,6 +376,6 @@ impl Channel {
         // A smaller number of messages waits for the next one that is stored.
         self.cut_history(usize::MAX, history_bytes);
         edited.in_recent(&mut self.recent, id, change, recent_bytes);
-        looked_at
+        (looked_at, found)
     }
 }

@@ -3,7 +3,7 @@
 use super::watch::Watching;
 use super::{Hub, MembershipId, SubscriberId, UserId};
 use crate::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Hub {
     /// Checks that both sides of every relation agree. For tests: it visits everything.
@@ -33,11 +33,11 @@ impl Hub {
                         subscriber.outlet, listener.outlet,
                         "the outlet is written through"
                     );
-                    assert_eq!(subscriber.format, audience.format);
                     let subscription = subscriber
                         .subscription(id)
                         .expect("a listed subscriber listens");
                     assert_eq!(subscription.place as usize, place, "it knows its place");
+                    assert_eq!(subscription.format, audience.format);
                 }
             }
             for (place, &member) in channel.members.iter().enumerate() {
@@ -87,6 +87,14 @@ impl Hub {
                     .is_sorted_by_key(|s| s.channel),
                 "subscriptions are searched by halves"
             );
+            let orders = subscriber.subscriptions.as_slice().iter().map(|s| s.order);
+            let orders: BTreeSet<u16> = orders.collect();
+            assert_eq!(
+                orders.len(),
+                subscriber.subscriptions.len(),
+                "none joined at the same time as another"
+            );
+            assert!(orders.last() < Some(&subscriber.next_order) || orders.is_empty());
         }
         assert_eq!(
             subscriptions, 0,
@@ -106,6 +114,7 @@ impl Hub {
         assert_eq!(self.membership_pairs.len(), self.memberships.len());
         self.check_memberships();
         self.check_cached();
+        self.check_remembered();
         self.check_apps();
         self.check_watching();
     }
@@ -146,6 +155,18 @@ impl Hub {
                 );
                 assert!(!listed[..at].contains(&guest), "a guest is listed once");
             }
+            let guests = membership.guests();
+            assert!(
+                guests.is_sorted_by(|one, next| one.joined < next.joined),
+                "guests are in order of joining"
+            );
+            assert!(guests.iter().all(|g| g.joined >= membership.joined));
+            let says = guests.iter().any(|guest| guest.info.is_some());
+            let last = membership
+                .guests
+                .as_ref()
+                .and_then(|g| g.last_info.as_ref());
+            assert!(last.is_some() || !says, "what is said last is known");
             *of_users.entry(membership.user).or_default() += 1;
         }
         for (id, user) in self.users.iter() {
@@ -167,6 +188,22 @@ impl Hub {
             (count, bytes) = (count + 1, bytes + cached.bytes());
         }
         assert_eq!((count, bytes), (self.cached.len(), self.cached_bytes));
+    }
+
+    /// What survives a restart was reported, where that is wanted.
+    fn check_remembered(&self) {
+        let remembers = |app| self.rules(app).remembers;
+        for (_, channel) in self.channels.iter().filter(|(_, c)| remembers(c.app)) {
+            assert!(
+                channel.is_remembered || !channel.survives(),
+                "{:?} is reported",
+                channel.name
+            );
+        }
+        for (_, user) in self.users.iter().filter(|(_, user)| remembers(user.app)) {
+            let is_due = user.has_state() && !user.is_changed;
+            assert!(user.is_remembered || !is_due, "{:?}", user.name);
+        }
     }
 
     /// Each app knows how many subscribers it has.

@@ -4,7 +4,7 @@
 //! into it. Tests record what was asked for; the engine encodes and queues.
 
 use super::event::Event;
-use super::{AppId, Fact};
+use super::{AppId, Fact, Remember};
 use crate::frame::Frame;
 use crate::handler::ConnId;
 
@@ -32,6 +32,8 @@ pub enum HangUp {
     Unauthorized,
     /// Its app is there no more.
     AppClosed,
+    /// It said something that is none of its protocol.
+    Garbled,
 }
 
 /// What the hub wants done. Implementations only append: they never fail, never block, and never
@@ -62,6 +64,9 @@ pub trait Effects {
     }
     /// Tell the rest of the world.
     fn announce(&mut self, _app: AppId, _fact: Fact<&str>) {}
+    /// Note a change to what survives a restart, in an app where that is wanted. Changes come in the
+    /// order in which they are to be made.
+    fn remember(&mut self, _app: AppId, _what: Remember<'_>) {}
     /// Counts work that is not seen by what is asked for here, in units of about the time in which
     /// one frame is queued.
     fn spend(&mut self, _units: u64) {}

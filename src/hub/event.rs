@@ -1,7 +1,7 @@
 //! Anything a subscriber may be told.
 
 use super::SubscriberId;
-use super::effects::Id;
+use super::effects::{Format, Id};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -48,6 +48,11 @@ pub struct NewMessage<'a> {
     /// The payload: JSON text that is never looked into, or with an `event` any text; absent if the
     /// sender gave none.
     pub body: Option<&'a str>,
+    /// Further members of the payload as JSON, `"a":1,"b":[]`, without braces; for the protocol that
+    /// takes such messages, and told by no other. It is not kept for catch-up or in a history.
+    pub extra: Option<&'a str>,
+    /// It is kept in the store, under its id and time.
+    pub stored: bool,
     /// This subscriber does not get it.
     pub except_subscriber: SubscriberId,
 }
@@ -62,6 +67,8 @@ impl NewMessage<'_> {
             channel: self.channel.as_deref(),
             event: self.event.as_deref(),
             body: self.body,
+            extra: self.extra,
+            stored: self.stored,
             edited: None,
         }
     }
@@ -85,6 +92,8 @@ pub struct KeptMessage {
     #[allow(missing_docs)]
     pub no_history: bool,
     #[allow(missing_docs)]
+    pub stored: bool,
+    #[allow(missing_docs)]
     pub event: Option<Box<str>>,
     /// Shared by all that one edit gave the same.
     pub body: Option<Rc<str>>,
@@ -102,6 +111,7 @@ impl KeptMessage {
             only: boxed(&message.only),
             except: boxed(&message.except),
             no_history: message.no_history,
+            stored: message.stored,
             event: message.event.as_deref().map(Box::from),
             body: message.body.map(Rc::from),
             edited: None,
@@ -122,6 +132,8 @@ impl KeptMessage {
             only: self.only.clone(),
             except: self.except.clone(),
             no_history: self.no_history,
+            // With another time it is not found there.
+            stored: self.stored && edit.at.is_none(),
             // What replaces it is no event of that name.
             event: self.event.clone().filter(|_| body.is_none()),
             body: body.or_else(|| self.body.clone()),
@@ -138,6 +150,8 @@ impl KeptMessage {
             channel: self.channel.as_deref(),
             event: self.event.as_deref(),
             body: self.body.as_deref(),
+            extra: None,
+            stored: self.stored,
             edited: self.edited,
         }
     }
@@ -181,6 +195,8 @@ pub struct MessageView<'a> {
     pub channel: Option<&'a str>,
     pub event: Option<&'a str>,
     pub body: Option<&'a str>,
+    pub extra: Option<&'a str>,
+    pub stored: bool,
     /// When it was last edited, if it was.
     pub edited: Option<Stamp>,
 }
@@ -375,8 +391,10 @@ pub struct Presence {
     pub user: Rc<str>,
     /// The public state of the one who joined; empty for one who parted.
     pub state: PublicState,
-    /// What the one who joined says of itself, as JSON text.
+    /// What the guest who joined or parted says of the user, as JSON text.
     pub info: Option<Rc<str>>,
+    /// What the subscriber who joined or parted is told in: in whose words `info` is.
+    pub info_format: Format,
     /// All members in order of joining, if the channel tells them with each change.
     pub members: Option<Vec<MemberSnapshot>>,
 }
@@ -394,7 +412,8 @@ impl Presence {
             // The name is shared, but not in the frame that is kept once somebody caught up.
             .map(|m| 64 + m.user.len() + state_bytes(&m.state))
             .sum::<usize>();
-        size_of::<Self>() + state_bytes(&self.state) + members
+        let info = self.info.as_ref().map_or(0, |info| info.len());
+        size_of::<Self>() + state_bytes(&self.state) + info + members
     }
 }
 

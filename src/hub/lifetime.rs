@@ -4,7 +4,9 @@
 //! that nobody is in goes after a stated time unless it has a history. What is remembered is
 //! remembered for a stated time.
 
-use super::{Alarm, ChannelId, Effects, HangUp, Hub, Settings, UserId, forget};
+use super::{
+    Alarm, Channel, ChannelId, Effects, HangUp, Hub, Remember, Settings, User, UserId, forget,
+};
 use crate::limits::ALARMS_PER_TURN;
 use crate::room;
 use crate::time::{Millis, Now, Surfaced};
@@ -13,7 +15,8 @@ impl Hub {
     /// When this hub next wants to be told the time, if ever. The answer can change after any call
     /// that takes `&mut self`.
     pub fn next_deadline(&self) -> Option<Millis> {
-        if !self.due.is_empty() || !self.leaving.is_empty() {
+        let has_more = !self.due.is_empty() || !self.leaving.is_empty();
+        if has_more || self.remembers_too_many() {
             return Some(Millis(0));
         }
         self.wheel.next_deadline()
@@ -29,6 +32,7 @@ impl Hub {
         if !self.leaving.is_empty() {
             return;
         }
+        self.forget_the_oldest(fx);
         for _ in 0..ALARMS_PER_TURN {
             let Some(entry) = self.due.pop_front() else {
                 // A crowd's room is not kept for the next one.
@@ -60,7 +64,7 @@ impl Hub {
                 if let Some(user) = self.users.get_mut(id)
                     && self.wheel.rings(entry, &mut user.timer, now.mono)
                 {
-                    self.forget_user(id);
+                    self.let_go_of_user(id, fx);
                 }
             }
             Alarm::Channel(id) => {
@@ -69,8 +73,11 @@ impl Hub {
                 {
                     if channel.subscriber_count() > 0 {
                         self.count_due(id, now, fx);
-                    } else {
-                        self.forget_channel(id);
+                    } else if let Some(gone) = self.forget_channel(id)
+                        && gone.is_remembered
+                    {
+                        let channel = &gone.name;
+                        fx.remember(gone.app, Remember::NoChannel { channel });
                     }
                 }
             }
@@ -98,19 +105,24 @@ impl Hub {
         if is_fleeting {
             match cached_until {
                 Some(until) => self.arm_channel(id, until),
-                None => self.forget_channel(id),
+                // Without history and bare, so it is none that survives a restart.
+                None => drop(self.forget_channel(id)),
             }
             return;
         }
-        // Even one that remembers nothing keeps its name and id for a while, as callers expect of
-        // a channel whose members change.
-        let wait_ms = if settings == Settings::default() {
+        let until = now.mono + self.forget_after_ms(&settings);
+        self.arm_channel(id, cached_until.map_or(until, |cached| cached.max(until)));
+    }
+
+    /// How long a channel with these settings is remembered that nobody is in. Even one that
+    /// remembers nothing keeps its name and id for a while, as callers expect of a channel whose
+    /// members change.
+    pub(super) fn forget_after_ms(&self, settings: &Settings) -> u64 {
+        if *settings == Settings::default() {
             self.config.channel_forget_ms
         } else {
             self.config.channel_configured_forget_ms
-        };
-        let until = now.mono + wait_ms;
-        self.arm_channel(id, cached_until.map_or(until, |cached| cached.max(until)));
+        }
     }
 
     pub(super) fn arm_channel(&mut self, id: ChannelId, at: Millis) {
@@ -124,18 +136,16 @@ impl Hub {
         self.settle_channel(id, now);
     }
 
-    fn forget_channel(&mut self, id: ChannelId) {
+    fn forget_channel(&mut self, id: ChannelId) -> Option<Channel> {
         if self
             .channels
             .get(id)
             .is_none_or(|channel| channel.subscriber_count() > 0)
         {
-            return;
+            return None;
         }
         self.forget_cached(id);
-        let Some(channel) = self.channels.remove(id) else {
-            return;
-        };
+        let channel = self.channels.remove(id)?;
         let (channels, hash) = (&self.channels, &self.hash);
         forget(
             &mut self.channel_names,
@@ -147,6 +157,7 @@ impl Hub {
                     .map_or(0, |c| hash.hash_one((c.app.0, &*c.name)))
             },
         );
+        Some(channel)
     }
 
     /// A user may have lost its last subscriber: forgets it now, or sets the time for it.
@@ -162,6 +173,7 @@ impl Hub {
             return;
         }
         if !user.has_state() {
+            // So it is none that survives a restart.
             self.forget_user(id);
             return;
         }
@@ -175,16 +187,39 @@ impl Hub {
             &mut user.timer,
             now.mono + self.config.user_forget_ms,
         );
-        if self.away_users.len() > self.config.users_remembered
-            && let Some(&(_, oldest)) = self.away_users.first()
+    }
+
+    /// Whether more users are only remembered than may be. It is so until the next [`Hub::tick`].
+    fn remembers_too_many(&self) -> bool {
+        self.away_users.len() > self.config.users_remembered
+    }
+
+    /// Of the users that are only remembered the oldest go, if they are too many.
+    fn forget_the_oldest(&mut self, fx: &mut impl Effects) {
+        for _ in 0..ALARMS_PER_TURN {
+            let Some(&(_, oldest)) = self.away_users.first() else {
+                return;
+            };
+            if !self.remembers_too_many() {
+                return;
+            }
+            self.let_go_of_user(oldest, fx);
+        }
+    }
+
+    /// Forgets a user, and reports it if it is one that survives a restart.
+    fn let_go_of_user(&mut self, id: UserId, fx: &mut impl Effects) {
+        if let Some(gone) = self.forget_user(id)
+            && gone.is_remembered
         {
-            self.forget_user(oldest);
+            let user = &gone.name;
+            fx.remember(gone.app, Remember::NoUser { user });
         }
     }
 
     /// Something was done for a user. If it is only remembered, it is so from now on.
     pub fn touch_user(&mut self, id: UserId, now: Now) {
-        let is_away = |user: &super::User| user.subscribers.is_empty();
+        let is_away = |user: &User| user.subscribers.is_empty();
         if self.users.get(id).is_some_and(is_away) {
             self.return_user(id);
             self.settle_user(id, now);
@@ -202,17 +237,15 @@ impl Hub {
         }
     }
 
-    fn forget_user(&mut self, id: UserId) {
+    fn forget_user(&mut self, id: UserId) -> Option<User> {
         if self
             .users
             .get(id)
             .is_none_or(|user| !user.subscribers.is_empty() || user.memberships > 0)
         {
-            return;
+            return None;
         }
-        let Some(user) = self.users.remove(id) else {
-            return;
-        };
+        let user = self.users.remove(id)?;
         if let Some(since) = user.away {
             self.away_users.remove(&(since, id));
         }
@@ -227,6 +260,7 @@ impl Hub {
                     .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
             },
         );
+        Some(user)
     }
 
     /// Gives back memory that is only kept for whoever comes next. For quiet times.

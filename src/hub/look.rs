@@ -4,7 +4,7 @@
 //! much comes and goes meanwhile. What comes into a place that was passed is not shown, as in any
 //! list that changes while it is read.
 
-use super::{AppId, Channel, ChannelId, Event, Hub, User, UserId};
+use super::{AppId, Channel, ChannelId, Event, Hub, Subscriber, SubscriberId, User, UserId};
 use std::ops::Range;
 
 impl Hub {
@@ -22,6 +22,22 @@ impl Hub {
         self.channels
             .within(places)
             .filter(move |(_, channel)| channel.app == app)
+    }
+
+    /// Places in the table of subscribers, free ones included.
+    pub fn subscriber_places(&self) -> usize {
+        self.subscribers.places()
+    }
+
+    /// The subscribers of `app` that stand within these places and have not gone, in their order.
+    pub fn subscribers_within(
+        &self,
+        app: AppId,
+        places: Range<usize>,
+    ) -> impl Iterator<Item = (SubscriberId, &Subscriber)> {
+        self.subscribers
+            .within(places)
+            .filter(move |(_, known)| known.app == app && !known.is_leaving)
     }
 
     /// Places in the table of users, free ones included.

@@ -1,4 +1,4 @@
-//! Connecting, subscribing, leaving, and the presence that follows from them.
+//! Connecting, subscribing and leaving.
 //!
 //! Every step is O(1) in the size of the channel: a subscription knows its place in the channel's
 //! list, removal moves the last one in and corrects *its* place, and a user's membership is found
@@ -6,15 +6,13 @@
 //! halves, as it may hold thousands.
 
 use super::channel::{Guest, Listener, Membership};
-use super::event::{KeptEvent, state_bytes};
 use super::few::Few;
 use super::subscriber::Subscription;
 use super::{
-    Alarm, AppId, ChannelId, Effects, Event, Fact, Format, HangUp, Hub, Id, MemberSnapshot,
-    MembershipId, Presence, Refusal, Stamp, Subscriber, SubscriberId, UserId, forget,
+    Alarm, AppId, ChannelId, Effects, Fact, Format, HangUp, Hub, Id, MembershipId, Refusal,
+    Subscriber, SubscriberId, UserId, forget,
 };
 use crate::handler::ConnId;
-use crate::limits::{FRAME_BYTES_PER_WORK, MEMBERS_STATE_BYTES_MAX};
 use crate::room;
 use crate::time::{Millis, Now, Timer};
 use std::rc::Rc;
@@ -26,8 +24,15 @@ pub enum Role {
     Nobody,
     /// As the user whose it is.
     Own(UserId),
-    /// As this user, in this channel only, of whom it says something as JSON text.
-    Guest(UserId, Option<Rc<str>>),
+    /// As this user, in this channel only.
+    Guest {
+        /// Who it is.
+        user: UserId,
+        /// What it says of the user, as JSON text.
+        info: Option<Rc<str>>,
+        /// Whether it wants to be paired with other members.
+        is_peer: bool,
+    },
 }
 
 impl Hub {
@@ -70,6 +75,7 @@ impl Hub {
             subscriptions: Few::None,
             app,
             format,
+            next_order: 0,
             is_leaving: false,
         });
         let (subscribers, hash) = (&self.subscribers, &self.hash);
@@ -168,7 +174,8 @@ impl Hub {
         }
     }
 
-    /// Moves `who` to the lists of another format.
+    /// Moves `who` to the lists of another format, wherever it is told in the one that it is told in
+    /// by itself.
     fn refile(&mut self, who: SubscriberId, format: Format) {
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return;
@@ -185,7 +192,10 @@ impl Hub {
             else {
                 continue;
             };
-            self.remove_listener(subscription, former);
+            if subscription.format != former {
+                continue;
+            }
+            self.remove_listener(subscription);
             let Some(channel) = self.channels.get_mut(subscription.channel) else {
                 continue;
             };
@@ -199,7 +209,7 @@ impl Hub {
             if let Some(subscriber) = self.subscribers.get_mut(who)
                 && let Some(moved) = subscriber.subscriptions.as_mut_slice().get_mut(at)
             {
-                moved.place = place;
+                (moved.place, moved.format) = (place, format);
             }
         }
     }
@@ -282,7 +292,7 @@ impl Hub {
             let Some(channel) = channels.get_mut(subscription.channel) else {
                 continue;
             };
-            let audience = channel.audience(subscriber.format);
+            let audience = channel.audience(subscription.format);
             let Some(listener) = audience.listeners.get_mut(subscription.place as usize) else {
                 continue;
             };
@@ -329,6 +339,25 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> Result<bool, Refusal> {
+        let known = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
+        self.subscribe_in(who, channel, role, known.format, now, fx)
+    }
+
+    /// The same, to be told of this channel in a format of its own, for as long as it is in there:
+    /// [`Hub::attach_as`] changes only that of channels where it is told as everywhere. One that is
+    /// there already stays as it is.
+    ///
+    /// # Errors
+    /// As for [`Hub::subscribe`].
+    pub fn subscribe_in(
+        &mut self,
+        who: SubscriberId,
+        channel: ChannelId,
+        role: Role,
+        format: Format,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Result<bool, Refusal> {
         let subscriber = self.subscriber(who).ok_or(Refusal::UnknownSubscriber)?;
         if !self.channels.contains(channel) {
             return Err(Refusal::UnknownChannel);
@@ -340,8 +369,8 @@ impl Hub {
         if subscriber.subscriptions.len() >= limit {
             return Err(Refusal::TooManyChannels { limit });
         }
-        let (format, outlet) = (subscriber.format, subscriber.outlet);
-        if let Role::Own(user) | Role::Guest(user, _) = &role
+        let (outlet, own_format) = (subscriber.outlet, subscriber.format);
+        if let Role::Own(user) | Role::Guest { user, .. } = &role
             && !user.is_none()
             && !self.users.contains(*user)
         {
@@ -358,11 +387,24 @@ impl Hub {
             Role::Nobody => MembershipId::NONE,
             Role::Own(user) if user.is_none() => MembershipId::NONE,
             Role::Own(user) => self
-                .join(channel, user, None, now, fx)
+                .join(channel, user, None, own_format, now, fx)
                 .ok_or(Refusal::UnknownChannel)?,
-            Role::Guest(user, info) => self
-                .join(channel, user, Some(Guest { who, info }), now, fx)
-                .ok_or(Refusal::UnknownChannel)?,
+            Role::Guest {
+                user,
+                info,
+                is_peer,
+            } => {
+                self.sequence += 1;
+                let guest = Guest {
+                    who,
+                    info,
+                    joined: self.sequence,
+                    format: own_format,
+                    is_peer,
+                };
+                self.join(channel, user, Some(guest), own_format, now, fx)
+                    .ok_or(Refusal::UnknownChannel)?
+            }
         };
         let channel_key = channel;
         let Some(channel) = self.channels.get_mut(channel) else {
@@ -385,6 +427,8 @@ impl Hub {
                 channel: channel_key,
                 membership,
                 place,
+                order: subscriber.take_order(),
+                format,
             };
             subscriber.subscriptions.insert(at, subscription);
         }
@@ -392,12 +436,14 @@ impl Hub {
         Ok(true)
     }
 
-    /// One more subscriber of `user` in `channel`; the first makes it a member.
+    /// One more subscriber of `user` in `channel`, which is told in `format` by itself; the first
+    /// makes it a member.
     fn join(
         &mut self,
         channel: ChannelId,
         user: UserId,
         guest: Option<Guest>,
+        format: Format,
         now: Now,
         fx: &mut impl Effects,
     ) -> Option<MembershipId> {
@@ -405,31 +451,40 @@ impl Hub {
             let membership = self.memberships.get_mut(id)?;
             membership.subscribers += 1;
             if let Some(guest) = guest {
-                membership.guests.get_or_insert_default().push(guest);
+                membership.add_guest(guest, false);
             }
             return Some(id);
         }
         self.return_user(user);
         self.users.get_mut(user)?.memberships += 1;
         let info = guest.as_ref().and_then(|guest| guest.info.clone());
-        self.sequence += 1;
+        let joined = match &guest {
+            Some(guest) => guest.joined,
+            None => {
+                self.sequence += 1;
+                self.sequence
+            }
+        };
         let place = self.channels.get(channel)?.members.len() as u32;
-        let joined = self.sequence;
-        let id = self.memberships.insert(Membership {
+        let mut membership = Membership {
             channel,
             user,
             subscribers: 1,
             place,
             joined,
-            guests: guest.map(|guest| Box::new(vec![guest])),
-        });
+            guests: None,
+        };
+        if let Some(guest) = guest {
+            membership.add_guest(guest, true);
+        }
+        let id = self.memberships.insert(membership);
         let (memberships, hash) = (&self.memberships, &self.hash);
         let pair = |m: &Membership| hash.hash_one((m.channel.to_bits(), m.user.to_bits()));
         let rehash = |&id: &MembershipId| memberships.get(id).map_or(0, pair);
         let hash = hash.hash_one((channel.to_bits(), user.to_bits()));
         self.membership_pairs.insert_unique(hash, id, rehash);
         self.channels.get_mut(channel)?.members.push(id);
-        self.tell_presence(channel, user, true, info, now, fx);
+        self.tell_presence(channel, user, true, (info, format), now, fx);
         Some(id)
     }
 
@@ -467,8 +522,7 @@ impl Hub {
         let Some(subscription) = subscriber.subscriptions.remove(at) else {
             return false;
         };
-        let format = subscriber.format;
-        self.remove_listener(subscription, format);
+        self.remove_listener(subscription);
         self.leave(subscription.membership, who, now, fx);
         self.totals.subscriptions -= 1;
         match self.channels.get(channel) {
@@ -484,11 +538,11 @@ impl Hub {
     }
 
     /// Takes a listener out of its list: the last one moves to its place and is told so.
-    fn remove_listener(&mut self, gone: Subscription, format: Format) {
+    fn remove_listener(&mut self, gone: Subscription) {
         let Some(channel) = self.channels.get_mut(gone.channel) else {
             return;
         };
-        let audience = channel.audience(format);
+        let audience = channel.audience(gone.format);
         let place = gone.place as usize;
         if place >= audience.listeners.len() {
             return;
@@ -517,12 +571,17 @@ impl Hub {
             return;
         };
         membership.subscribers -= 1;
+        let guest = membership.remove_guest(who);
         if membership.subscribers > 0 {
-            if let Some(guests) = &mut membership.guests {
-                guests.retain(|guest| guest.who != who);
-            }
             return;
         }
+        let said = match guest {
+            Some(guest) => (guest.info, guest.format),
+            None => {
+                let known = self.subscribers.get(who);
+                (None, known.map_or(Format(0), |known| known.format))
+            }
+        };
         let (channel_key, user) = (membership.channel, membership.user);
         let place = membership.place as usize;
         let hash = &self.hash;
@@ -556,87 +615,8 @@ impl Hub {
         if let Some(known) = self.users.get_mut(user) {
             known.memberships -= 1;
         }
-        self.tell_presence(channel_key, user, false, None, now, fx);
+        self.tell_presence(channel_key, user, false, said, now, fx);
         self.settle_user(user, now);
-    }
-
-    /// Tells a channel's others that `user` came or went, if the channel does that.
-    fn tell_presence(
-        &mut self,
-        channel_key: ChannelId,
-        user_key: UserId,
-        joined: bool,
-        info: Option<Rc<str>>,
-        now: Now,
-        fx: &mut impl Effects,
-    ) {
-        let Some(channel) = self.channels.get(channel_key) else {
-            return;
-        };
-        let by_settings = channel.settings.notify_presence;
-        if !by_settings && !channel.traits.has_members {
-            return;
-        }
-        let Some(user) = self.users.get(user_key) else {
-            return;
-        };
-        if channel.traits.has_members {
-            let (channel, user, app) = (&*channel.name, &*user.name, channel.app);
-            let fact = match joined {
-                true => Fact::MemberAdded { channel, user },
-                false => Fact::MemberRemoved { channel, user },
-            };
-            fx.announce(app, fact);
-        }
-        let members = (by_settings && channel.settings.presence_with_members)
-            .then(|| self.member_snapshots(channel_key, fx));
-        let presence = Rc::new(Presence {
-            id: fx.id(),
-            at: Stamp::from_unix_micros(now.unix_micros),
-            joined,
-            by_settings,
-            info,
-            channel: channel.name.clone(),
-            user: user.name.clone(),
-            state: if joined {
-                user.public_snapshot()
-            } else {
-                Vec::new()
-            },
-            members,
-        });
-        self.sequence += 1;
-        // The one it is about has no subscriber in the channel yet, or none any more, so the
-        // whole audience is the right one.
-        self.tell_all(channel_key, &Event::Presence(&presence), fx);
-        if by_settings {
-            self.keep_recent(channel_key, KeptEvent::Presence(presence));
-        }
-        if let Some(channel) = self.channels.get_mut(channel_key) {
-            channel.last_active_micros = now.unix_micros;
-        }
-    }
-
-    /// The members of a channel with what others may see of their state: as many as may be listed,
-    /// and of those no more than [`MEMBERS_STATE_BYTES_MAX`] takes.
-    fn member_snapshots(&self, channel: ChannelId, fx: &mut impl Effects) -> Vec<MemberSnapshot> {
-        let members = self.members(channel);
-        // Putting them in order and copying them costs about as much as telling them.
-        fx.spend(members.len() as u64);
-        let (mut snapshots, mut bytes) = (Vec::with_capacity(members.len()), 0);
-        for user in members.iter().filter_map(|&id| self.users.get(id)) {
-            let state = user.public_snapshot();
-            bytes += state_bytes(&state);
-            if bytes > MEMBERS_STATE_BYTES_MAX {
-                break;
-            }
-            snapshots.push(MemberSnapshot {
-                user: user.name.clone(),
-                state,
-            });
-        }
-        fx.spend(bytes as u64 / FRAME_BYTES_PER_WORK);
-        snapshots
     }
 
     /// The channels that `who` is in, in order of name.
@@ -650,5 +630,20 @@ impl Hub {
             .collect();
         channels.sort_unstable();
         channels
+    }
+
+    /// The same in order of joining.
+    pub fn channels_in_order(&self, who: SubscriberId) -> Vec<(Rc<str>, ChannelId)> {
+        let Some(subscriber) = self.subscribers.get(who) else {
+            return Vec::new();
+        };
+        let mut subscriptions: Vec<&Subscription> =
+            subscriber.subscriptions.as_slice().iter().collect();
+        subscriptions.sort_by_key(|subscription| subscription.order);
+        let channels = subscriptions.into_iter().filter_map(|subscription| {
+            let channel = self.channels.get(subscription.channel)?;
+            Some((channel.name.clone(), subscription.channel))
+        });
+        channels.collect()
     }
 }

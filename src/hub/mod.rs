@@ -5,8 +5,8 @@
 //! a week of traffic in a second and replay it from a number. It knows no dialect, no byte format
 //! and no socket: adding a protocol must not change a line here.
 //!
-//! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving,
-//! presence), `lifetime` (what is forgotten when).
+//! Read on in `publish` (how a message reaches everybody), `membership` (subscribing, leaving),
+//! `presence` (members), `lifetime` (what is forgotten when).
 
 mod amend;
 mod cache;
@@ -21,8 +21,11 @@ mod few;
 mod lifetime;
 mod look;
 mod membership;
+mod once;
+mod presence;
 mod publish;
 mod recent;
+mod remember;
 mod rules;
 mod state;
 mod subscriber;
@@ -32,13 +35,15 @@ mod user;
 mod watch;
 
 pub use catch_up::Order;
-pub use channel::{Channel, ChannelTag, MembershipTag, Settings};
+pub use channel::{Channel, ChannelTag, Guest, MembershipTag, Settings};
 pub use effects::{Effects, Format, HangUp, Id};
 pub use event::{
     Amendment, Change, CountView, DeleteView, Edit, EditView, Event, KeptMessage, MemberSnapshot,
     MessageView, NewMessage, Presence, PublicState, Stamp, StateChange, ToldState, Watched,
 };
 pub use membership::Role;
+pub use once::Served;
+pub use remember::{Remember, RestoredChannel};
 pub use rules::{AppRules, Fact, Traits};
 pub use subscriber::{Subscriber, SubscriberTag};
 pub use user::{State, User, UserTag};
@@ -57,7 +62,6 @@ use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::rc::Rc;
 
 /// A channel, while it lives.
 pub type ChannelId = Key<ChannelTag>;
@@ -314,49 +318,10 @@ impl Hub {
             .filter(move |(_, channel)| channel.app == app)
     }
 
-    /// The members of a channel, as many as may be listed, in order of joining.
-    pub fn members(&self, channel: ChannelId) -> Vec<UserId> {
-        let Some(channel) = self.channels.get(channel) else {
-            return Vec::new();
-        };
-        let mut members: Vec<(u64, UserId)> = channel
-            .members
-            .iter()
-            .filter_map(|&id| self.memberships.get(id).map(|m| (m.joined, m.user)))
-            .collect();
-        // Of a crowd only those that are listed are put in order.
-        let listed = self.config.members_listed;
-        if members.len() > listed {
-            members.select_nth_unstable(listed);
-            members.truncate(listed);
-        }
-        members.sort_unstable();
-        members.into_iter().map(|(_, user)| user).collect()
-    }
-
-    /// What the oldest of its subscribers in `channel` says of `user`, as JSON text.
-    pub fn member_info(&self, channel: ChannelId, user: UserId) -> Option<&str> {
-        let membership = self.find_membership(channel, user)?;
-        let info = self.memberships.get(membership)?.info()?;
-        Some(&**info)
-    }
-
-    /// Whether `user` is a member of `channel`.
-    pub fn is_member(&self, channel: ChannelId, user: UserId) -> bool {
-        self.find_membership(channel, user).is_some()
-    }
-
     /// Whether `who` is in `channel`.
     pub fn is_subscribed(&self, who: SubscriberId, channel: ChannelId) -> bool {
         let known = self.subscriber(who);
         known.is_some_and(|known| known.subscription(channel).is_some())
-    }
-
-    /// As whom `who` is in `channel`, if it is there as anybody.
-    pub fn user_in(&self, who: SubscriberId, channel: ChannelId) -> Option<UserId> {
-        let subscription = self.subscriber(who)?.subscription(channel)?;
-        let membership = self.memberships.get(subscription.membership)?;
-        Some(membership.user)
     }
 
     // ---- making ----------------------------------------------------------------------------
@@ -376,6 +341,7 @@ impl Hub {
             && std::mem::take(&mut channel.is_bare)
         {
             channel.settings = settings;
+            self.remember_channel(id, true, fx);
         }
         id
     }
@@ -397,6 +363,12 @@ impl Hub {
         let traits = (self.rules(app).traits)(name);
         let mut channel = Channel::new(app, fx.id(), name, settings, traits, now.unix_micros);
         channel.is_bare = true;
+        self.insert_channel(channel)
+    }
+
+    /// Puts a channel in whose name is free.
+    fn insert_channel(&mut self, channel: Channel) -> ChannelId {
+        let name = self.hash.hash_one((channel.app.0, &*channel.name));
         let id = self.channels.insert(channel);
         let (channels, hash) = (&self.channels, &self.hash);
         let rehash = |&id: &ChannelId| {
@@ -404,18 +376,26 @@ impl Hub {
                 .get(id)
                 .map_or(0, |c| hash.hash_one((c.app.0, &*c.name)))
         };
-        self.channel_names
-            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
+        self.channel_names.insert_unique(name, id, rehash);
         id
     }
 
     /// Gives a channel all its settings anew. It is remembered with them from now on, even while
     /// nobody is in it. What it keeps already stays, and is bounded anew with the next event.
-    pub fn configure(&mut self, channel: ChannelId, settings: Settings, now: crate::time::Now) {
-        if let Some(channel) = self.channels.get_mut(channel) {
-            channel.settings = settings;
-            (channel.is_configured, channel.is_bare) = (true, false);
-        }
+    pub fn configure(
+        &mut self,
+        channel: ChannelId,
+        settings: Settings,
+        now: crate::time::Now,
+        fx: &mut impl Effects,
+    ) {
+        let Some(known) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let is_new = !known.is_configured || known.is_bare || known.settings != settings;
+        known.settings = settings;
+        (known.is_configured, known.is_bare) = (true, false);
+        self.remember_channel(channel, is_new, fx);
         self.settle_channel(channel, now);
     }
 
@@ -424,18 +404,13 @@ impl Hub {
         if let Some(id) = self.find_user(app, name) {
             return (id, false);
         }
-        let user = User {
-            app,
-            id: fx.id(),
-            name: Rc::from(name),
-            state: None,
-            public_keys: None,
-            subscribers: few::Few::None,
-            memberships: 0,
-            private: None,
-            timer: crate::time::Timer::default(),
-            away: None,
-        };
+        let user = User::new(app, fx.id(), name);
+        (self.insert_user(user), true)
+    }
+
+    /// Puts a user in whose name is free.
+    fn insert_user(&mut self, user: User) -> UserId {
+        let name = self.hash.hash_one((user.app.0, &*user.name));
         let id = self.users.insert(user);
         let (users, hash) = (&self.users, &self.hash);
         let rehash = |&id: &UserId| {
@@ -443,9 +418,8 @@ impl Hub {
                 .get(id)
                 .map_or(0, |u| hash.hash_one((u.app.0, &*u.name)))
         };
-        self.user_names
-            .insert_unique(hash.hash_one((app.0, name)), id, rehash);
-        (id, true)
+        self.user_names.insert_unique(name, id, rehash);
+        id
     }
 
     // ---- numbers ---------------------------------------------------------------------------

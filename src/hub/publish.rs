@@ -29,14 +29,8 @@ impl Hub {
     ) -> u64 {
         self.totals.published += 1;
         let delivered = match &message.channel {
-            Some(name) => match self.find_channel(app, name) {
+            Some(name) => match self.channel_for(app, name, message, now, fx) {
                 Some(channel) => self.publish_to_channel(app, channel, message, now, fx),
-                // Who comes next is to see it.
-                None if (self.rules(app).traits)(name).is_cached && is_cached(message) => {
-                    let settings = self.rules(app).settings;
-                    let channel = self.ensure_bare_channel(app, name, settings, now, fx);
-                    self.publish_to_channel(app, channel, message, now, fx)
-                }
                 None => 0,
             },
             None => {
@@ -52,6 +46,26 @@ impl Hub {
         delivered
     }
 
+    /// The channel that a message goes to, if there is one. It is made if it is one that shows the
+    /// message to who comes next.
+    pub(super) fn channel_for(
+        &mut self,
+        app: AppId,
+        name: &str,
+        message: &NewMessage<'_>,
+        now: Now,
+        fx: &mut impl Effects,
+    ) -> Option<ChannelId> {
+        if let Some(channel) = self.find_channel(app, name) {
+            return Some(channel);
+        }
+        if !(self.rules(app).traits)(name).is_cached || !is_cached(message) {
+            return None;
+        }
+        let settings = self.rules(app).settings;
+        Some(self.ensure_bare_channel(app, name, settings, now, fx))
+    }
+
     fn publish_to_channel(
         &mut self,
         app: AppId,
@@ -60,26 +74,7 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> u64 {
-        self.sequence += 1;
-        let config = (self.config.history_messages, self.config.history_bytes);
-        let Some(channel) = self.channels.get_mut(key) else {
-            return 0;
-        };
-        channel.last_active_micros = now.unix_micros;
-        let settings = channel.settings;
-        let keeps = settings.store_history && !message.no_history && settings.history_messages > 0;
-        let caches = channel.traits.is_cached && is_cached(message);
-        if keeps || settings.store_recent || caches {
-            let kept = Rc::new(KeptMessage::new(message, Some(channel.name.clone())));
-            if keeps {
-                let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
-                channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
-            }
-            if caches {
-                self.cache(key, kept.clone(), now);
-            }
-            self.keep_recent(key, KeptEvent::Message(kept));
-        }
+        self.keep(key, message, now, fx);
         let event = Event::Message(message.view());
         let chosen = Chosen {
             only: &message.only,
@@ -90,6 +85,38 @@ impl Hub {
         // A message into a channel without members starts or restarts its time to be forgotten.
         self.settle_channel(key, now);
         delivered
+    }
+
+    /// A message comes to a channel: gives it its place in the hub's order and keeps it wherever the
+    /// channel keeps such.
+    pub(super) fn keep(
+        &mut self,
+        key: ChannelId,
+        message: &NewMessage<'_>,
+        now: Now,
+        fx: &mut impl Effects,
+    ) {
+        self.sequence += 1;
+        let config = (self.config.history_messages, self.config.history_bytes);
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        channel.last_active_micros = now.unix_micros;
+        let settings = channel.settings;
+        let keeps = settings.store_history && !message.no_history && settings.history_messages > 0;
+        let caches = channel.traits.is_cached && is_cached(message);
+        if keeps || settings.store_recent || caches {
+            let kept = Rc::new(KeptMessage::new(message, Some(channel.name.clone())));
+            if keeps {
+                let count = usize::try_from(settings.history_messages).unwrap_or(usize::MAX);
+                channel.keep_in_history(kept.clone(), count.min(config.0), config.1);
+                self.remember_message(key, fx);
+            }
+            if caches {
+                self.cache(key, kept.clone(), now);
+            }
+            self.keep_recent(key, KeptEvent::Message(kept));
+        }
     }
 
     /// Tells those in a channel whom two lists of names choose: if `only` has any, none but them,
@@ -277,7 +304,7 @@ impl Hub {
     fn place_of(&self, key: ChannelId, who: SubscriberId) -> Option<(Format, u32)> {
         let subscriber = self.subscribers.get(who)?;
         let subscription = subscriber.subscription(key)?;
-        Some((subscriber.format, subscription.place))
+        Some((subscription.format, subscription.place))
     }
 
     /// Where the subscribers of `users` stand in the lists of a channel, sorted.
@@ -362,10 +389,10 @@ fn send_around(
 
 /// The frames of one event, one per format, made when first asked for.
 #[derive(Default)]
-struct Frames(Vec<(Format, Option<Frame>)>);
+pub(super) struct Frames(Vec<(Format, Option<Frame>)>);
 
 impl Frames {
-    fn get(
+    pub(super) fn get(
         &mut self,
         format: Format,
         event: &Event<'_>,

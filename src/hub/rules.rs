@@ -27,6 +27,11 @@ pub struct AppRules {
     pub cache_ms: u64,
     /// What a cached channel is made with that is published to before anybody is in it.
     pub settings: Settings,
+    /// Whether changes to what survives a restart are reported: see [`Effects::remember`]. It is said
+    /// before anything is there, and not taken back.
+    ///
+    /// [`Effects::remember`]: super::Effects::remember
+    pub remembers: bool,
 }
 
 impl Default for AppRules {
@@ -37,6 +42,7 @@ impl Default for AppRules {
             tells_count: false,
             cache_ms: 0,
             settings: Settings::default(),
+            remembers: false,
         }
     }
 }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 impl Hub {
     /// Sets one key of a user's state to a JSON scalar. A null for a key that is not there is not
-    /// stored. True: the value is another one than before.
+    /// stored. True: the value is another one than before. After the last of several changes
+    /// [`Hub::remember_user`] is to be called.
     pub fn set_state(&mut self, user: UserId, key: &str, value: &str) -> bool {
         let Some(user) = self.users.get_mut(user) else {
             return false;
@@ -21,6 +22,7 @@ impl Hub {
         user.state
             .get_or_insert_default()
             .insert(Box::from(key), Box::from(value));
+        user.is_changed = true;
         true
     }
 
@@ -40,12 +42,16 @@ impl Hub {
         state.len() <= STATE_KEYS_MAX && bytes <= STATE_BYTES_MAX
     }
 
-    /// Replaces the keys of a user's state that others may see.
+    /// Replaces the keys of a user's state that others may see. Here, too, [`Hub::remember_user`]
+    /// is to be called.
     pub fn set_public_keys<'k>(&mut self, user: UserId, keys: impl Iterator<Item = &'k str>) {
         let Some(user) = self.users.get_mut(user) else {
             return;
         };
         let keys: BTreeSet<Box<str>> = keys.map(Box::from).collect();
+        if !keys.iter().map(|key| &**key).eq(user.public_keys()) {
+            user.is_changed = true;
+        }
         user.public_keys = if keys.is_empty() {
             None
         } else {

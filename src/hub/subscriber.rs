@@ -15,9 +15,18 @@ pub enum SubscriberTag {}
 pub(crate) struct Subscription {
     pub(crate) channel: ChannelId,
     pub(crate) membership: MembershipId,
-    /// Where this subscriber stands in the channel's list of its format.
+    /// Where this subscriber stands in the channel's list of `format`.
     pub(crate) place: u32,
+    /// Where it stands in the order of joining among those of its subscriber.
+    pub(crate) order: u16,
+    /// What the subscriber is told in here; nearly always what it is told in everywhere.
+    pub(crate) format: Format,
 }
+
+const _: () = assert!(
+    size_of::<Subscription>() == 24,
+    "there may be thousands for each subscriber"
+);
 
 /// An identity that holds subscriptions. *Attached* while it has an outlet, *away* otherwise.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub struct Subscriber {
     pub(crate) subscriptions: Few<Subscription>,
     pub(crate) app: AppId,
     pub(crate) format: Format,
+    /// [`Subscription::order`] of the next one.
+    pub(crate) next_order: u16,
     /// It has gone, and only stands in channels that it has not left yet.
     pub(crate) is_leaving: bool,
 }
@@ -82,6 +93,28 @@ impl Subscriber {
     /// How many channels it is in.
     pub fn channel_count(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// The place in the order of joining for one more subscription. When the numbers are used up
+    /// those that are there are numbered anew.
+    pub(crate) fn take_order(&mut self) -> u16 {
+        let count = self.subscriptions.len();
+        if count == 0 {
+            self.next_order = 0;
+        }
+        // With so many there is nothing to be gained: the last of them share the last number.
+        if self.next_order == u16::MAX && count < usize::from(u16::MAX) {
+            let list = self.subscriptions.as_mut_slice();
+            let mut in_order: Vec<&mut Subscription> = list.iter_mut().collect();
+            in_order.sort_unstable_by_key(|subscription| subscription.order);
+            for (order, subscription) in (0..).zip(in_order) {
+                subscription.order = order;
+            }
+            self.next_order = count as u16; // compared above
+        }
+        let order = self.next_order;
+        self.next_order = order.saturating_add(1);
+        order
     }
 
     /// Where the subscription to `channel` stands; if there is none, where it would.

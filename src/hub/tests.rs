@@ -3,14 +3,21 @@
 use super::*;
 use crate::frame::Frame;
 use crate::handler::{Conn, ConnId};
-use crate::limits::{CATCH_UP_REPLAYED_BYTES_MAX, CATCH_UP_REPLAYED_MAX};
 use crate::time::{Millis, Now};
+use std::rc::Rc;
 
+mod catch_up;
 mod changes;
+mod formats;
+mod guests;
+mod once;
+mod remember;
 mod rules;
 
 const APP: AppId = AppId(0);
 const FORMAT: Format = Format(0);
+/// Tells nothing but messages, with `q|` before them.
+const QUIET: Format = Format(1);
 
 /// Records everything the hub wants done.
 #[derive(Default)]
@@ -20,11 +27,23 @@ struct Recorder {
     sent: Vec<(ConnId, String)>,
     hung_up: Vec<(ConnId, HangUp)>,
     facts: Vec<String>,
+    /// What was told with members who came and went, once for each format, and in whose words.
+    infos: Vec<(Option<Rc<str>>, Format)>,
+    disk: remember::Disk,
 }
 
 impl Effects for Recorder {
-    fn encode(&mut self, _: Format, event: &Event<'_>, catch_up: bool, _: u64) -> Option<Frame> {
+    fn encode(
+        &mut self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        _: u64,
+    ) -> Option<Frame> {
         self.encoded += 1;
+        if format == QUIET && !matches!(event, Event::Message(_)) {
+            return None;
+        }
         let text = match event {
             Event::Message(m) => format!("{}:{}", m.channel.unwrap_or("-"), m.body.unwrap_or("")),
             Event::MessageEdit(e) => {
@@ -45,6 +64,7 @@ impl Effects for Recorder {
                 format!("{}:{}@{state}!{changed}", s.channel, s.user)
             }
             Event::Presence(p) => {
+                self.infos.push((p.info.clone(), p.info_format));
                 let members = p
                     .members
                     .iter()
@@ -62,6 +82,10 @@ impl Effects for Recorder {
             Event::Watched(w) => format!("{}={}", w.user, w.is_online),
         };
         let text = if catch_up { format!("~{text}") } else { text };
+        let text = match format {
+            QUIET => format!("q|{text}"),
+            _ => text,
+        };
         Some(Frame::from(text.as_bytes()))
     }
     fn id(&mut self) -> Id {
@@ -79,6 +103,10 @@ impl Effects for Recorder {
     }
     fn hang_up(&mut self, conn: ConnId, _: Format, why: HangUp) {
         self.hung_up.push((conn, why));
+    }
+    fn remember(&mut self, app: AppId, what: Remember<'_>) {
+        assert_eq!(app, APP);
+        self.disk.change(what);
     }
     fn announce(&mut self, _: AppId, fact: Fact<&str>) {
         self.facts.push(match fact {
@@ -151,6 +179,8 @@ impl World {
             event: None,
             except_subscriber: SubscriberId::NONE,
             body: Some(body),
+            extra: None,
+            stored: false,
         }
     }
 
@@ -173,6 +203,14 @@ impl World {
         self.now.unix_micros += ms * 1000;
         self.hub.tick(self.now, &mut self.fx);
         self.hub.check();
+    }
+}
+
+fn as_guest(user: UserId, info: Option<&str>) -> Role {
+    Role::Guest {
+        user,
+        info: info.map(Rc::from),
+        is_peer: false,
     }
 }
 
@@ -248,7 +286,7 @@ fn whoever_is_two_users_is_left_out_by_either_name() {
     let room = world
         .hub
         .ensure_channel(APP, "room", settings, now, &mut world.fx);
-    let role = Role::Guest(guest, None);
+    let role = as_guest(guest, None);
     let joined = world.hub.subscribe_as(who, room, role, now, &mut world.fx);
     assert_eq!(joined, Ok(true));
     let conn = world.open(who);
@@ -318,33 +356,6 @@ fn presence_speaks_of_users_not_of_connections() {
 }
 
 #[test]
-fn who_comes_back_hears_only_what_was_missed() {
-    let mut world = World::new();
-    let ann = world.connect("ann");
-    world.subscribe(ann, "room", Settings::default());
-    world.publish("room", "1");
-    let first = world.open(ann);
-    world.publish("room", "2");
-    assert_eq!(world.take(first), ["~room:1", "room:2"]);
-    assert!(world.hub.detach(ann, first, world.now.mono + 1000));
-    assert!(
-        !world.hub.detach(ann, first, world.now.mono + 1000),
-        "only once"
-    );
-    world.publish("room", "3");
-    let second = world.open(ann);
-    assert_eq!(world.take(second), ["~room:3"]);
-    let third = world.open(ann);
-    assert_eq!(world.fx.hung_up, [(second, HangUp::Replaced)]);
-    assert!(
-        !world.hub.detach(ann, second, world.now.mono),
-        "the old one is no outlet any more"
-    );
-    world.publish("room", "4");
-    assert_eq!(world.take(third), ["room:4"]);
-}
-
-#[test]
 fn who_was_cut_off_is_unknown_at_once_unless_another_socket_took_over() {
     let mut world = World::new();
     let presence = Settings {
@@ -372,23 +383,6 @@ fn who_was_cut_off_is_unknown_at_once_unless_another_socket_took_over() {
     assert_eq!(world.take(theirs), ["room:-ann[]", "yard:-ann[]"]);
     assert_eq!(world.fx.hung_up, [], "its socket has gone already");
     assert!(!world.hub.cut_off(ann, second, world.now, &mut world.fx));
-}
-
-#[test]
-fn a_socket_that_takes_over_is_not_told_again_what_the_former_one_was() {
-    let mut world = World::new();
-    let ada = world.connect("ada");
-    world.subscribe(ada, "room", Settings::default());
-    world.publish("room", "before");
-    let first = world.open(ada);
-    world.publish("room", "live");
-    assert_eq!(world.take(first), ["~room:before", "room:live"]);
-    let second = world.open(ada);
-    assert_eq!(world.take(second), [""; 0]);
-    assert_eq!(world.fx.hung_up, [(first, HangUp::Replaced)]);
-    world.publish("room", "later");
-    assert_eq!(world.take(second), ["room:later"]);
-    world.hub.check();
 }
 
 #[test]
@@ -653,40 +647,5 @@ fn relations_hold_under_random_coming_and_going() {
             world.hub.counts()
         );
         assert_eq!(world.hub.totals().subscriptions, 0);
-    }
-}
-
-#[test]
-fn who_missed_more_than_is_replayed_is_told_nothing_of_it() {
-    let text = format!("\"{}\"", "x".repeat(CATCH_UP_REPLAYED_BYTES_MAX / 30));
-    // Channels, messages in each, their text, and whether that can be caught up with.
-    for (channels, each, text, fits) in [
-        (CATCH_UP_REPLAYED_MAX / 64, 64, "1", true),
-        (CATCH_UP_REPLAYED_MAX / 64 + 1, 64, "1", false),
-        (3, 9, &*text, true),
-        (3, 10, &*text, false),
-    ] {
-        let mut world = World::new();
-        let who = world.connect("ann");
-        let conn = world.open(who);
-        let names: Vec<String> = (0..channels).map(|n| format!("c{n}")).collect();
-        for name in &names {
-            world.subscribe(who, name, Settings::default());
-        }
-        world.hub.detach(who, conn, world.now.mono + 1_000);
-        for name in &names {
-            for _ in 0..each {
-                let message = world.message(Some(name), text);
-                let now = world.now;
-                world.hub.publish(APP, &message, now, &mut world.fx);
-            }
-        }
-        let back = world.conns.insert(());
-        assert!(world.hub.attach(who, back, &mut world.fx));
-        world.fx.sent.clear();
-        assert_eq!(world.hub.catch_up(who, Order::Channel, &mut world.fx), fits);
-        let count = if fits { channels * each } else { 0 };
-        assert_eq!(world.fx.sent.len(), count);
-        world.hub.check();
     }
 }

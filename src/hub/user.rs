@@ -32,9 +32,31 @@ pub struct User {
     pub(crate) timer: Timer,
     /// Order of going away, while there are no subscribers but a state to remember.
     pub(crate) away: Option<u64>,
+    /// Its state or what is public of it was changed since that was last reported.
+    pub(crate) is_changed: bool,
+    /// It was reported as one that survives a restart.
+    pub(crate) is_remembered: bool,
 }
 
 impl User {
+    /// Nothing is known of it but its name.
+    pub(crate) fn new(app: AppId, id: Id, name: &str) -> Self {
+        Self {
+            app,
+            id,
+            name: Rc::from(name),
+            state: None,
+            public_keys: None,
+            subscribers: Few::None,
+            memberships: 0,
+            private: None,
+            timer: Timer::default(),
+            away: None,
+            is_changed: false,
+            is_remembered: false,
+        }
+    }
+
     /// The user's name.
     pub fn name(&self) -> &str {
         &self.name

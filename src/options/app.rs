@@ -68,8 +68,8 @@ pub struct App {
 
 /// The id of the app that `fanwire dev` makes.
 pub(super) const DEV_ID: &str = "1";
-/// Its key.
-const DEV_KEY: &str = "dev-key";
+/// Its key: hex digits, as Pushi wants them.
+const DEV_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// Its secret; everybody knows it.
 pub(super) const DEV_SECRET: &str = "dev-secret";
 
@@ -108,11 +108,11 @@ impl Default for App {
 }
 
 impl App {
-    /// The app of `fanwire dev`: for Pusher, and shared with Channelstream so that one can see them
-    /// talk to each other. Its credentials are the same everywhere, and no secret.
+    /// The app of `fanwire dev`: for all protocols, so that one can see them talk to each other. Its
+    /// credentials are the same everywhere, and no secret.
     pub fn dev() -> Self {
         Self {
-            protocols: vec![Protocol::Pusher, Protocol::Channelstream],
+            protocols: Protocol::ALL.to_vec(),
             id: DEV_ID.to_owned(),
             key: DEV_KEY.to_owned(),
             secret: Secret::from(DEV_SECRET),
@@ -131,7 +131,7 @@ impl App {
 pub enum Protocol {
     /// Pusher Channels.
     Pusher,
-    /// Pushi; not built yet.
+    /// Pushi.
     Pushi,
     /// Channelstream, where `channelstream.app` names the app.
     Channelstream,

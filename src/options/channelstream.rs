@@ -299,7 +299,8 @@ pub(super) fn list(text: &str) -> Vec<String> {
     entries.map(str::to_owned).collect()
 }
 
-fn host(text: &str) -> Option<IpAddr> {
+/// An address without a port; a name only if it is that of this machine. Nothing is every address.
+pub(super) fn host(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text
         .strip_prefix('[')

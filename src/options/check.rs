@@ -3,7 +3,7 @@
 mod apps;
 
 use super::app::Protocol;
-use super::config::{Config, DEFAULT_ADMIN_SECRET, DEFAULT_SECRET, ListenAddr};
+use super::config::{Config, DEFAULT_ADMIN_SECRET, DEFAULT_SECRET, ListenAddr, UNLIMITED_U64};
 use super::opt::{Problem, Source};
 use super::table::OPTIONS;
 use crate::limits::READ_PAUSE_QUEUE_BYTES;
@@ -43,12 +43,14 @@ pub fn check(config: &Config, dev: bool) -> Vec<Problem> {
     timeouts(config, &mut report);
     admin(config, &mut report);
     apps::apps(config, dev, &mut report);
+    store(config, &mut report);
+    pushi(config, dev, &mut report);
     if config.channelstream.enabled {
         if !dev {
             secrets(config, &mut report);
         }
         doors(config, &mut report);
-    } else if !serves_pusher(config) {
+    } else if !serves_pusher(config) && !config.pushi.enabled {
         report.warning("channelstream.enabled", "false: no protocol is served");
     }
     report.0
@@ -113,39 +115,109 @@ fn listeners(config: &Config, dev: bool, report: &mut Report) {
             report.error("listen", format!("{address}: {why}; use fanwire run"));
         }
     }
-    let is_tls = |address: &ListenAddr| matches!(address, ListenAddr::Tls(_));
-    let wants_tls = config.listen.iter().any(is_tls);
-    let tls = &config.tls;
-    match (tls.cert.is_some(), tls.key.is_some()) {
-        (true, false) => report.error("tls.key", "missing; tls.cert is given"),
-        (false, true) => report.error("tls.cert", "missing; tls.key is given"),
-        (false, false) if wants_tls => {
-            report.error(
-                "tls.cert",
-                "missing; a tls: listener needs tls.cert and tls.key",
-            );
-        }
-        (true, true) if !wants_tls => {
-            report.warning("tls.cert", "not used: no listener begins with tls:");
-        }
-        (false, false) | (true, true) => {}
-    }
-    if wants_tls && !cfg!(feature = "tls") {
-        report.error(
-            "listen",
-            "a tls: listener, but this build has no feature \"tls\"",
-        );
-    }
+    certificates(config, report);
     if config.trusted_proxies.is_anyone() {
         let message = "0.0.0.0: everyone can claim any address and scheme";
         report.warning("trusted_proxies", message);
     }
 }
 
+/// Every `tls:` address has a certificate, and every certificate an address.
+fn certificates(config: &Config, report: &mut Report) {
+    let of_tls = config.listen.iter().filter_map(|address| match address {
+        ListenAddr::Tls(address) => Some(*address),
+        ListenAddr::Tcp(_) | ListenAddr::Unix(_) => None,
+    });
+    let of_tls: Vec<_> = of_tls.collect();
+    let tls = &config.tls;
+    let is_own = |address| tls.listeners.iter().any(|of| of.listen == address);
+    let needs_shared = of_tls.iter().any(|address| !is_own(*address));
+    match (tls.cert.is_some(), tls.key.is_some()) {
+        (true, false) => report.error("tls.key", "missing; tls.cert is given"),
+        (false, true) => report.error("tls.cert", "missing; tls.key is given"),
+        (false, false) if needs_shared => {
+            report.error(
+                "tls.cert",
+                "missing; a tls: listener needs tls.cert and tls.key",
+            );
+        }
+        (true, true) if of_tls.is_empty() => {
+            report.warning("tls.cert", "not used: no listener begins with tls:");
+        }
+        (true, true) if !needs_shared => {
+            let message = "not used: every tls: listener has a certificate in tls.listeners";
+            report.warning("tls.cert", message);
+        }
+        (false, false) | (true, true) => {}
+    }
+    for (place, of) in tls.listeners.iter().enumerate() {
+        let address = of.listen;
+        let before = tls.listeners.get(..place).unwrap_or_default();
+        if before.iter().any(|other| other.listen == address) {
+            report.error("tls.listeners", format!("{address} is named twice"));
+        } else if !of_tls.contains(&address) {
+            let message = format!("not used: tls:{address} is not listened on");
+            report.warning("tls.listeners", message);
+        }
+    }
+    if !of_tls.is_empty() && !cfg!(feature = "tls") {
+        report.error(
+            "listen",
+            "a tls: listener, but this build has no feature \"tls\"",
+        );
+    }
+}
+
+fn store(config: &Config, report: &mut Report) {
+    let store = &config.store;
+    if store.path.is_none() {
+        let message = "empty: what is stored is gone after a restart";
+        report.note("store.path", message);
+        if config.channelstream.persist {
+            let message = "true does nothing, as store.path is empty";
+            report.warning("channelstream.persist", message);
+        }
+    } else if store.max_age_s == UNLIMITED_U64 && store.max_bytes == UNLIMITED_U64 {
+        let message = "none, and store.max_bytes, too: stored events stay for ever";
+        report.note("store.max_age", message);
+    }
+}
+
+fn pushi(config: &Config, dev: bool, report: &mut Report) {
+    let pushi = &config.pushi;
+    for origin in &pushi.origins {
+        if let Some(message) = no_origin(origin) {
+            report.error("pushi.origins", message);
+        }
+    }
+    if pushi.enabled && pushi.open_registration && !dev {
+        let message = "true: whoever reaches this server may make apps and use it with them";
+        report.warning("pushi.open_registration", message);
+    }
+}
+
+/// What is wrong with an origin, if anything is.
+fn no_origin(origin: &str) -> Option<String> {
+    let host = origin.split_once("://").map(|(_, host)| host);
+    let is_origin = host.is_some_and(|host| {
+        let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#');
+        !host.is_empty() && host.bytes().all(is_plain)
+    });
+    (!is_origin).then(|| {
+        format!(
+            "{origin:?} is no origin; expected scheme and host without a path, such as \
+             \"https://example.com\""
+        )
+    })
+}
+
 fn limits(config: &Config, report: &mut Report) {
     let limits = &config.limits;
-    for opt in OPTIONS.iter().filter(|opt| opt.is_unlimited(config)) {
-        report.warning(&opt.key(), "none: one peer can use up the server");
+    let default = Config::default();
+    for opt in OPTIONS {
+        if opt.is_unlimited(config) && !opt.is_unlimited(&default) {
+            report.warning(&opt.key(), "none: one peer can use up the server");
+        }
     }
     if limits.target_bytes > limits.head_bytes {
         let message = "larger than limits.head_bytes, of which it is a part";
@@ -247,7 +319,7 @@ fn doors(config: &Config, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{PeerList, Secret, UNLIMITED, UNLIMITED_U32};
+    use crate::options::{Certificate, PeerList, Secret, TlsListener, UNLIMITED, UNLIMITED_U32};
 
     /// A configuration that only has notes.
     fn quiet() -> Config {
@@ -255,6 +327,17 @@ mod tests {
         config.channelstream.secret = Secret::from("x");
         config.channelstream.admin_secret = Secret::from("y");
         config
+    }
+
+    fn own_certificates(texts: &[&str]) -> Vec<TlsListener> {
+        let own = |text: &&str| TlsListener {
+            listen: text.parse().expect("an address"),
+            certificate: Certificate {
+                cert: "own.pem".into(),
+                key: "own.key".into(),
+            },
+        };
+        texts.iter().map(own).collect()
     }
 
     fn addresses(texts: &[&str]) -> Vec<ListenAddr> {
@@ -391,10 +474,70 @@ mod tests {
                 "for ever",
             ),
             (
-                |c| c.channelstream.enabled = false,
+                |c| (c.channelstream.enabled, c.pushi.enabled) = (false, false),
                 Warning,
                 "channelstream.enabled",
                 "no protocol",
+            ),
+            (
+                |c| {
+                    c.listen = addresses(&["tls:[::]:1", "tls:[::]:2"]);
+                    c.tls.listeners = own_certificates(&["[::]:2"]);
+                },
+                Error,
+                "tls.cert",
+                "needs tls.cert",
+            ),
+            (
+                |c| {
+                    c.listen = addresses(&["tls:[::]:1"]);
+                    c.tls.listeners = own_certificates(&["[::]:1"]);
+                    (c.tls.cert, c.tls.key) = (Some("a".into()), Some("b".into()));
+                },
+                Warning,
+                "tls.cert",
+                "every tls: listener",
+            ),
+            (
+                |c| {
+                    c.listen = addresses(&["tls:[::]:1"]);
+                    c.tls.listeners = own_certificates(&["[::]:1", "[::]:1"]);
+                },
+                Error,
+                "tls.listeners",
+                "twice",
+            ),
+            (
+                |c| c.tls.listeners = own_certificates(&["[::]:1"]),
+                Warning,
+                "tls.listeners",
+                "not listened on",
+            ),
+            (|c| c.store.path = None, Note, "store.path", "restart"),
+            (|_| {}, Note, "store.max_age", "for ever"),
+            (
+                |c| (c.store.path, c.channelstream.persist) = (None, true),
+                Warning,
+                "channelstream.persist",
+                "does nothing",
+            ),
+            (
+                |c| c.pushi.open_registration = true,
+                Warning,
+                "pushi.open_registration",
+                "may make apps",
+            ),
+            (
+                |c| c.pushi.registrations_per_minute = UNLIMITED_U32,
+                Warning,
+                "pushi.registrations_per_minute",
+                "none",
+            ),
+            (
+                |c| c.pushi.origins = vec!["example.com".to_owned()],
+                Error,
+                "pushi.origins",
+                "no origin",
             ),
         ];
         let notes = check(&quiet(), false);
@@ -416,7 +559,11 @@ mod tests {
             if *severity != Note {
                 let others = problems.iter().filter(|problem| !matching(problem));
                 let worse: Vec<_> = others.filter(|p| p.severity == Error).collect();
-                let no_tls = !cfg!(feature = "tls") && piece.contains("needs tls");
+                let wants_tls = config
+                    .listen
+                    .iter()
+                    .any(|at| matches!(at, ListenAddr::Tls(_)));
+                let no_tls = !cfg!(feature = "tls") && wants_tls;
                 assert!(worse.is_empty() || no_tls, "case {place}: {worse:?}");
             }
         }

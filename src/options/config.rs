@@ -17,6 +17,8 @@ use std::path::PathBuf;
 pub const UNLIMITED: usize = usize::MAX >> 1;
 /// The same for limits of 32 bits.
 pub const UNLIMITED_U32: u32 = u32::MAX >> 1;
+/// The same for limits of 64 bits.
+pub const UNLIMITED_U64: u64 = u64::MAX >> 1;
 
 /// All settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +31,12 @@ pub struct Config {
     pub log: LevelFilter,
     /// The certificate of `tls:` listeners.
     pub tls: Tls,
+    /// The embedded store.
+    pub store: Store,
     /// The Channelstream protocol.
     pub channelstream: Channelstream,
+    /// The Pushi protocol.
+    pub pushi: Pushi,
     /// The Pusher protocol.
     pub pusher: Pusher,
     /// Worlds of channels with credentials of their own; no two have the same id or key.
@@ -77,13 +83,83 @@ impl fmt::Display for ListenAddr {
     }
 }
 
-/// Section `[tls]`. Either both are given or neither.
+/// Section `[tls]`. Certificate and key are both given or neither is. Ask [`Config::certificate`]
+/// which of them an address shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
     /// A PEM file with the certificate chain, the server's own first.
     pub cert: Option<PathBuf>,
     /// A PEM file with the private key.
     pub key: Option<PathBuf>,
+    /// Addresses that show another certificate than that.
+    pub listeners: Vec<TlsListener>,
+}
+
+impl Tls {
+    /// The certificate of the section, if it names one.
+    fn shared(&self) -> Option<Certificate> {
+        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
+        Some(Certificate { cert, key })
+    }
+
+    /// Every certificate that is named.
+    pub fn certificates(&self) -> impl Iterator<Item = Certificate> {
+        let own = self.listeners.iter().map(|of| of.certificate.clone());
+        self.shared().into_iter().chain(own)
+    }
+}
+
+/// An address with a certificate of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsListener {
+    /// The address, as in the list of those to listen on.
+    pub listen: SocketAddr,
+    /// What it shows.
+    pub certificate: Certificate,
+}
+
+/// Two PEM files that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Certificate {
+    /// The certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Section `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The database file; none: everything is kept in memory and gone after a restart.
+    pub path: Option<PathBuf>,
+    /// When a write counts as kept.
+    pub durability: Durability,
+    /// How old events may become, in seconds; [`UNLIMITED_U64`]: they stay.
+    pub max_age_s: u64,
+    /// Bytes that the events of one app may take; [`UNLIMITED_U64`]: any number.
+    pub max_bytes: u64,
+}
+
+/// When a write counts as kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is on disk.
+    Synced,
+    /// Once the system has it; the disk has it about a second later.
+    Relaxed,
+}
+
+impl Durability {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Synced, Self::Relaxed];
+
+    /// As it is written in a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Relaxed => "relaxed",
+        }
+    }
 }
 
 /// `http` or `https`.
@@ -130,6 +206,23 @@ pub struct Channelstream {
     pub http_scheme: Option<Scheme>,
     /// The id of the app whose channels it shares; empty: it has an app of its own.
     pub app: String,
+    /// Whether history, settings of channels, users and their state are stored.
+    pub persist: bool,
+}
+
+/// Section `[pushi]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushi {
+    /// Whether the protocol is served at all.
+    pub enabled: bool,
+    /// Whether anybody may make an app over HTTP.
+    pub open_registration: bool,
+    /// Whether the routes for browser push take the app's public key instead of a session.
+    pub app_key_routes: bool,
+    /// Origins whose pages may use the cookie of a session.
+    pub origins: Vec<String>,
+    /// Apps that one address may make per minute.
+    pub registrations_per_minute: u32,
 }
 
 /// Section `[pusher]`.
@@ -150,6 +243,12 @@ pub struct Deliveries {
     pub timeout_ms: u64,
     /// How often a delivery is tried.
     pub attempts: u32,
+    /// Whether events are delivered at all to addresses that are registered for them.
+    pub enabled: bool,
+    /// How long a push service may keep a message for a browser that is away, in seconds.
+    pub web_push_ttl_s: u64,
+    /// The mail server of apps that name none, with user, password and sender; empty: there is none.
+    pub smtp_url: Secret,
 }
 
 /// Section `[limits]`. What may be `"none"` holds [`UNLIMITED`] or [`UNLIMITED_U32`] then.
@@ -285,6 +384,14 @@ impl Config {
         self.apps.iter().find(|app| app.id == id)
     }
 
+    /// The certificate that a `tls:` address shows: its own, else that of the section, if there is
+    /// one.
+    pub fn certificate(&self, address: SocketAddr) -> Option<Certificate> {
+        let own = self.tls.listeners.iter().find(|of| of.listen == address);
+        own.map(|own| own.certificate.clone())
+            .or_else(|| self.tls.shared())
+    }
+
     /// Name and password of the admin pages: those of `[admin]`, else Channelstream's, else nobody
     /// can log in. An empty password opens nothing.
     pub fn admin_login(&self) -> Option<(&str, &Secret)> {
@@ -301,6 +408,8 @@ impl Config {
 
 /// The port of Channelstream, and ours.
 pub(super) const DEFAULT_PORT: u16 = 8000;
+/// The name of the database file.
+const DEFAULT_STORE: &str = "fanwire.db";
 /// The secret that Channelstream starts with; everybody knows it.
 pub(super) const DEFAULT_SECRET: &str = "secret";
 /// The admin password that Channelstream starts with; everybody knows it.
@@ -315,7 +424,9 @@ impl Default for Config {
             trusted_proxies: PeerList::of(&[v4, v6]),
             log: LevelFilter::Info,
             tls: Tls::default(),
+            store: Store::default(),
             channelstream: Channelstream::default(),
+            pushi: Pushi::default(),
             pusher: Pusher::default(),
             apps: Vec::new(),
             deliveries: Deliveries::default(),
@@ -340,6 +451,30 @@ impl Default for Channelstream {
             enforce_https: false,
             http_scheme: None,
             app: String::new(),
+            persist: false,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: Some(DEFAULT_STORE.into()),
+            durability: Durability::Synced,
+            max_age_s: UNLIMITED_U64,
+            max_bytes: UNLIMITED_U64,
+        }
+    }
+}
+
+impl Default for Pushi {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            open_registration: false,
+            app_key_routes: true,
+            origins: Vec::new(),
+            registrations_per_minute: limits::PUSHI_REGISTRATIONS_PER_MINUTE,
         }
     }
 }
@@ -359,6 +494,9 @@ impl Default for Deliveries {
             allow_private_networks: false,
             timeout_ms: limits::DELIVERY_MS,
             attempts: limits::DELIVERY_ATTEMPTS_MAX,
+            enabled: true,
+            web_push_ttl_s: limits::WEB_PUSH_TTL_S,
+            smtp_url: Secret::default(),
         }
     }
 }
@@ -450,6 +588,27 @@ mod tests {
         config = Config::default();
         config.channelstream.enabled = false;
         assert_eq!(login(&config), None);
+    }
+
+    #[test]
+    fn an_address_shows_its_own_certificate_or_that_of_all() {
+        let pair = |name: &str| Certificate {
+            cert: format!("{name}.pem").into(),
+            key: format!("{name}.key").into(),
+        };
+        let [one, other]: [SocketAddr; 2] =
+            ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("a test's address"));
+        let mut config = Config::default();
+        config.tls.listeners = vec![TlsListener {
+            listen: other,
+            certificate: pair("own"),
+        }];
+        assert_eq!(config.certificate(one), None);
+        (config.tls.cert, config.tls.key) = (Some(pair("all").cert), Some(pair("all").key));
+        assert_eq!(config.certificate(one), Some(pair("all")));
+        assert_eq!(config.certificate(other), Some(pair("own")));
+        let all: Vec<Certificate> = config.tls.certificates().collect();
+        assert_eq!(all, [pair("all"), pair("own")]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::opt::{
     AppSources, Known, Opt, Problem, Source, Sources, app_key, find, find_app, find_app_file_of,
     find_file_of, unknown,
 };
+use super::pushi_env;
 use super::table::OPTIONS;
 use super::table::apps::APP_OPTIONS;
 use super::toml_file;
@@ -27,7 +28,8 @@ pub type ReadFile<'a> = dyn Fn(&Path) -> Result<String, String> + 'a;
 pub struct Inputs<'a> {
     /// The file: its name for messages (its ending counts) and its text.
     pub file: Option<(&'a str, &'a str)>,
-    /// The environment; what begins with neither `FANWIRE_` nor `CHANNELSTREAM_` is not looked at.
+    /// The environment; what begins with neither `FANWIRE_` nor `CHANNELSTREAM_` is not looked at,
+    /// unless it is one of Pushi's variables and these are wanted.
     pub env: &'a [(String, String)],
     /// The arguments of `--set`: `section.key=value`.
     pub sets: &'a [String],
@@ -36,6 +38,8 @@ pub struct Inputs<'a> {
     /// Whether this is `fanwire dev`: well-known secrets are expected, Channelstream's variables
     /// are not looked at, and only loopback is listened on.
     pub dev: bool,
+    /// Whether Pushi's variables are looked at, instead of a file and of Channelstream's.
+    pub pushi_env: bool,
     /// Reads the file that holds a secret.
     pub read: &'a ReadFile<'a>,
 }
@@ -133,6 +137,7 @@ pub fn load(inputs: &Inputs<'_>) -> Loaded {
             }
             contents.entries
         }
+        (None, _) if inputs.pushi_env => pushi_env::from_env(&env, &mut problems),
         (None, _) if inputs.dev => Vec::new(),
         (None, _) => channelstream::from_env(&env, &mut problems),
     };
@@ -260,8 +265,13 @@ impl Loading<'_> {
     fn dev(&mut self) {
         self.config.apps = vec![App::dev()];
         self.config.channelstream.app = DEV_ID.to_owned();
+        self.config.pushi.open_registration = true;
+        // Whoever runs it says which folder, as that is made at the start and removed at the end.
+        self.config.store.path = None;
         for key in [
             "listen",
+            "store.path",
+            "pushi.open_registration",
             "channelstream.secret",
             "channelstream.admin_secret",
             "channelstream.app",
@@ -368,7 +378,28 @@ impl Loading<'_> {
         }
     }
 
+    /// A build without a database keeps all in memory; who names a file wants more than that.
+    fn needs_database(&mut self) {
+        let source = self.sources.of("store.path");
+        if !cfg!(feature = "store") && self.config.store.path.take().is_some() {
+            let is_wanted = !matches!(source, Source::Default | Source::Dev);
+            let severity = if is_wanted {
+                Severity::Error
+            } else {
+                Severity::Note
+            };
+            self.problems.push(Problem {
+                severity,
+                source,
+                key: "store.path".to_owned(),
+                message: "this build has no feature \"store\", and keeps everything in memory"
+                    .to_owned(),
+            });
+        }
+    }
+
     fn finish(mut self, dev: bool) -> Loaded {
+        self.needs_database();
         for mut problem in check(&self.config, dev) {
             problem.source = self.sources.of(&problem.key);
             // A value that could not be read is not missing.

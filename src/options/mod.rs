@@ -12,6 +12,8 @@
 //!                                          check.rs: what the values mean together ◄────┘
 //! ```
 //!
+//! Pushi's variables (`pushi_env.rs`) take the place of a file where they are asked for.
+//!
 //! Later entries win: defaults, file, environment, arguments. After the start nobody reads options;
 //! everyone is handed the [`Config`], or the part of it that concerns them.
 //!
@@ -36,6 +38,8 @@ mod nearest;
 // Without the reader of files nobody sets a row; the rows and what they show stay.
 #[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod opt;
+#[cfg(feature = "server")]
+mod pushi_env;
 mod show;
 mod table;
 #[cfg(feature = "server")]
@@ -49,14 +53,17 @@ pub use crate::peers::PeerList;
 pub use app::{APPS_MAX, App, Protocol, Webhook, WebhookEvent};
 pub use check::{Severity, check};
 pub use config::{
-    Admin, Channelstream, Config, Deliveries, Limits, ListenAddr, Pusher, Scheme, Secret, Timeouts,
-    Tls, UNLIMITED, UNLIMITED_U32,
+    Admin, Certificate, Channelstream, Config, Deliveries, Durability, Limits, ListenAddr, Pusher,
+    Pushi, Scheme, Secret, Store, Timeouts, Tls, TlsListener, UNLIMITED, UNLIMITED_U32,
+    UNLIMITED_U64,
 };
 pub use ini::{Ini, IniError, fuzz_ini};
 #[cfg(feature = "server")]
 pub use load::{FileKind, Inputs, Loaded, ReadFile, file_kind, ini_named, load};
 pub use nearest::nearest;
 pub use opt::{AppSources, Known, Opt, Problem, Source, Sources, find, unknown};
+#[cfg(feature = "server")]
+pub use pushi_env::is_pushi_variable;
 pub use show::{document, dump, explain, explain_all};
 pub use table::OPTIONS;
 pub use table::apps::APP_OPTIONS;

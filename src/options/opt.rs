@@ -3,11 +3,16 @@
 
 use super::app::{App, Protocol, Webhook};
 use super::check::Severity;
-use super::config::{Config, ListenAddr, Scheme, Secret, UNLIMITED, UNLIMITED_U32};
+use super::config::{
+    Config, Durability, ListenAddr, Scheme, Secret, TlsListener, UNLIMITED, UNLIMITED_U32,
+    UNLIMITED_U64,
+};
 use super::nearest::nearest;
 use super::table::OPTIONS;
 use super::table::apps::{APP_OPTIONS, SECTION};
-use super::value::{Unit, Value, digits_only, listen_addr, quoted};
+use super::value::{
+    Unit, Value, digits_only, listen_addr, quoted, show_tls_listener, tls_listener,
+};
 use crate::peers::PeerList;
 use log::LevelFilter;
 use std::fmt;
@@ -42,6 +47,8 @@ pub(super) enum Field<R: 'static> {
     Texts(fn(&mut R) -> &mut Vec<String>),
     Protocols(fn(&mut R) -> &mut Vec<Protocol>),
     Webhooks(fn(&mut R) -> &mut Vec<Webhook>),
+    Durability(fn(&mut R) -> &mut Durability),
+    TlsListeners(fn(&mut R) -> &mut Vec<TlsListener>),
     Number {
         at: Slot<R>,
         unit: Unit,
@@ -76,6 +83,8 @@ pub enum Source {
     Default,
     /// `fanwire dev` sets it.
     Dev,
+    /// `--pushi-env` on the command line sets it.
+    PushiEnv,
     /// A file, by the name it was given, and the line counted from one.
     File(String, usize),
     /// An environment variable.
@@ -91,6 +100,7 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::Dev => f.write_str("fanwire dev"),
+            Self::PushiEnv => f.write_str("--pushi-env"),
             Self::File(name, line) => write!(f, "{name}:{line}"),
             Self::Env(name) => f.write_str(name),
             Self::Set => f.write_str("--set"),
@@ -240,6 +250,13 @@ impl<R: Clone> Opt<R> {
             Field::Webhooks(_) => "a list of tables such as \
                  [{ url = \"https://example.com/hook\", events = [\"channel_occupied\"] }]"
                 .to_owned(),
+            Field::Durability(_) => {
+                let names = Durability::ALL.map(|durability| quoted(durability.as_str()));
+                names.join(" or ")
+            }
+            Field::TlsListeners(_) => "a list of tables such as \
+                 [{ listen = \"0.0.0.0:8443\", cert = \"other.pem\", key = \"other.key\" }]"
+                .to_owned(),
             Field::Number {
                 unit,
                 least,
@@ -322,6 +339,18 @@ impl<R: Clone> Opt<R> {
                 let read = values.iter().map(Webhook::read);
                 *at(record) = read.collect::<Result<_, _>>()?;
             }
+            Field::Durability(at) => {
+                let word = text().ok_or_else(mismatch)?;
+                let mut known = Durability::ALL.into_iter();
+                *at(record) = known.find(|of| of.as_str() == word).ok_or_else(mismatch)?;
+            }
+            Field::TlsListeners(at) => {
+                let Value::List(values) = value else {
+                    return Err(mismatch());
+                };
+                let read = values.iter().map(tls_listener);
+                *at(record) = read.collect::<Result<_, _>>()?;
+            }
             Field::Number {
                 at,
                 unit,
@@ -390,6 +419,11 @@ impl<R: Clone> Opt<R> {
                 let hooks: Vec<String> = at(record).iter().map(Webhook::show).collect();
                 format!("[{}]", hooks.join(", "))
             }
+            Field::Durability(at) => quoted(at(record).as_str()),
+            Field::TlsListeners(at) => {
+                let shown: Vec<String> = at(record).iter().map(show_tls_listener).collect();
+                format!("[{}]", shown.join(", "))
+            }
             Field::Number { at, unit, .. } => match at.load(record) {
                 None => quoted("none"),
                 Some(number) => {
@@ -415,6 +449,8 @@ impl<R: Clone> Opt<R> {
             | Field::Texts(_)
             | Field::Protocols(_)
             | Field::Webhooks(_)
+            | Field::Durability(_)
+            | Field::TlsListeners(_)
             | Field::Number { .. } => None,
         }
     }
@@ -433,7 +469,9 @@ impl<R: Clone> Opt<R> {
             | Field::Peers(_)
             | Field::Texts(_)
             | Field::Protocols(_)
-            | Field::Webhooks(_) => false,
+            | Field::Webhooks(_)
+            | Field::Durability(_)
+            | Field::TlsListeners(_) => false,
         }
     }
 }
@@ -444,7 +482,7 @@ impl<R> Slot<R> {
         match self {
             Self::Usize(at) => *at(record) = number.map_or(UNLIMITED, |n| n as usize),
             Self::U32(at) => *at(record) = number.map_or(UNLIMITED_U32, |n| n as u32),
-            Self::U64(at) => *at(record) = number.unwrap_or(u64::MAX >> 1),
+            Self::U64(at) => *at(record) = number.unwrap_or(UNLIMITED_U64),
         }
     }
 
@@ -456,7 +494,7 @@ impl<R> Slot<R> {
             Self::U32(at) => Some(*at(record))
                 .filter(|n| *n != UNLIMITED_U32)
                 .map(u64::from),
-            Self::U64(at) => Some(*at(record)).filter(|n| *n != u64::MAX >> 1),
+            Self::U64(at) => Some(*at(record)).filter(|n| *n != UNLIMITED_U64),
         }
     }
 }

@@ -137,6 +137,8 @@ Every secret also exists with `_file` at the end of its name: the path of a file
 A Channelstream INI file is taken as it is, by Channelstream's rules; the environment is not looked
 at then. Without any file `CHANNELSTREAM_*` variables are taken, and `CHANNELSTREAM_INI` names a
 file. Either way the default address is Channelstream's, `0.0.0.0:8000`.
+With `--pushi-env` the variables of Pushi are taken instead of a file
+([moving-from-pushi.md](moving-from-pushi.md)); ours come on top of them.
 ";
 
 const APPS: &str = "

@@ -96,6 +96,53 @@ pub const OPTIONS: &[Opt] = &[
         "",
     ),
     row(
+        "tls",
+        "listeners",
+        Field::TlsListeners(|c| &mut c.tls.listeners),
+        "Certificates of `tls:` listeners that show another one than that",
+        "Each names its address as in `listen`; without an entry an address shows `cert`.",
+    ),
+    row(
+        "store",
+        "path",
+        Field::Path(|c| &mut c.store.path),
+        "The database file with stored apps, events, subscriptions and more",
+        "Two more files lie beside it. Empty: all is kept in memory, and gone after a restart. \
+         Paths start at the working directory. A change needs a restart, as for the whole section.",
+    ),
+    row(
+        "store",
+        "durability",
+        Field::Durability(|c| &mut c.store.durability),
+        "When something counts as stored",
+        "\"synced\": once it is on disk. \"relaxed\": at once; the disk has it within about a second, \
+         and what came in between is lost if the machine fails.",
+    ),
+    row(
+        "store",
+        "max_age",
+        limit(
+            Slot::U64(|c| &mut c.store.max_age_s),
+            Unit::S,
+            60,
+            100 * 365 * 24 * 60 * 60,
+        ),
+        "How old stored events may become",
+        "",
+    ),
+    row(
+        "store",
+        "max_bytes",
+        limit(
+            Slot::U64(|c| &mut c.store.max_bytes),
+            Unit::Bytes,
+            1 << 20,
+            1024 * TIB,
+        ),
+        "Bytes that the stored events of one app may take; beyond it the oldest are removed",
+        "",
+    ),
+    row(
         "channelstream",
         "enabled",
         Field::Switch(|c| &mut c.channelstream.enabled),
@@ -176,6 +223,55 @@ pub const OPTIONS: &[Opt] = &[
          sees its channels. A change needs a restart.",
     ),
     row(
+        "channelstream",
+        "persist",
+        Field::Switch(|c| &mut c.channelstream.persist),
+        "Whether history, settings of channels, users and their state survive a restart",
+        "Then a request is answered once what it changed is stored. A change needs a restart.",
+    ),
+    row(
+        "pushi",
+        "enabled",
+        Field::Switch(|c| &mut c.pushi.enabled),
+        "Whether Pushi is served, to the apps that allow it and those in the store",
+        "",
+    ),
+    row(
+        "pushi",
+        "open_registration",
+        Field::Switch(|c| &mut c.pushi.open_registration),
+        "Whether anybody may make an app with POST /apps, as in Pushi itself",
+        "With false apps are made with `fanwire app add`.",
+    ),
+    row(
+        "pushi",
+        "app_key_routes",
+        Field::Switch(|c| &mut c.pushi.app_key_routes),
+        "Whether the routes for browser push take `app_key` instead of a session",
+        "Browser clients of Pushi 0.4 need it. The key is public, so anybody can register a browser \
+         for public channels, and remove one whose address is known.",
+    ),
+    row(
+        "pushi",
+        "origins",
+        Field::Texts(|c| &mut c.pushi.origins),
+        "Origins whose pages may log in and use the cookie of the session",
+        "As browsers send them, such as \"https://example.com\". Pages of other origins may read \
+         answers, but the cookie is not sent along.",
+    ),
+    row(
+        "pushi",
+        "registrations_per_minute",
+        limit(
+            Slot::U32(|c| &mut c.pushi.registrations_per_minute),
+            Unit::Count,
+            1,
+            MANY,
+        ),
+        "Apps that one address may make per minute, where anybody may",
+        "",
+    ),
+    row(
         "pusher",
         "enabled",
         Field::Switch(|c| &mut c.pusher.enabled),
@@ -219,6 +315,32 @@ pub const OPTIONS: &[Opt] = &[
         ),
         "How often a delivery is tried",
         "",
+    ),
+    row(
+        "deliveries",
+        "enabled",
+        Field::Switch(|c| &mut c.deliveries.enabled),
+        "Whether events go to the addresses that are registered for them",
+        "",
+    ),
+    row(
+        "deliveries",
+        "web_push_ttl",
+        number(
+            Slot::U64(|c| &mut c.deliveries.web_push_ttl_s),
+            Unit::S,
+            0,
+            365 * 24 * 60 * 60,
+        ),
+        "How long a push service may keep a message for a browser that is away",
+        "",
+    ),
+    row(
+        "deliveries",
+        "smtp_url",
+        Field::Secret(|c| &mut c.deliveries.smtp_url),
+        "The mail server of apps that name none",
+        "smtp://user:password@host:port?sender=address; smtps:// means STARTTLS.",
     ),
     row(
         "limits",
@@ -550,121 +672,4 @@ pub const OPTIONS: &[Opt] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::super::opt::{Known, find, keys};
-    use super::super::value::Value;
-    use super::apps::APP_OPTIONS;
-    use super::*;
-
-    /// Reads what `show` wrote, without a TOML parser: a default is a text, a list of texts, a
-    /// number or a switch.
-    fn parse(text: &str) -> Value {
-        let unquote = |text: &str| text.trim_matches('"').to_owned();
-        if let Some(inner) = text
-            .strip_prefix('[')
-            .and_then(|text| text.strip_suffix(']'))
-        {
-            let entries = inner.split(", ").filter(|entry| !entry.is_empty());
-            Value::List(entries.map(|entry| Value::Text(unquote(entry))).collect())
-        } else if let Ok(number) = text.parse() {
-            Value::Integer(number)
-        } else if let Ok(is) = text.parse() {
-            Value::Bool(is)
-        } else {
-            Value::Text(unquote(text))
-        }
-    }
-
-    fn defaults_are_accepted<R: Clone + Default + PartialEq + std::fmt::Debug>(opts: &[Opt<R>]) {
-        let default = R::default();
-        for opt in opts.iter().filter(|opt| !opt.is_secret()) {
-            let shown = opt.show(&default);
-            let mut record = R::default();
-            let set = opt.set(&mut record, &parse(&shown), None);
-            assert_eq!(set, Ok(()), "{} = {shown}", opt.key());
-            assert_eq!(record, default, "{} = {shown}", opt.key());
-        }
-    }
-
-    #[test]
-    fn every_default_is_a_value_its_row_accepts() {
-        defaults_are_accepted(OPTIONS);
-        defaults_are_accepted(APP_OPTIONS);
-    }
-
-    fn bounds_are_kept<R: Clone + Default>(opts: &[Opt<R>]) {
-        for opt in opts {
-            let Field::Number {
-                at: _,
-                unit,
-                least,
-                most,
-                none,
-            } = opt.field
-            else {
-                continue;
-            };
-            let mut record = R::default();
-            let mut set = |text: &str| {
-                let result = opt.set(&mut record, &Value::Text(text.to_owned()), Some(text));
-                result.map(|()| opt.show(&record).trim_matches('"').to_owned())
-            };
-            let (low, high) = (unit.write(least), unit.write(most));
-            assert_eq!(set(&low), Ok(low), "{}", opt.key());
-            assert_eq!(set(&high), Ok(high), "{}", opt.key());
-            assert!(set(&unit.write(most + 1)).is_err(), "{}", opt.key());
-            if least > 0 {
-                assert!(set(&unit.write(least - 1)).is_err(), "{}", opt.key());
-            }
-            assert_eq!(set("none").is_ok(), none, "{}", opt.key());
-            assert!(set("").is_err() && set("-1").is_err(), "{}", opt.key());
-            assert!(opt.set(&mut record, &Value::Integer(-1), None).is_err());
-            assert!(
-                opt.set(&mut record, &Value::Integer(i64::MAX), None)
-                    .is_err()
-            );
-            assert_eq!(opt.is_unlimited(&record), none, "{}", opt.key());
-        }
-    }
-
-    #[test]
-    fn bounds_are_kept_and_fit_their_types() {
-        bounds_are_kept(OPTIONS);
-        bounds_are_kept(APP_OPTIONS);
-    }
-
-    #[test]
-    fn keys_are_unique_found_and_grouped() {
-        let keys = keys();
-        for (place, key) in keys.iter().enumerate() {
-            assert!(!keys[..place].contains(key), "{key} is there twice");
-        }
-        for opt in OPTIONS {
-            assert_eq!(find(&opt.key()).map(Opt::key), Some(opt.key()));
-            assert_eq!(
-                Known::find(&opt.key()).map(|known| known.key()),
-                Some(opt.key())
-            );
-            assert!(
-                !opt.short.ends_with('.') && !opt.short.is_empty(),
-                "{}",
-                opt.key()
-            );
-        }
-        for opt in APP_OPTIONS {
-            assert!(!keys.contains(&opt.key()), "{}", opt.key());
-            assert!(find(&opt.key()).is_none(), "{}", opt.key());
-            let known = Known::find(&opt.key()).map(|known| known.key());
-            assert_eq!(known, Some(opt.key()));
-            assert!(!opt.short.ends_with('.') && opt.section == "app");
-        }
-        let mut sections: Vec<&str> = OPTIONS.iter().map(|opt| opt.section).collect();
-        sections.dedup();
-        for (place, section) in sections.iter().enumerate() {
-            assert!(
-                !sections[..place].contains(section),
-                "[{section}] is torn apart"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Values as they are written: sizes, durations, counts, addresses; and how they are written back.
 
-use super::config::ListenAddr;
+use super::config::{Certificate, ListenAddr, TlsListener};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::fmt::Write as _;
 
@@ -170,6 +170,51 @@ fn socket_addr(text: &str) -> Option<SocketAddr> {
     }
 }
 
+/// Reads `{ listen = "0.0.0.0:8443", cert = "...", key = "..." }`; the address with or without
+/// `tls:`.
+pub(super) fn tls_listener(value: &Value) -> Result<TlsListener, String> {
+    const FIELDS: [&str; 3] = ["listen", "cert", "key"];
+    let Value::Table(fields) = value else {
+        return Err(format!(
+            "expected tables such as {{ listen = \"0.0.0.0:8443\", cert = \"...\", key = \"...\" }}; \
+             found {}",
+            value.kind()
+        ));
+    };
+    let mut texts = [None; 3];
+    for (name, value) in fields {
+        let Some(place) = FIELDS.iter().position(|known| known == name) else {
+            let known = FIELDS.join(", ");
+            return Err(format!("unknown key {name:?}; expected {known}"));
+        };
+        match value {
+            Value::Text(text) if !text.is_empty() => texts[place] = Some(text.as_str()),
+            Value::Text(_) => return Err(format!("{name}: empty")),
+            other => return Err(format!("{name}: expected a text; found {}", other.kind())),
+        }
+    }
+    let text = |place: usize| texts[place].ok_or_else(|| format!("{}: missing", FIELDS[place]));
+    let at = text(0)?;
+    let (ListenAddr::Tls(listen) | ListenAddr::Tcp(listen)) = listen_addr(at)? else {
+        return Err(format!("listen: {at:?} is no TCP address"));
+    };
+    Ok(TlsListener {
+        listen,
+        certificate: Certificate {
+            cert: text(1)?.into(),
+            key: text(2)?.into(),
+        },
+    })
+}
+
+/// As it is written in a file.
+pub(super) fn show_tls_listener(of: &TlsListener) -> String {
+    let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    let (cert, key) = (path(&of.certificate.cert), path(&of.certificate.key));
+    let listen = quoted(&of.listen.to_string());
+    format!("{{ listen = {listen}, cert = {cert}, key = {key} }}")
+}
+
 /// A text as a TOML string on one line.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -289,6 +334,44 @@ mod tests {
         }
         assert!(listen_addr(&format!("unix:{}", "x".repeat(107))).is_ok());
         assert!(listen_addr(&format!("unix:{}", "x".repeat(108))).is_err());
+    }
+
+    #[test]
+    fn certificates_of_single_addresses() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let table = |fields: &[(&str, Value)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()));
+            tls_listener(&Value::Table(fields.collect()))
+        };
+        let (cert, key) = (("cert", text("a \"b\".pem")), ("key", text("a.key")));
+        let whole = |listen: &str| table(&[("listen", text(listen)), cert.clone(), key.clone()]);
+        for listen in ["tls:[::1]:8443", "[::1]:8443"] {
+            let read = whole(listen).map(|of| show_tls_listener(&of));
+            let shown = "{ listen = \"[::1]:8443\", cert = \"a \\\"b\\\".pem\", key = \"a.key\" }";
+            assert_eq!(read.as_deref(), Ok(shown));
+        }
+        let bad = [
+            (whole("unix:/a"), "no TCP address"),
+            (whole("8443"), "no address to listen on"),
+            (table(&[cert.clone(), key.clone()]), "listen: missing"),
+            (
+                table(&[("listen", text("[::1]:1")), cert.clone()]),
+                "key: missing",
+            ),
+            (table(&[("key", text(""))]), "key: empty"),
+            (
+                table(&[("cert", Value::Integer(1))]),
+                "cert: expected a text; found a number",
+            ),
+            (table(&[("crt", text("a"))]), "unknown key \"crt\""),
+            (tls_listener(&text("a")), "expected tables"),
+        ];
+        for (read, piece) in bad {
+            let message = read.expect_err(piece);
+            assert!(message.contains(piece), "{message}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub fn fresh_toml(secrets: FreshSecrets) -> String {
         "listen",
         "trusted_proxies",
         "log",
+        "store.path",
+        "store.durability",
         "channelstream.secret",
         "channelstream.cookie_secret",
         "channelstream.allow_posting_from",
@@ -60,14 +62,17 @@ pub fn fresh_toml(secrets: FreshSecrets) -> String {
     out
 }
 
-/// An app to begin with. It is all comment: whoever wants Pusher takes the # away.
+/// An app to begin with. It is all comment: whoever wants Pusher or Pushi takes the # away.
 fn example_app(secrets: &FreshSecrets) -> String {
     let (key, secret) = (quoted(&secrets.app_key), quoted(&secrets.app_secret));
     format!(
         "
 # An app for Pusher's clients and server SDKs: take the # in front of each line away. There may be
-# several. All that can be said of one: `fanwire config explain --all`, from app.protocols on.
+# several. With \"pushi\" among its protocols it is for Pushi's clients, too, who may all publish.
+# All that can be said of one: `fanwire config explain --all`, from app.protocols on. Apps can also be
+# made while the server runs: `fanwire app add`.
 #[[app]]
+#protocols = [\"pusher\"]
 #id = \"1001\"
 #key = {key}
 #secret = {secret}
@@ -160,6 +165,7 @@ mod tests {
             sets: &[],
             listen: &[],
             dev: false,
+            pushi_env: false,
             read: &|_| Err("no files here".to_owned()),
         })
     }

@@ -2,6 +2,7 @@
 //! no descriptors left.
 
 use super::Core;
+use super::listener::CertId;
 use super::socket::{Flags, Link, Socket};
 use crate::handler::{CloseReason, Handler, Origin};
 use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN};
@@ -104,7 +105,7 @@ impl<H: Handler> Core<H> {
         &mut self,
         socket: Socket,
         peer: Option<SocketAddr>,
-        tls: bool,
+        tls: Option<CertId>,
         registry: &Registry,
     ) -> io::Result<()> {
         let address = match peer {
@@ -115,18 +116,17 @@ impl<H: Handler> Core<H> {
             && self.per_address.get(&address).copied().unwrap_or(0) >= self.connections_per_address
         {
             self.stats.refused_per_address += 1;
-            if !tls {
+            if tls.is_none() {
                 self.refuse(socket, registry);
             }
             return Ok(());
         }
-        let socket = if tls {
-            let Some(socket) = self.with_tls(socket, peer) else {
-                return Ok(());
-            };
-            socket
-        } else {
-            socket
+        let socket = match tls {
+            None => socket,
+            Some(certificate) => match self.with_tls(socket, peer, certificate) {
+                Some(socket) => socket,
+                None => return Ok(()),
+            },
         };
         let conn = self.links.insert(Link {
             socket,
@@ -146,7 +146,7 @@ impl<H: Handler> Core<H> {
         }
         self.stats.accepted += 1;
         self.outbox.open(conn);
-        if tls {
+        if tls.is_some() {
             let until = self.now.mono + self.tls_handshake_ms;
             self.handshakes.push_back((until, conn));
             return Ok(());
@@ -207,8 +207,14 @@ impl<H: Handler> Core<H> {
     }
 
     #[cfg(feature = "tls")]
-    fn with_tls(&mut self, socket: Socket, peer: Option<SocketAddr>) -> Option<Socket> {
-        let (Socket::Tcp(stream), Some(config)) = (socket, &self.tls) else {
+    fn with_tls(
+        &mut self,
+        socket: Socket,
+        peer: Option<SocketAddr>,
+        certificate: CertId,
+    ) -> Option<Socket> {
+        let config = self.certificates.iter().find(|(id, _)| *id == certificate);
+        let (Socket::Tcp(stream), Some((_, config))) = (socket, config) else {
             return None;
         };
         match super::tls::TlsLink::new(stream, peer, config) {
@@ -224,7 +230,12 @@ impl<H: Handler> Core<H> {
     /// Listening with TLS is refused without the feature, so nothing comes this way.
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)]
-    fn with_tls(&mut self, _socket: Socket, _peer: Option<SocketAddr>) -> Option<Socket> {
+    fn with_tls(
+        &mut self,
+        _socket: Socket,
+        _peer: Option<SocketAddr>,
+        _certificate: CertId,
+    ) -> Option<Socket> {
         None
     }
 }

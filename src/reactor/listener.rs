@@ -24,16 +24,21 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A Unix socket. A file left behind by a dead process is replaced.
     Unix(PathBuf),
-    /// A TCP address with TLS on it; needs the feature `tls` and a certificate.
-    Tls(SocketAddr),
+    /// A TCP address with TLS on it; needs the feature `tls`, and that certificate.
+    Tls(SocketAddr, CertId),
 }
+
+/// Which certificate a TLS address shows. Who gives the certificates gives the numbers, too;
+/// addresses may have one together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CertId(pub u16);
 
 /// As the settings write it: `127.0.0.1:8000`, `tls:[::]:8443`, `unix:/run/fanwire.sock`.
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
-            Self::Tls(address) => write!(f, "tls:{address}"),
+            Self::Tls(address, _) => write!(f, "tls:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -82,7 +87,8 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Listener {
     source: Kind,
-    pub(super) tls: bool,
+    /// The certificate that it shows, if it speaks TLS.
+    pub(super) tls: Option<CertId>,
     /// Whether more may wait to be accepted.
     pub(super) ready: bool,
 }
@@ -95,10 +101,14 @@ impl Listener {
         token: Token,
     ) -> io::Result<(Self, Bound)> {
         let (mut source, bound, tls) = match at {
-            Listen::Tcp(address) | Listen::Tls(address) => {
+            Listen::Tcp(address) | Listen::Tls(address, _) => {
                 let listener = bind_tcp(*address)?;
                 let bound = Bound::Tcp(listener.local_addr()?);
-                (Kind::Tcp(listener), bound, matches!(at, Listen::Tls(_)))
+                let tls = match at {
+                    Listen::Tls(_, certificate) => Some(*certificate),
+                    Listen::Tcp(_) | Listen::Unix(_) => None,
+                };
+                (Kind::Tcp(listener), bound, tls)
             }
             Listen::Unix(path) => {
                 let (listener, file) = bind_unix(path)?;
@@ -108,7 +118,7 @@ impl Listener {
                         _file: file,
                     },
                     Bound::Unix(path.clone()),
-                    false,
+                    None,
                 )
             }
         };

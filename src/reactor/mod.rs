@@ -23,7 +23,7 @@ mod socket;
 mod tls;
 
 pub use clock::Clock;
-pub use listener::{Bound, Listen};
+pub use listener::{Bound, CertId, Listen};
 pub use mailbox::{MailError, Mailbox};
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfigError, tls_config};
@@ -153,8 +153,9 @@ struct Core<H: Handler> {
     handshakes_left: usize,
     tls_handshake_ms: u64,
     tls_read_bytes: usize,
+    /// What TLS addresses show, one entry per certificate.
     #[cfg(feature = "tls")]
-    tls: Option<std::sync::Arc<rustls::ServerConfig>>,
+    certificates: Vec<(CertId, std::sync::Arc<rustls::ServerConfig>)>,
     /// Plaintext on its way to the handler.
     #[cfg(feature = "tls")]
     plain: Vec<u8>,
@@ -224,7 +225,7 @@ impl<H: Handler> Reactor<H> {
             #[cfg(not(feature = "tls"))]
             tls_read_bytes: READ_BUFFER_BYTES,
             #[cfg(feature = "tls")]
-            tls: None,
+            certificates: Vec::new(),
             #[cfg(feature = "tls")]
             plain: Vec::new(),
         };
@@ -238,11 +239,11 @@ impl<H: Handler> Reactor<H> {
     /// Binds and listens, from now on; sockets are accepted in turns.
     ///
     /// # Errors
-    /// When the address is taken or not ours; for [`Listen::Tls`] also when there is no
-    /// certificate yet (`InvalidInput`) or no feature `tls` (`Unsupported`).
+    /// When the address is taken or not ours; for [`Listen::Tls`] also when its certificate is not
+    /// there yet (`InvalidInput`), or without the feature `tls` (`Unsupported`).
     pub fn listen(&mut self, at: &Listen) -> io::Result<Bound> {
-        if matches!(at, Listen::Tls(_)) {
-            self.may_listen_tls()?;
+        if let Listen::Tls(_, certificate) = at {
+            self.may_listen_tls(*certificate)?;
         }
         let token = Token(self.core.listeners.len());
         let (listener, bound) = Listener::bind(at, self.poll.registry(), token)?;
@@ -251,30 +252,35 @@ impl<H: Handler> Reactor<H> {
     }
 
     #[cfg(feature = "tls")]
-    fn may_listen_tls(&self) -> io::Result<()> {
-        match self.core.tls {
-            Some(_) => Ok(()),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "listening with TLS needs a certificate first",
-            )),
+    fn may_listen_tls(&self, certificate: CertId) -> io::Result<()> {
+        let mut there = self.core.certificates.iter();
+        if there.any(|(id, _)| *id == certificate) {
+            return Ok(());
         }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "listening with TLS needs a certificate first",
+        ))
     }
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_self)]
-    fn may_listen_tls(&self) -> io::Result<()> {
+    fn may_listen_tls(&self, _certificate: CertId) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "this build has no TLS",
         ))
     }
 
-    /// The certificate (and all else) for TLS connections accepted from now on. Those that are
-    /// there keep theirs.
+    /// The certificate (and all else) for TLS connections accepted from now on at the addresses that
+    /// have this one. Those that are there keep theirs.
     #[cfg(feature = "tls")]
-    pub fn set_tls(&mut self, config: std::sync::Arc<rustls::ServerConfig>) {
-        self.core.tls = Some(config);
+    pub fn set_tls(&mut self, of: CertId, config: std::sync::Arc<rustls::ServerConfig>) {
+        let certificates = &mut self.core.certificates;
+        match certificates.iter_mut().find(|(id, _)| *id == of) {
+            Some((_, old)) => *old = config,
+            None => certificates.push((of, config)),
+        }
     }
 
     /// Closes all listeners; connections stay. Those that wait in a backlog are refused by the

@@ -7,15 +7,23 @@
 
 mod app_ids;
 mod settings;
+mod storing;
 
 pub use app_ids::{AppIds, TooManyApps};
-pub use settings::{channelstream_config, dialects, engine_config, pusher_config, why_restart};
+pub use settings::{
+    cert_id, channelstream_config, dialects, engine_config, pusher_config, pushi_config,
+    stored_apps, why_restart,
+};
+
+pub use storing::OpenedStore;
 
 use crate::dialect::Dialect;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::engine::{Engine, EngineConfig, Mail, ProcessStats, Publication, Stats};
 use crate::limits::DRAIN_MS;
 use crate::random::Random;
+#[cfg(feature = "tls")]
+use crate::reactor::CertId;
 use crate::reactor::{Bound, Clock, Listen, MailError, Mailbox, Reactor, ReactorOptions};
 use crate::time::Millis;
 use std::fmt;
@@ -37,8 +45,9 @@ pub struct Builder {
     dialects: Vec<MakeDialect>,
     drain_ms: Option<u64>,
     samples_process: bool,
+    store: Option<OpenedStore>,
     #[cfg(feature = "tls")]
-    tls: Option<std::sync::Arc<rustls::ServerConfig>>,
+    certificates: Vec<(CertId, std::sync::Arc<rustls::ServerConfig>)>,
 }
 
 impl fmt::Debug for Builder {
@@ -102,6 +111,13 @@ impl Builder {
         self
     }
 
+    /// Keeps what is to be stored in this store. Without one, what asks to be stored is refused.
+    #[must_use]
+    pub fn store(mut self, store: OpenedStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Samples memory, processor time and descriptors of the process for the metrics, on a thread
     /// of its own. For programs that are nothing but a server.
     #[must_use]
@@ -110,11 +126,12 @@ impl Builder {
         self
     }
 
-    /// The certificate of [`Listen::Tls`] addresses; see [`crate::reactor::tls_config`].
+    /// The certificate of the [`Listen::Tls`] addresses that name it; see
+    /// [`crate::reactor::tls_config`].
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
-        self.tls = Some(config);
+    pub fn tls(mut self, of: CertId, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
+        self.certificates.push((of, config));
         self
     }
 
@@ -132,8 +149,8 @@ impl Builder {
         let engine = Engine::new(self.engine, dialects, random);
         let mut reactor = Reactor::new(engine, self.reactor)?;
         #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls {
-            reactor.set_tls(tls);
+        for (of, config) in self.certificates {
+            reactor.set_tls(of, config);
         }
         log::info!("room for {} connections", reactor.connections_max());
         let mut bound = Vec::with_capacity(self.listen.len());
@@ -141,6 +158,14 @@ impl Builder {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{at}: {error}"));
             bound.push(reactor.listen(at).map_err(named)?);
         }
+        let store = match self.store {
+            None => None,
+            Some(store) => {
+                let (loaded, link, at_work) = store.start(reactor.mailbox())?;
+                reactor.with(|engine, turn| engine.open_store(&loaded, Some(link), turn));
+                Some(at_work)
+            }
+        };
         let (sender, control) = channel();
         let handle = Handle {
             mailbox: reactor.mailbox(),
@@ -161,6 +186,7 @@ impl Builder {
             noted_at: Millis(0),
             noted_turns: 0,
             _sampler: sampler,
+            _store: store,
         })
     }
 
@@ -231,6 +257,8 @@ pub struct Server {
     /// How many turns there had been then.
     noted_turns: u64,
     _sampler: Option<Sampler>,
+    /// Last, as whoever is dropped before may still hand something over.
+    _store: Option<storing::AtWork>,
 }
 
 impl fmt::Debug for Server {
@@ -343,10 +371,10 @@ impl Server {
         self.reactor.handler_mut().reload(engine, dialects);
     }
 
-    /// The certificate for TLS connections from now on; those that are there keep theirs.
+    /// A certificate for TLS connections from now on; those that are there keep theirs.
     #[cfg(feature = "tls")]
-    pub fn set_tls(&mut self, config: std::sync::Arc<rustls::ServerConfig>) {
-        self.reactor.set_tls(config);
+    pub fn set_tls(&mut self, of: CertId, config: std::sync::Arc<rustls::ServerConfig>) {
+        self.reactor.set_tls(of, config);
     }
 
     /// The engine, to look at.

@@ -5,27 +5,29 @@ use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::dialect::pusher::{self, Pusher};
+use crate::dialect::pushi::config::Mail;
+use crate::dialect::pushi::{self, Pushi};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::{AppId, HubConfig};
 use crate::limits::CS_POLL_FRAMES_MAX;
 use crate::options::{self, Config, ListenAddr, Protocol};
-use crate::reactor::{Listen, ReactorOptions};
+use crate::reactor::{CertId, Listen, ReactorOptions};
 use crate::transport::http::HttpLimits;
 use crate::transport::websocket::WsLimits;
 
 impl Builder {
     /// A server with these settings. Certificates are read by the caller and given with
-    /// `Builder::tls` (feature `tls`); `ids` are kept for reloads; `dev` is what `fanwire dev`
+    /// `Builder::tls` (feature `tls`), each under its [`cert_id`]; `ids` are kept for reloads; `dev` is what `fanwire dev`
     /// adds.
     pub fn from_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> Self {
         let mut builder = Self::new()
-            .engine(engine_config(config, dev))
+            .engine(engine_config(config, ids, dev))
             .reactor(reactor_options(config))
             .drain_ms(config.timeouts.drain_ms);
-        for at in &config.listen {
+        for (place, at) in config.listen.iter().enumerate() {
             builder = builder.listen(match at {
                 ListenAddr::Tcp(address) => Listen::Tcp(*address),
-                ListenAddr::Tls(address) => Listen::Tls(*address),
+                ListenAddr::Tls(address) => Listen::Tls(*address, cert_id(place)),
                 ListenAddr::Unix(path) => Listen::Unix(path.clone()),
             });
         }
@@ -36,12 +38,23 @@ impl Builder {
     }
 }
 
+/// Which certificate the address at this place of `listen` shows: each has a number of its own, so
+/// that after a reload two that had the same one may have different ones.
+pub fn cert_id(place: usize) -> CertId {
+    // A process cannot listen at more addresses than that.
+    CertId(u16::try_from(place).unwrap_or(u16::MAX))
+}
+
 /// What makes the dialects that these settings switch on. `ids` have learned the settings' apps.
 pub fn dialects(config: &Config, ids: &AppIds) -> Vec<MakeDialect> {
     let mut dialects: Vec<MakeDialect> = Vec::new();
     if config.pusher.enabled {
         let settings = pusher_config(config, ids);
         dialects.push(Box::new(move || Box::new(Pusher::new(settings.clone()))));
+    }
+    if config.pushi.enabled {
+        let settings = pushi_config(config, ids);
+        dialects.push(Box::new(move || Box::new(Pushi::new(settings.clone()))));
     }
     // What is nobody's is its own.
     if config.channelstream.enabled {
@@ -82,6 +95,7 @@ pub fn channelstream_config(config: &Config, ids: &AppIds) -> channelstream::Con
             frames: CS_POLL_FRAMES_MAX,
         },
         stream_grace_ms: config.timeouts.channelstream_stream_grace_ms,
+        persist: settings.persist,
     }
 }
 
@@ -95,20 +109,76 @@ pub fn pusher_config(config: &Config, ids: &AppIds) -> pusher::config::Config {
         trusted_proxies: config.trusted_proxies.clone(),
         apps: open
             .filter_map(|app| {
-                let is_shared = config.channelstream.enabled && config.channelstream.app == app.id;
-                Some(pusher_app(app, ids.get(&app.id)?, is_shared))
+                let mut made = pusher_app(app, ids.get(&app.id)?);
+                made.is_shared = config.channelstream.enabled && config.channelstream.app == app.id;
+                if config.pushi.enabled && app.allows(Protocol::Pushi) {
+                    made.closed = &pushi::names::OF_USERS;
+                }
+                Some(made)
             })
             .collect(),
     }
 }
 
-fn pusher_app(app: &options::App, number: AppId, is_shared: bool) -> pusher::config::App {
+/// Pushi's part of the settings: the apps of the file that it may use. Those of the store it learns
+/// of when that is opened.
+pub fn pushi_config(config: &Config, ids: &AppIds) -> pushi::config::Config {
+    let settings = &config.pushi;
+    let apps = config.apps.iter();
+    let open = apps.filter(|app| app.allows(Protocol::Pushi));
+    pushi::config::Config {
+        apps: open
+            .filter_map(|app| {
+                Some(pushi::config::App {
+                    app: ids.get(&app.id)?,
+                    ident: app.id.clone(),
+                    key: app.key.clone(),
+                    secret: app.secret.expose().to_owned(),
+                    enabled: app.enabled,
+                    is_shared: config.channelstream.enabled && config.channelstream.app == app.id,
+                    is_pushers: config.pusher.enabled && app.allows(Protocol::Pusher),
+                    origins: app.origins.clone(),
+                })
+            })
+            .collect(),
+        open_registration: settings.open_registration,
+        registrations_per_minute: settings.registrations_per_minute,
+        app_key_routes: settings.app_key_routes,
+        origins: settings.origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        is_beside_pusher: config.pusher.enabled,
+        owns_info: !config.channelstream.enabled,
+        mail: Mail::of(config.deliveries.smtp_url.expose()),
+    }
+}
+
+/// The apps of the settings that something is stored of, with the ids that they have in the store.
+pub fn stored_apps(config: &Config, ids: &AppIds) -> Vec<(AppId, String)> {
+    let channelstream = &config.channelstream;
+    let persists = channelstream.enabled && channelstream.persist;
+    let apps = config.apps.iter().filter(|app| {
+        let is_pushis = config.pushi.enabled && app.allows(Protocol::Pushi);
+        is_pushis || (persists && channelstream.app == app.id)
+    });
+    let stored = apps.filter_map(|app| Some((ids.get(&app.id)?, app.id.clone())));
+    let mut stored: Vec<(AppId, String)> = stored.collect();
+    if persists && channelstream.app.is_empty() {
+        stored.push((AppId::FIRST, CHANNELSTREAM_IDENT.to_owned()));
+    }
+    stored
+}
+
+/// What Channelstream's own app is called in the store. No app of the settings has such an id.
+const CHANNELSTREAM_IDENT: &str = "@channelstream";
+
+fn pusher_app(app: &options::App, number: AppId) -> pusher::config::App {
     pusher::config::App {
         app: number,
         id: app.id.clone(),
         key: app.key.clone(),
         secret: app.secret.expose().to_owned(),
-        is_shared,
+        is_shared: false,
+        closed: &[],
         enabled: app.enabled,
         tls_only: app.tls_only,
         authorized_only: app.authorized_only,
@@ -144,6 +214,8 @@ pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
             old.channelstream.enabled,
         ),
         ("pusher", new.pusher.enabled, old.pusher.enabled),
+        ("pushi", new.pushi.enabled, old.pushi.enabled),
+        ("pushi", new.pushi.enabled, old.pushi.enabled),
     ] {
         if new != old {
             return Some(format!(
@@ -172,7 +244,7 @@ fn reactor_options(config: &Config) -> ReactorOptions {
 }
 
 /// The engine's part of the settings.
-pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
+pub fn engine_config(config: &Config, ids: &AppIds, dev: Option<DevPage>) -> EngineConfig {
     let (limits, timeouts) = (&config.limits, &config.timeouts);
     let (user, password) = config
         .admin_login()
@@ -207,6 +279,7 @@ pub fn engine_config(config: &Config, dev: Option<DevPage>) -> EngineConfig {
         pings_per_s: limits.control_frames_per_second,
         messages_per_s: limits.messages_per_second,
         facts_kept: 0,
+        stored_apps: stored_apps(config, ids),
         admin: AdminAccess {
             user,
             password,

@@ -373,7 +373,7 @@ pub(crate) fn whole_placeholder(text: &str) -> Option<(&str, bool)> {
 }
 
 /// Whether `text` has the form of `pattern`, where `9` is any digit and `h` a lower-case hex digit.
-fn fits(text: &str, pattern: &str) -> bool {
+pub(crate) fn fits(text: &str, pattern: &str) -> bool {
     text.len() == pattern.len()
         && text.bytes().zip(pattern.bytes()).all(|(byte, form)| {
             (form == b'9' && byte.is_ascii_digit())
@@ -382,7 +382,7 @@ fn fits(text: &str, pattern: &str) -> bool {
         })
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     fits(text, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::memory::Memory;
 use crate::replay::{Run, replay};
-use crate::session::{Cut, Setup};
+use crate::session::{Cut, Setup, cuts};
 use crate::transcript::Scenario;
 use fanwire::dialect::Dialect;
 use fanwire::dialect::channelstream::access::Scheme;
@@ -10,9 +10,6 @@ use fanwire::dialect::channelstream::{Channelstream, Config};
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::peers::PeerList;
 use fanwire::random::Random;
-
-/// More cuts than this are thinned out.
-const CUTS_MAX: usize = 200;
 
 /// An engine that serves Channelstream with these settings.
 pub(crate) fn new_engine(setup: &Setup) -> Engine {
@@ -61,9 +58,10 @@ pub(crate) fn run(text: &str) {
         longest
     };
     let longest = once(Cut::Whole, 0);
-    let cuts = longest.min(CUTS_MAX);
-    for cut in 1..cuts {
-        once(Cut::At(cut * longest / cuts), cut);
+    let mut number = 1;
+    for cut in cuts(longest) {
+        once(Cut::At(cut), number);
+        number += 1;
     }
-    once(Cut::Bytewise, cuts);
+    once(Cut::Bytewise, number);
 }

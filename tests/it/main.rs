@@ -8,20 +8,26 @@
 //! | `bridge` | the tests of two protocols in one app, and apart |
 //! | `held` | the tests of answers that are given after a while |
 //! | `pusher` | the tests of Pusher's protocol: stories, each in every split and over real sockets |
+//! | `pushi` | the tests of Pushi's protocol: the transcripts and stories, likewise |
 //! | `heartbeat` | the pace of an open socket |
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
+//! | `client` | a socket that is open, and requests one after the other |
+//! | `kept` | an engine in memory with a store behind it |
 //! | `http`, `websocket`, `signature`, `json` | the client's side of the wire, over bytes |
 
 mod better;
 mod bindings;
 mod channelstream;
+mod client;
 mod http;
 mod json;
+mod kept;
 mod memory;
 mod openapi;
 mod parrot;
 mod pusher;
+mod pushi;
 mod replay;
 mod session;
 mod signature;

@@ -20,11 +20,8 @@ mod reload;
 mod stage;
 mod users;
 
-use crate::session::Cut;
+use crate::session::{Cut, cuts};
 use stage::Stage;
-
-/// More cuts than this are thinned out.
-const CUTS_MAX: usize = 100;
 
 /// Tells a story in every split.
 fn in_memory(story: fn(&mut Stage)) {
@@ -34,9 +31,8 @@ fn in_memory(story: fn(&mut Stage)) {
         stage.finish()
     };
     let longest = once(Cut::Whole);
-    let cuts = longest.min(CUTS_MAX);
-    for cut in 1..cuts {
-        once(Cut::At(cut * longest / cuts));
+    for cut in cuts(longest) {
+        once(Cut::At(cut));
     }
     once(Cut::Bytewise);
 }

@@ -23,7 +23,7 @@ pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
     /// Of its own, to be removed.
-    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Process {
@@ -34,15 +34,18 @@ impl Process {
         Self::start_with(args, None)
     }
 
-    /// With a file of settings, whose text this is.
+    /// With a file of settings, whose text this is, in a folder of its own. What the server makes
+    /// is made there.
     pub(crate) fn of_file(name: &str, text: &str) -> Self {
         static FILES: AtomicU64 = AtomicU64::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("fanwire-it-{name}-{}-{number}.toml", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let name = format!("fanwire-it-{name}-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        let path = folder.join("fanwire.toml");
         std::fs::write(&path, text).expect("a file can be written");
         let args = ["--config".to_owned(), path.display().to_string()];
-        Self::start_with(args.iter().map(|arg| &**arg), Some(path))
+        Self::start_with(args.iter().map(|arg| &**arg), Some(folder))
     }
 
     /// Where it listens.
@@ -50,9 +53,12 @@ impl Process {
         self.address
     }
 
-    fn start_with<'a>(args: impl Iterator<Item = &'a str>, file: Option<PathBuf>) -> Self {
+    fn start_with<'a>(args: impl Iterator<Item = &'a str>, folder: Option<PathBuf>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
         command.args(["run", "--listen", "127.0.0.1:0"]).args(args);
+        if let Some(folder) = &folder {
+            command.current_dir(folder);
+        }
         // Nothing from outside may change what is tested.
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
@@ -79,7 +85,7 @@ impl Process {
         let mut process = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            file,
+            folder,
         };
         let mut said = Vec::new();
         loop {
@@ -109,8 +115,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(file) = &self.file {
-            let _ = std::fs::remove_file(file);
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
         }
     }
 }

@@ -49,6 +49,20 @@ impl Cut {
     }
 }
 
+/// Cuts that are tried of one story unless all are asked for. A newcomer waits for all of them to be
+/// over.
+const CUTS_TRIED: usize = 150;
+/// More places than this are thinned out even so: the writes that long are all alike.
+const CUTS_MAX: usize = 4096;
+
+/// The places at which writes of at most `longest` bytes are cut, one after the other: so many that
+/// a short text is cut everywhere. `FANWIRE_CUTS=all` asks for every place of longer ones, too.
+pub(crate) fn cuts(longest: usize) -> impl Iterator<Item = usize> {
+    let all = std::env::var_os("FANWIRE_CUTS").is_some_and(|value| value == "all");
+    let count = longest.min(if all { CUTS_MAX } else { CUTS_TRIED });
+    (1..count).map(move |cut| cut * longest / count)
+}
+
 /// A server and the way to it.
 pub(crate) trait Sut {
     /// Opens a connection.

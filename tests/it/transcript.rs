@@ -181,10 +181,10 @@ impl Scenario {
 }
 
 /// The members of an object while they are being read: each once, and none left over.
-struct Keys<'a>(Vec<(&'a str, &'a Json)>);
+pub(crate) struct Keys<'a>(Vec<(&'a str, &'a Json)>);
 
 impl<'a> Keys<'a> {
-    fn of(json: &'a Json) -> Result<Self, String> {
+    pub(crate) fn of(json: &'a Json) -> Result<Self, String> {
         let members = json
             .members()
             .ok_or_else(|| format!("not an object: {json}"))?;
@@ -196,20 +196,20 @@ impl<'a> Keys<'a> {
         ))
     }
 
-    fn take(&mut self, key: &str) -> Option<&'a Json> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<&'a Json> {
         let at = self.0.iter().position(|(known, _)| *known == key)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    fn need(&mut self, key: &str) -> Result<&'a Json, String> {
+    pub(crate) fn need(&mut self, key: &str) -> Result<&'a Json, String> {
         self.take(key).ok_or_else(|| format!("no {key:?}"))
     }
 
-    fn skip(&mut self, keys: &[&str]) {
+    pub(crate) fn skip(&mut self, keys: &[&str]) {
         self.0.retain(|(key, _)| !keys.contains(key));
     }
 
-    fn done(self) -> Result<(), String> {
+    pub(crate) fn done(self) -> Result<(), String> {
         match self.0.first() {
             Some((key, _)) => Err(format!("the format has no {key:?} here")),
             None => Ok(()),
@@ -217,21 +217,21 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn string(json: &Json) -> Result<String, String> {
+pub(crate) fn string(json: &Json) -> Result<String, String> {
     json.text()
         .map(str::to_owned)
         .ok_or_else(|| format!("not a text: {json}"))
 }
 
-fn number(json: &Json) -> Result<u64, String> {
+pub(crate) fn number(json: &Json) -> Result<u64, String> {
     json.count().ok_or_else(|| format!("not a count: {json}"))
 }
 
-fn code(json: &Json) -> Result<u16, String> {
+pub(crate) fn code(json: &Json) -> Result<u16, String> {
     u16::try_from(number(json)?).map_err(|err| err.to_string())
 }
 
-fn list(json: &Json) -> Result<&[Json], String> {
+pub(crate) fn list(json: &Json) -> Result<&[Json], String> {
     json.items().ok_or_else(|| format!("not a list: {json}"))
 }
 

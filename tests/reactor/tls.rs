@@ -5,7 +5,7 @@ use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
 use fanwire::limits::{MIB, PIECE_OVERHEAD_BYTES};
 use fanwire::outbox::Ending;
-use fanwire::reactor::{Listen, Reactor, ReactorOptions, tls_config};
+use fanwire::reactor::{CertId, Listen, Reactor, ReactorOptions, tls_config};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -51,12 +51,14 @@ fn listening_tls(
 ) -> (Reactor<Probe>, SocketAddr, Arc<ClientConfig>) {
     let mut reactor = Reactor::new(probe, options).expect("a reactor");
     let refused = reactor
-        .listen(&Listen::Tls(anywhere()))
+        .listen(&Listen::Tls(anywhere(), CertId::default()))
         .expect_err("no certificate");
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
     let (server, trust) = certificate();
-    reactor.set_tls(server);
-    let bound = reactor.listen(&Listen::Tls(anywhere())).expect("bound");
+    reactor.set_tls(CertId::default(), server);
+    let bound = reactor
+        .listen(&Listen::Tls(anywhere(), CertId::default()))
+        .expect("bound");
     (reactor, bound.address().expect("TCP"), trust)
 }
 
@@ -221,6 +223,32 @@ fn garbage_is_answered_with_an_alert_and_the_end() {
 }
 
 #[test]
+fn addresses_show_the_certificates_they_name() {
+    let (mut reactor, one, trust) = listening_tls(Probe::echo(), ReactorOptions::default());
+    let other = Listen::Tls(anywhere(), CertId(7));
+    let refused = reactor.listen(&other).expect_err("no such certificate");
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+    let (server, other_trust) = certificate();
+    reactor.set_tls(CertId(7), server);
+    let bound = reactor.listen(&other).expect("bound");
+    let other = bound.address().expect("TCP");
+    let (server, new_trust) = certificate();
+    alongside(&mut reactor, move || {
+        for (address, right, wrong) in [(one, &trust, &other_trust), (other, &other_trust, &trust)]
+        {
+            assert_eq!(ask(&mut connect_tls(address, right), b"mine"), b"mine");
+            assert!(connect_tls(address, wrong).write_all(b"x").is_err());
+        }
+    });
+    // A new one for one address is none for the other.
+    reactor.set_tls(CertId(7), server);
+    alongside(&mut reactor, move || {
+        assert_eq!(ask(&mut connect_tls(other, &new_trust), b"new"), b"new");
+        assert!(connect_tls(one, &new_trust).write_all(b"x").is_err());
+    });
+}
+
+#[test]
 fn a_new_certificate_is_for_new_connections_and_old_ones_go_on() {
     let (mut reactor, address, old_trust) = listening_tls(Probe::echo(), ReactorOptions::default());
     let mut old = connect_tls(address, &old_trust);
@@ -229,7 +257,7 @@ fn a_new_certificate_is_for_new_connections_and_old_ones_go_on() {
         old
     });
     let (server, new_trust) = certificate();
-    reactor.set_tls(server);
+    reactor.set_tls(CertId::default(), server);
     alongside(&mut reactor, move || {
         assert_eq!(ask(&mut old, b"after"), b"after");
         assert_eq!(ask(&mut connect_tls(address, &new_trust), b"new"), b"new");

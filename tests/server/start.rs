@@ -3,6 +3,7 @@
 use crate::client::{Peer, get, header, metric, publish, subscriber};
 use crate::http;
 use crate::process::{Folder, PATIENCE, SECRET, Server, as_text, fanwire, until};
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
@@ -43,8 +44,8 @@ fn listens_everywhere_it_was_told_to() {
 #[track_caller]
 fn is_healthy(peer: &mut Peer<impl std::io::Read + std::io::Write>) {
     for (path, body) in [
-        ("/health/live", r#"{"status":"live"}"#),
-        ("/health/ready", r#"{"status":"ready"}"#),
+        ("/health/live", r#"{"status":"ok"}"#),
+        ("/health/ready", r#"{"status":"ok","ready":true}"#),
     ] {
         let answer = peer.ask(&get(path));
         assert_eq!(answer.status, 200);
@@ -291,4 +292,32 @@ fn a_panic_costs_one_peer() {
         metric(&page, "fanwire_http_answers_total{code=\"500\"}"),
         Some(1.0)
     );
+}
+
+#[test]
+fn what_dev_stores_lies_in_a_folder_that_goes_with_it() {
+    let folder = Folder::new();
+    let folders = || fs::read_dir(folder.path("")).expect("a folder").count();
+    let dev = || {
+        let mut command = fanwire(&["dev", "--listen", "127.0.0.1:0"]);
+        command.env("TMPDIR", folder.path(""));
+        Server::start(command, 1)
+    };
+    let mut server = dev();
+    assert_eq!(folders(), 1);
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    assert_eq!(folders(), 1);
+    server.signal("TERM");
+    assert_eq!((server.exits(), folders()), (0, 0));
+
+    // Nor does it stay when somebody does not wait.
+    let mut server = dev();
+    let mut stays = Peer::new(server.address());
+    assert_eq!(stays.ask(&get("/health/live")).status, 200);
+    stays.send(b"GET /health/live HTTP/1.1\r\n");
+    server.signal("TERM");
+    server.says("stopping");
+    server.signal("TERM");
+    assert_eq!((server.exits(), folders()), (3, 0));
 }

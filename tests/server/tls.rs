@@ -39,24 +39,32 @@ impl Setup {
 
     /// Puts a fresh certificate in place. A client that trusts only it.
     fn renew(&self) -> Arc<ClientConfig> {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
-        self.folder.file("cert.pem", &made.cert.pem());
-        self.folder
-            .file("key.pem", &made.signing_key.serialize_pem());
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).expect("a root");
-        let mut client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Arc::new(client)
+        fresh_certificate(&self.folder, "")
     }
 
     fn start(&self) -> Server {
         Server::start(fanwire(&["run", "--config", &self.config]), 2)
     }
+}
+
+/// Puts a fresh certificate and its key into two files of the folder, whose names begin so. A client
+/// that trusts only it.
+fn fresh_certificate(folder: &Folder, prefix: &str) -> Arc<ClientConfig> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
+    folder.file(&format!("{prefix}cert.pem"), &made.cert.pem());
+    folder.file(
+        &format!("{prefix}key.pem"),
+        &made.signing_key.serialize_pem(),
+    );
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let mut client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(client)
 }
 
 fn connect_tls(address: SocketAddr, trust: &Arc<ClientConfig>) -> Tls {
@@ -178,7 +186,7 @@ fn a_new_certificate_serves_who_comes_and_who_is_there_stays() {
     let new_key = fs::read(setup.folder.path("key.pem")).expect("there");
     fs::write(setup.folder.path("key.pem"), kept).expect("written");
     server.signal("HUP");
-    server.says("not reloaded, the old certificate stays");
+    server.says("not reloaded, the old certificates stay");
     let mut peer = Peer::over(connect_tls(address, &old));
     assert_eq!(peer.ask(&get("/health/live")).status, 200);
 
@@ -192,4 +200,106 @@ fn a_new_certificate_serves_who_comes_and_who_is_there_stays() {
 
     assert_eq!(app.ask(&publish("news", "still here")).status, 200);
     assert_eq!(reader.message(), "still here");
+}
+
+/// The status of a request to an address by somebody who trusts only this; none if that is not what
+/// the address shows.
+fn status(address: SocketAddr, trust: &Arc<ClientConfig>) -> Option<u16> {
+    let mut stream = connect_tls(address, trust);
+    stream.write_all(&get("/health/live")).ok()?;
+    Some(Peer::over(stream).answer().status)
+}
+
+#[test]
+fn two_addresses_show_a_certificate_each_and_get_new_ones_each() {
+    let folder = Folder::new();
+    let [all, own] = ["", "own-"].map(|prefix| fresh_certificate(&folder, prefix));
+    let path = |name: &str| format!("{:?}", folder.path(name));
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let toml = |own: &str| {
+        format!(
+            "listen = [\"tls:127.0.0.1:0\", \"tls:127.0.0.2:0\", \"127.0.0.1:0\"]\n\
+             [tls]\ncert = {cert}\nkey = {key}\n{own}\n\
+             [channelstream]\nsecret = {SECRET:?}\n"
+        )
+    };
+    let entry = format!(
+        "listeners = [{{ listen = \"tls:127.0.0.2:0\", cert = {}, key = {} }}]",
+        path("own-cert.pem"),
+        path("own-key.pem")
+    );
+    let config = folder.file("fanwire.toml", &toml(&entry));
+    let mut server = Server::start(fanwire(&["run", "--config", &config]), 3);
+    let (one, other) = (server.addresses[0], server.addresses[1]);
+    let shows = |one_shows: &Arc<ClientConfig>, other_shows: &Arc<ClientConfig>| {
+        assert_eq!(status(one, one_shows), Some(200));
+        assert_eq!(status(other, other_shows), Some(200));
+    };
+    shows(&all, &own);
+    assert_eq!((status(one, &own), status(other, &all)), (None, None));
+    let mut plain = Peer::new(server.addresses[2]);
+    assert_eq!(plain.ask(&get("/health/live")).status, 200);
+
+    // One of them is renewed, then it is not its own any more.
+    let new = fresh_certificate(&folder, "own-");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    shows(&all, &new);
+    assert_eq!(status(other, &own), None);
+    fs::write(&config, toml("")).expect("written");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    shows(&all, &all);
+    assert_eq!(status(other, &new), None);
+
+    // A file that is gone changes neither.
+    fs::write(&config, toml(&entry)).expect("written");
+    fs::remove_file(folder.path("own-key.pem")).expect("removed");
+    server.signal("HUP");
+    let line = server.says("not reloaded, the old certificates stay");
+    assert!(line.contains("own-key.pem"), "{line}");
+    shows(&all, &all);
+}
+
+#[test]
+fn pushis_variables_give_two_addresses_with_a_certificate_each() {
+    let folder = Folder::new();
+    let [rest, socket] = ["rest-", "socket-"].map(|prefix| fresh_certificate(&folder, prefix));
+    let mut command = fanwire(&["run", "--pushi-env", "--set", "channelstream.enabled=true"]);
+    command.envs([
+        ("APP_HOST", "127.0.0.1"),
+        ("APP_PORT", "0"),
+        ("APP_SSL", "1"),
+        ("SERVER_HOST", "127.0.0.2"),
+        ("SERVER_PORT", "0"),
+        ("SERVER_SSL", "1"),
+        ("FANWIRE_CHANNELSTREAM__SECRET", SECRET),
+    ]);
+    for (name, file) in [
+        ("APP_SSL_CER", "rest-cert.pem"),
+        ("APP_SSL_KEY", "rest-key.pem"),
+        ("SERVER_SSL_CER", "socket-cert.pem"),
+        ("SERVER_SSL_KEY", "socket-key.pem"),
+    ] {
+        command.env(name, folder.path(file));
+    }
+    let mut server = Server::start(command, 2);
+    let (one, other) = (server.addresses[0], server.addresses[1]);
+    assert_eq!(status(one, &rest), Some(200));
+    assert_eq!(status(other, &socket), Some(200));
+    assert_eq!((status(one, &socket), status(other, &rest)), (None, None));
+    // Both serve everything, and to each other.
+    let mut app = Peer::over(connect_tls(one, &rest));
+    let id = conn_id(&mut app, "reader", &["news"]);
+    let mut reader = Socket::open(connect_tls(other, &socket), &id);
+    assert_eq!(app.ask(&publish("news", "hello")).status, 200);
+    assert_eq!(reader.message(), "hello");
+
+    let new = fresh_certificate(&folder, "socket-");
+    server.signal("HUP");
+    server.says("\"reloaded\"");
+    assert_eq!(
+        (status(one, &rest), status(other, &new)),
+        (Some(200), Some(200))
+    );
 }

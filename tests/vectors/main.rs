@@ -4,6 +4,7 @@
 
 mod channelstream;
 mod pusher;
+mod pushi;
 
 use serde_json::Value;
 

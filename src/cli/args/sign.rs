@@ -10,6 +10,7 @@ pub(crate) enum Sign {
     Channelstream(SignChannelstream),
     Channel(SignChannel),
     Request(SignRequest),
+    Pushi(SignPushi),
 }
 
 /// What `fanwire sign channelstream` was given.
@@ -58,7 +59,16 @@ pub(crate) struct SignRequest {
     pub(crate) at: Option<u64>,
 }
 
-const KINDS: [&str; 3] = ["channelstream", "channel", "request"];
+/// What `fanwire sign pushi` was given.
+#[derive(Debug, Default)]
+pub(crate) struct SignPushi {
+    pub(crate) signer: Signer,
+    /// The id of a socket, or the address that a record names.
+    pub(crate) who: String,
+    pub(crate) channel: String,
+}
+
+const KINDS: [&str; 4] = ["channelstream", "channel", "request", "pushi"];
 
 /// Reads what follows `sign`.
 pub(super) fn sign(parser: &mut Parser) -> Result<Command, String> {
@@ -67,6 +77,7 @@ pub(super) fn sign(parser: &mut Parser) -> Result<Command, String> {
             "channelstream" => channelstream(parser),
             "channel" => channel(parser),
             "request" => request(parser),
+            "pushi" => pushi(parser),
             unknown => Err(unknown_command("sign ", unknown, &KINDS)),
         },
         Some(Word::Help) => Ok(Command::Help(Topic::Sign)),
@@ -196,6 +207,31 @@ fn request(parser: &mut Parser) -> Result<Command, String> {
     Ok(Command::Sign(Sign::Request(sign)))
 }
 
+fn pushi(parser: &mut Parser) -> Result<Command, String> {
+    let known = [
+        "config", "ini", "set", "app", "key", "secret", "for", "channel",
+    ];
+    let mut whose = Whose::default();
+    let (mut who, mut channel) = (None, None);
+    while let Some(word) = next(parser, &known)? {
+        match word {
+            Word::Help => return Ok(Command::Help(Topic::Sign)),
+            Word::Value(word) => return Err(surplus(&word)),
+            Word::Option(name) => match name.as_str() {
+                "for" => who = Some(text(value(parser)?)?),
+                "channel" => channel = Some(text(value(parser)?)?),
+                _ => whose.take(&name, parser)?,
+            },
+        }
+    }
+    Ok(Command::Sign(Sign::Pushi(SignPushi {
+        signer: whose.done()?,
+        who: who
+            .ok_or("sign pushi: expected --for, the id of a socket or the address of a hook")?,
+        channel: channel.ok_or("sign pushi: expected --channel, such as private-chat")?,
+    })))
+}
+
 /// The value of `--at`.
 fn seconds(parser: &mut Parser) -> Result<u64, String> {
     let at = text(value(parser)?)?;
@@ -254,6 +290,13 @@ mod tests {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(sign.query, [pair("a", "b=c"), pair("d", "")]);
         assert_eq!((sign.body, sign.at), (Some("-".into()), Some(5)));
+
+        let line = "pushi --key k --secret s --for http://h/ --channel personal-u";
+        let Sign::Pushi(sign) = signs(line) else {
+            panic!("Pushi's");
+        };
+        assert_eq!(sign.signer.keys, Some(("k".to_owned(), "s".to_owned())));
+        assert_eq!((&*sign.who, &*sign.channel), ("http://h/", "personal-u"));
     }
 
     #[test]
@@ -263,6 +306,7 @@ mod tests {
             "channelstream --at 5 -h",
             "channel -h",
             "request a -h",
+            "pushi --for a -h",
         ] {
             assert!(
                 matches!(read(line), Ok(Command::Help(Topic::Sign))),
@@ -271,7 +315,7 @@ mod tests {
         }
         let channel = "channel --socket-id 1.2 --channel private-a";
         for (line, piece) in [
-            ("", "expected one of channelstream, channel, request"),
+            ("", "expected one of channelstream, channel, request, pushi"),
             ("--at 5", "unknown option --at"),
             ("chanel", "did you mean sign channel?"),
             ("channelstream --at +5", "expected seconds"),
@@ -290,6 +334,9 @@ mod tests {
                 "either --app",
             ),
             (&format!("{channel} x"), "unexpected argument"),
+            ("pushi", "expected --for"),
+            ("pushi --for 1", "expected --channel"),
+            ("pushi --for 1 --channel a x", "unexpected argument"),
             ("request GET", "expected METHOD PATH"),
             ("request GET /a /b", "unexpected argument \"/b\""),
             ("request GET /a --query a", "expected NAME=VALUE"),

@@ -18,6 +18,9 @@ pub(super) trait Entry {
     /// Whether it is acted on at all; otherwise the answer does not repeat it.
     fn counts(&self) -> bool;
 
+    /// The channel that it is about.
+    fn channel(&self) -> Option<&str>;
+
     /// Acts on it, and appends what the answer says of it.
     fn act(&self, text: &mut Vec<u8>, ctx: &mut Ctx<'_>);
 

@@ -7,8 +7,10 @@ use super::info::{InfoJob, Listing, find, push_info};
 use super::pages;
 use super::speaker::Channelstream;
 use super::words::{self, Info};
-use crate::dialect::{Ctx, Reply};
+use crate::dialect::{Ctx, Reply, not_stored};
 use crate::hub::{ChannelId, Settings};
+use crate::limits::STORE_COMMIT_ROWS_MAX;
+use crate::store::Trouble;
 use crate::transport::http::{Request, Response};
 
 impl From<words::Settings> for Settings {
@@ -55,11 +57,35 @@ impl Channelstream {
         Ok(self.batch(deletes, request, ctx))
     }
 
+    /// Whether what goes into histories can be kept, where that is wanted. It is asked before anybody is
+    /// told: what was told and is refused all the same is told twice when its sender tries again.
+    fn can_keep<E: Entry>(
+        &self,
+        entries: &[E],
+        bytes: usize,
+        ctx: &Ctx<'_>,
+    ) -> Result<(), Trouble> {
+        let has_history = |entry: &E| {
+            let channel = entry.channel();
+            let channel = channel.and_then(|name| ctx.hub.find_channel(ctx.app, name));
+            let channel = channel.and_then(|channel| ctx.hub.channel(channel));
+            channel.is_some_and(|channel| channel.settings().store_history)
+        };
+        if self.config.persist && entries.iter().any(has_history) {
+            let jobs = 1 + entries.len() / STORE_COMMIT_ROWS_MAX;
+            ctx.io.can_store(jobs, 2 * bytes)?;
+        }
+        Ok(())
+    }
+
     /// Acts on all entries of a list, in this turn as far as it goes.
     fn batch<E: Entry>(&self, entries: Vec<E>, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         // Whatever is begun is done to the end.
         if entries.len() > 1 && !ctx.takes_jobs {
             return Reply::Now(pages::busy());
+        }
+        if let Err(why) = self.can_keep(&entries, request.body.len(), ctx) {
+            return Reply::Now(not_stored(why));
         }
         let mut batch = Batch::new(entries);
         match batch.go_on(ctx) {
@@ -83,7 +109,7 @@ impl Channelstream {
             let settings = settings.into();
             let hub = &mut *ctx.hub;
             let channel = hub.ensure_channel(ctx.app, &name, settings, ctx.now, &mut ctx.io);
-            hub.configure(channel, settings, ctx.now);
+            hub.configure(channel, settings, ctx.now, &mut ctx.io);
             channels.push(channel);
         }
         let info = Info {
@@ -134,7 +160,7 @@ mod tests {
     use crate::dialect::{Dialect, Io, Meter};
     use crate::frame::FrameWriter;
     use crate::handler::{ConnId, Origin};
-    use crate::hub::{Hub, HubConfig};
+    use crate::hub::{AppRules, Hub, HubConfig};
     use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
     use crate::outbox::Outbox;
     use crate::random::Random;
@@ -189,6 +215,8 @@ mod tests {
                     hang_ups: &mut std::collections::VecDeque::new(),
                     facts: &mut crate::dialect::Facts::default(),
                     meter: &mut Meter::default(),
+                    store: &mut crate::store::Port::default(),
+                    remembered: &mut Vec::new(),
                 },
                 conn: ConnId::NONE,
                 from: Origin {
@@ -200,6 +228,9 @@ mod tests {
                     mono: Millis(0),
                     unix_micros: 0,
                 },
+                apps: &mut crate::dialect::Apps::default(),
+                notes: &mut (),
+                waits_for: None,
                 takes_jobs: self.takes_jobs,
                 talk: crate::transport::rate::Bucket::new(),
                 desk: &mut self.desk,
@@ -393,5 +424,32 @@ mod tests {
         world.takes_jobs = true;
         let done = world.call(Channelstream::user_state, &state("ann"));
         assert!(done.contains(r#"{"key":"k","value":1}"#), "{done}");
+    }
+
+    #[test]
+    fn what_is_said_of_users_is_reported_where_it_is_to_survive() {
+        let mut world = World::new(HubConfig::default());
+        let rules = AppRules {
+            remembers: true,
+            ..AppRules::default()
+        };
+        world.hub.set_rules(APP, rules);
+        let reported = |world: &World, name: &str| {
+            let user = world.hub.find_user(APP, name).expect("it is known");
+            let user = world.hub.user(user).expect("it is known");
+            assert!(!user.is_changed, "nothing of {name} waits to be reported");
+            user.is_remembered
+        };
+        for name in ["ann", "bob"] {
+            let connect = format!(r#"{{"username":"{name}","state_public_keys":["k"]}}"#);
+            world.call(Channelstream::connect, &connect);
+            assert!(!reported(&world, name), "it has no state");
+        }
+        let again = r#"{"username":"ann","user_state":{"k":1}}"#;
+        world.call(Channelstream::connect, again);
+        let state = r#"{"user":"bob","user_state":{"k":1}}"#;
+        let told = world.call(Channelstream::user_state, state);
+        assert!(told.contains("changed_state"), "{told}");
+        assert!(reported(&world, "ann") && reported(&world, "bob"));
     }
 }

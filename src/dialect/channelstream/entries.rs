@@ -39,6 +39,10 @@ fn or_now(given: Option<super::dates::DateTime>, ctx: &Ctx<'_>) -> Stamp {
 impl Entry for MessageBody<'_> {
     type Owned = MessageBody<'static>;
 
+    fn channel(&self) -> Option<&str> {
+        self.channel.as_deref()
+    }
+
     /// One that goes to nobody is dropped without a word.
     fn counts(&self) -> bool {
         self.channel.is_some() || !self.pm_users.is_empty()
@@ -55,6 +59,8 @@ impl Entry for MessageBody<'_> {
             no_history: self.no_history,
             event: None,
             body: self.message.as_deref(),
+            extra: None,
+            stored: false,
             except_subscriber: SubscriberId::NONE,
         };
         let target = Target {
@@ -94,6 +100,10 @@ impl Entry for MessageBody<'_> {
 
 impl Entry for EditBody<'_> {
     type Owned = EditBody<'static>;
+
+    fn channel(&self) -> Option<&str> {
+        self.channel.as_deref()
+    }
 
     /// Unlike a message one that nobody hears of is repeated.
     fn counts(&self) -> bool {
@@ -145,6 +155,10 @@ impl Entry for EditBody<'_> {
 
 impl Entry for DeleteBody<'_> {
     type Owned = DeleteBody<'static>;
+
+    fn channel(&self) -> Option<&str> {
+        self.channel.as_deref()
+    }
 
     fn counts(&self) -> bool {
         true

@@ -58,6 +58,7 @@ impl Channelstream {
         for (key, value) in &body.user_state {
             ctx.hub.set_state(user, key, value);
         }
+        ctx.hub.remember_user(user, &mut ctx.io);
 
         let id = body.conn_id.map_or_else(|| ctx.io.id(), Id);
         let Some(who) = self.subscriber_for(user, id, ctx) else {

@@ -11,7 +11,8 @@
 //! The half that does: `speaker` says which request is what, `calls` acts on it, `entries` on each
 //! message, edit and deletion of a list, `states` on what users say of themselves; `info` tells of
 //! channels, `encode` writes frames, `listen` waits for news, `admin` has everything below
-//! `/admin`. Requests that ask for much go on over several turns (`batch`).
+//! `/admin`. Requests that ask for much go on over several turns (`batch`). What survives a restart
+//! is put in words for the store, and read back, in [`persist`].
 //!
 //! What describes it and what speaks to it: `openapi` is the description of all endpoints, made
 //! from one table; `assets` are the files that pages load, and `explorer` is the page on which an
@@ -35,6 +36,7 @@ mod joining;
 mod listen;
 mod openapi;
 pub mod pages;
+pub mod persist;
 pub mod sign;
 mod speaker;
 pub mod stamps;
@@ -42,5 +44,6 @@ mod states;
 pub mod words;
 
 pub use super::json;
+pub(in crate::dialect) use admin::client;
 pub(super) use encode::frame_object;
 pub use speaker::{APP, Channelstream, Config, FORMAT};

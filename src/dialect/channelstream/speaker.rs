@@ -8,10 +8,12 @@ use super::errors::BodyFault;
 use super::fields::parse_uuid;
 use super::listen::{self, push_joined};
 use super::pages::{self, Cors};
+use super::persist;
 use super::sign::Signer;
 use super::words;
 use super::{assets, explorer, openapi};
 use crate::dialect::{Ctx, Dialect, Framing, Heartbeat, Pace, Reply, SocketEnd, Stream};
+use crate::hub::Remember;
 use crate::hub::{AppId, Event, Format, HangUp, Id, Order, SubscriberId};
 use crate::limits::{
     CS_EXPIRE_MS, CS_HEARTBEAT_MS, CS_POLL_FRAMES_MAX, CS_POLL_GATHER_MS, CS_POLL_LONGEST_MS,
@@ -19,6 +21,7 @@ use crate::limits::{
     HTTP_SMALL_BODY_BYTES_MAX,
 };
 use crate::peers::PeerList;
+use crate::store::{Change, Loaded};
 use crate::transport::http::{Method, Refusal, Request, Response, query, upgrade};
 use core::net::IpAddr;
 
@@ -65,6 +68,8 @@ pub struct Config {
     pub poll: Pace,
     /// A connection whose event stream ended may come back within this time.
     pub stream_grace_ms: u64,
+    /// Whether history, settings of channels, users and their state survive a restart.
+    pub persist: bool,
 }
 
 impl Default for Config {
@@ -94,6 +99,7 @@ impl Default for Config {
                 frames: CS_POLL_FRAMES_MAX,
             },
             stream_grace_ms: CS_STREAM_GRACE_MS,
+            persist: false,
         }
     }
 }
@@ -438,6 +444,32 @@ impl Dialect for Channelstream {
         self.config.app
     }
 
+    fn remembers(&self) -> Option<AppId> {
+        self.config.persist.then_some(self.config.app)
+    }
+
+    fn write_down(&self, what: Remember<'_>) -> Change {
+        persist::change(what)
+    }
+
+    fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
+        let row = ctx.apps.row(ctx.app).filter(|_| self.config.persist);
+        let mut remembered = loaded.remembered.iter();
+        let own = remembered.find(|(of, _)| Some(*of) == row);
+        if let Some((_, remembered)) = own {
+            let restored = persist::restore(remembered, ctx.app, ctx.now, ctx.hub);
+            log::info!(
+                "remembered: {} channels with {} messages, {} users",
+                restored.channels,
+                restored.messages,
+                restored.users
+            );
+            if restored.skipped > 0 {
+                log::warn!("{} remembered values make no sense", restored.skipped);
+            }
+        }
+    }
+
     fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
         self.body_bytes_max(head, ctx)
             .map_err(|refused| self.dressed(head, refused))
@@ -455,7 +487,7 @@ impl Dialect for Channelstream {
                 response: self.dressed(request, response),
             },
             // Dressed when it was begun.
-            later @ (Reply::Later(_) | Reply::Park(_) | Reply::Stream(_)) => later,
+            later @ (Reply::Later(_) | Reply::Ask(..) | Reply::Park(_) | Reply::Stream(_)) => later,
             // Dressed by the engine, which makes it.
             report @ Reply::Report(_) => report,
             upgrade @ (Reply::Upgrade(..) | Reply::UpgradeAndClose(..)) => upgrade,
@@ -551,6 +583,7 @@ impl Dialect for Channelstream {
             HangUp::TooFarBehind => (1000, "too much was missed, connect anew"),
             HangUp::Unauthorized => (1008, "the connection was not authorized in time"),
             HangUp::AppClosed => (1000, "the app was closed"),
+            HangUp::Garbled => (1003, "what was sent cannot be understood"),
         }
     }
 

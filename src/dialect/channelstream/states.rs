@@ -53,6 +53,7 @@ impl Channelstream {
                 is_new && ctx.hub.set_state(user, key, value)
             })
             .collect();
+        ctx.hub.remember_user(user, &mut ctx.io);
         ctx.hub.touch_user(user, ctx.now);
 
         let text = answer(ctx.hub.user(user), &changed);

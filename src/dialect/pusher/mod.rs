@@ -28,4 +28,5 @@ mod speaker;
 mod trigger;
 pub mod words;
 
+pub(in crate::dialect) use opening::allows_origin;
 pub use speaker::{FORMAT, Pusher};

@@ -63,7 +63,7 @@ impl Pusher {
             return Err(Close::AppFull);
         }
         match request.headers.get("Origin") {
-            Some(origin) if !allows_origin(app, origin) => Err(Close::Unauthorized),
+            Some(origin) if !allows_origin(&app.origins, origin) => Err(Close::Unauthorized),
             // Only browsers send one, and only they are bound by the list.
             Some(_) | None => Ok(served),
         }
@@ -121,7 +121,7 @@ fn check_version(query: &str) -> Result<(), Close> {
 
 /// Whether pages of an origin may connect. An entry with a scheme is that origin exactly; others are
 /// hosts, with their port if it is not to be any, `*.` in front for the hosts below.
-fn allows_origin(app: &App, origin: &str) -> bool {
+pub(in crate::dialect) fn allows_origin(origins: &[String], origin: &str) -> bool {
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let bare = host.rsplit_once(':').map_or(host, |(bare, port)| {
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
@@ -144,7 +144,7 @@ fn allows_origin(app: &App, origin: &str) -> bool {
             None => entry.eq_ignore_ascii_case(host) || entry.eq_ignore_ascii_case(bare),
         }
     };
-    app.origins.is_empty() || app.origins.iter().any(fits)
+    origins.is_empty() || origins.iter().any(fits)
 }
 
 #[cfg(test)]
@@ -179,7 +179,10 @@ mod tests {
     #[test]
     fn origins_are_hosts_or_exact() {
         let mut app = App::new(AppId(1), "1", "k", "s");
-        assert!(allows_origin(&app, "https://anyone.example"), "no list");
+        assert!(
+            allows_origin(&app.origins, "https://anyone.example"),
+            "no list"
+        );
         app.origins = vec![
             "example.com".to_owned(),
             "*.example.net".to_owned(),
@@ -193,7 +196,7 @@ mod tests {
             "http://localhost:3000",
             "http://dev.example:8080",
         ] {
-            assert!(allows_origin(&app, good), "{good}");
+            assert!(allows_origin(&app.origins, good), "{good}");
         }
         for bad in [
             "https://example.com.evil.test",
@@ -206,7 +209,7 @@ mod tests {
             "null",
             "",
         ] {
-            assert!(!allows_origin(&app, bad), "{bad}");
+            assert!(!allows_origin(&app.origins, bad), "{bad}");
         }
     }
 }

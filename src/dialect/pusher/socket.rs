@@ -16,6 +16,7 @@ type Refused = (u16, &'static str);
 const BAD_NAME: Refused = (400, "the name of the channel is not valid");
 const BAD_SIGNATURE: Refused = (401, "the signature of the subscription is not valid");
 const NOT_THE_USER: Refused = (401, "this channel is that of another user");
+const CLOSED: Refused = (401, "this channel is for users of another protocol");
 const NO_MEMBER: Refused = (
     400,
     "a presence channel needs channel_data, or a user that signed in",
@@ -108,6 +109,10 @@ fn subscribe(served: &Served, name: &str, proof: Proof<'_>, who: SubscriberId, c
         refuse(name, BAD_NAME, ctx);
         return;
     }
+    if app.closed.iter().any(|closed| name.starts_with(closed)) {
+        refuse(name, CLOSED, ctx);
+        return;
+    }
     let known = ctx.hub.find_channel(app.app, name);
     if known.is_some_and(|channel| ctx.hub.is_subscribed(who, channel)) {
         complain(ctx, &format!("existing subscription to channel {name}"));
@@ -146,7 +151,7 @@ fn join(
         Access::Public | Access::Private | Access::Encrypted => Role::Nobody,
     };
     let user = match &role {
-        Role::Guest(user, _) => *user,
+        Role::Guest { user, .. } => *user,
         Role::Own(_) | Role::Nobody => UserId::NONE,
     };
     let settings = served.channel_settings();
@@ -217,7 +222,11 @@ fn member(
         return Err(TOO_MANY_MEMBERS);
     }
     let (user, _) = ctx.hub.ensure_user(app.app, &user, &mut ctx.io);
-    Ok(Role::Guest(user, info))
+    Ok(Role::Guest {
+        user,
+        info,
+        is_peer: false,
+    })
 }
 
 /// Tells a socket that it is not in a channel: once for whoever listens to the channel, once as an
@@ -308,6 +317,8 @@ fn client_event(
         no_history: true,
         event: Some(event.into()),
         body: Some(data),
+        extra: None,
+        stored: false,
         except_subscriber: who,
     };
     ctx.hub.publish(app.app, &message, ctx.now, &mut ctx.io);

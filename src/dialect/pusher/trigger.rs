@@ -146,6 +146,8 @@ fn publish(app: AppId, event: &NewEvent<'_>, channel: &str, ctx: &mut Ctx<'_>) {
                 channel: Some(channel),
                 event: Some(&event.name),
                 body: Some(&event.data),
+                extra: None,
+                stored: false,
                 edited: None,
             };
             ctx.hub
@@ -163,6 +165,8 @@ fn publish(app: AppId, event: &NewEvent<'_>, channel: &str, ctx: &mut Ctx<'_>) {
         no_history: false,
         event: Some(Cow::Borrowed(&event.name)),
         body: Some(&event.data),
+        extra: None,
+        stored: false,
         except_subscriber: except.unwrap_or(SubscriberId::NONE),
     };
     ctx.hub.publish(app, &message, ctx.now, &mut ctx.io);

@@ -268,7 +268,7 @@ const _: () = assert!(
 
 /// A number without exponent, so that equal ones are the same text; `None` for one that would be
 /// too long for an id anyway. Whole numbers are exact in any size.
-fn decimal(number: &str) -> Option<String> {
+pub(in crate::dialect) fn decimal(number: &str) -> Option<String> {
     let digits = number.strip_prefix('-').unwrap_or(number);
     let text = if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         number.to_owned()

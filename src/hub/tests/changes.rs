@@ -11,7 +11,7 @@ const KEEPS: Settings = Settings {
     store_recent: true,
 };
 
-fn edit<'a>(id: Id, channel: Option<&'a str>, body: &'a str) -> Amendment<'a> {
+pub(super) fn edit<'a>(id: Id, channel: Option<&'a str>, body: &'a str) -> Amendment<'a> {
     Amendment {
         id,
         channel: channel.map(Into::into),
@@ -26,7 +26,7 @@ fn edit<'a>(id: Id, channel: Option<&'a str>, body: &'a str) -> Amendment<'a> {
     }
 }
 
-fn delete(id: Id, channel: Option<&str>) -> Amendment<'_> {
+pub(super) fn delete(id: Id, channel: Option<&str>) -> Amendment<'_> {
     Amendment {
         change: Change::Delete,
         ..edit(id, channel, "")
@@ -35,32 +35,32 @@ fn delete(id: Id, channel: Option<&str>) -> Amendment<'_> {
 
 impl World {
     /// Publishes under this id.
-    fn publish_as(&mut self, id: u128, channel: &str, body: &str) -> Id {
+    pub(super) fn publish_as(&mut self, id: u128, channel: &str, body: &str) -> Id {
         let mut message = self.message(Some(channel), body);
         message.id = Id(id << 64);
         self.hub.publish(APP, &message, self.now, &mut self.fx);
         message.id
     }
 
-    fn amend(&mut self, amendment: &Amendment<'_>) -> usize {
+    pub(super) fn amend(&mut self, amendment: &Amendment<'_>) -> usize {
         let looked_at = self.hub.amend(APP, amendment, self.now, &mut self.fx);
         self.hub.check();
         looked_at
     }
 
-    fn channel(&self, name: &str) -> &Channel {
+    pub(super) fn channel(&self, name: &str) -> &Channel {
         let id = self.hub.find_channel(APP, name).expect("it exists");
         self.hub.channel(id).expect("it exists")
     }
 
-    fn bodies(&self, channel: &str) -> Vec<String> {
+    pub(super) fn bodies(&self, channel: &str) -> Vec<String> {
         let history = self.channel(channel).history();
         history
             .map(|message| message.body.as_deref().unwrap_or("-").to_owned())
             .collect()
     }
 
-    fn set(&mut self, user: &str, key: &str, value: &str) -> bool {
+    pub(super) fn set(&mut self, user: &str, key: &str, value: &str) -> bool {
         let user = self.hub.find_user(APP, user).expect("it is known");
         self.hub.set_state(user, key, value)
     }
@@ -339,7 +339,7 @@ fn settings_are_replaced_and_what_is_kept_stays() {
         store_recent: false,
         ..Settings::default()
     };
-    world.hub.configure(room, off, world.now);
+    world.hub.configure(room, off, world.now, &mut world.fx);
     world.publish("room", "4");
     assert_eq!(world.bodies("room"), ["1", "2", "3"]);
     let conn = world.open(ann);
@@ -348,7 +348,7 @@ fn settings_are_replaced_and_what_is_kept_stays() {
         history_messages: 2,
         ..KEEPS
     };
-    world.hub.configure(room, fewer, world.now);
+    world.hub.configure(room, fewer, world.now, &mut world.fx);
     assert_eq!(world.bodies("room").len(), 3, "until the next is stored");
     world.publish("room", "5");
     assert_eq!(world.bodies("room"), ["3", "5"]);
@@ -364,7 +364,7 @@ fn a_channel_that_was_configured_is_remembered_and_others_are_not() {
         ..Settings::default()
     };
     let room = world.hub.ensure_channel(APP, "room", other, now, fx);
-    world.hub.configure(room, Settings::default(), now);
+    world.hub.configure(room, Settings::default(), now, fx);
     let ann = world.connect("ann");
     world.subscribe(ann, "room", other);
     world.subscribe(ann, "hall", other);
@@ -391,4 +391,49 @@ fn what_is_done_for_a_user_who_is_away_prolongs_how_long_it_is_remembered() {
     assert!(world.hub.find_user(APP, "ann").is_some());
     world.later(2 * 3_600_000);
     assert!(world.hub.is_empty());
+}
+
+#[test]
+fn what_the_store_has_is_told_as_such_and_its_further_members_only_live() {
+    let mut world = World::new();
+    let ann = world.connect("ann");
+    let keeps = Settings {
+        store_history: true,
+        ..Settings::default()
+    };
+    world.subscribe(ann, "room", keeps);
+    let mut message = world.message(Some("room"), "1");
+    (message.extra, message.stored) = (Some("\"a\":1"), true);
+    let view = message.view();
+    assert_eq!((view.extra, view.stored), (Some("\"a\":1"), true));
+    let id = message.id;
+    world.hub.publish(APP, &message, world.now, &mut world.fx);
+    let kept = |world: &World| {
+        let room = world.hub.find_channel(APP, "room").expect("it exists");
+        let mut history = world.hub.channel(room).expect("it exists").history();
+        let view = history.next().expect("it is kept").view();
+        (view.extra.map(str::to_owned), view.stored)
+    };
+    assert_eq!(kept(&world), (None, true));
+    let mut edit = |at: Option<Stamp>| {
+        let amendment = Amendment {
+            id,
+            channel: Some("room".into()),
+            only: Vec::new(),
+            except: Vec::new(),
+            change: Change::Edit(Edit {
+                at,
+                user: None,
+                body: Some("2"),
+                edited: Stamp::from_unix_micros(7),
+            }),
+        };
+        world.hub.amend(APP, &amendment, world.now, &mut world.fx);
+        kept(&world).1
+    };
+    assert!(edit(None), "under the id and time that it has");
+    assert!(
+        !edit(Some(Stamp::from_unix_micros(5))),
+        "not under this time"
+    );
 }

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::limits::{CACHED_BYTES_MAX, CACHED_CHANNELS_MAX, COUNT_AT_ONCE_MAX, COUNT_EVERY_MS};
-use std::rc::Rc;
 
 const CACHE_MS: u64 = 60_000;
 
@@ -16,13 +15,14 @@ fn traits(name: &str) -> Traits {
     }
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new();
     let rules = AppRules {
         traits,
         tells_count: true,
         cache_ms: CACHE_MS,
         settings: Settings::default(),
+        remembers: false,
     };
     world.hub.set_rules(APP, rules);
     world
@@ -30,7 +30,7 @@ fn world() -> World {
 
 impl World {
     /// A subscriber that is nobody's, and its connection.
-    fn nobody(&mut self) -> (SubscriberId, ConnId) {
+    pub(super) fn nobody(&mut self) -> (SubscriberId, ConnId) {
         let id = self.fx.id();
         let expires = self.now.mono + 15_000;
         let who = self.hub.connect_nobody(APP, id, FORMAT, expires);
@@ -40,7 +40,7 @@ impl World {
         (who, conn)
     }
 
-    fn join(&mut self, who: SubscriberId, channel: &str, role: Role) -> bool {
+    pub(super) fn join(&mut self, who: SubscriberId, channel: &str, role: Role) -> bool {
         let (now, fx) = (self.now, &mut self.fx);
         let channel = self
             .hub
@@ -51,23 +51,29 @@ impl World {
         is_new.expect("within the limits")
     }
 
-    fn guest(&mut self, who: SubscriberId, channel: &str, user: &str, info: Option<&str>) {
+    pub(super) fn guest(
+        &mut self,
+        who: SubscriberId,
+        channel: &str,
+        user: &str,
+        info: Option<&str>,
+    ) {
         let (user, _) = self.hub.ensure_user(APP, user, &mut self.fx);
-        self.join(who, channel, Role::Guest(user, info.map(Rc::from)));
+        self.join(who, channel, as_guest(user, info));
     }
 
-    fn part(&mut self, who: SubscriberId, channel: &str) {
+    pub(super) fn part(&mut self, who: SubscriberId, channel: &str) {
         let channel = self.hub.find_channel(APP, channel).expect("it is there");
         assert!(self.hub.unsubscribe(who, channel, self.now, &mut self.fx));
         self.hub.check();
     }
 
-    fn gone(&mut self, who: SubscriberId) {
+    pub(super) fn gone(&mut self, who: SubscriberId) {
         assert!(self.hub.depart(who, self.now, &mut self.fx));
         self.hub.check();
     }
 
-    fn shows(&mut self, channel: &str) -> Option<String> {
+    pub(super) fn shows(&mut self, channel: &str) -> Option<String> {
         let (now, fx) = (self.now, &mut self.fx);
         let channel = self
             .hub
@@ -77,7 +83,7 @@ impl World {
         frame.map(|frame| String::from_utf8_lossy(&frame).into_owned())
     }
 
-    fn info(&self, channel: &str, user: &str) -> Option<&str> {
+    pub(super) fn info(&self, channel: &str, user: &str) -> Option<&str> {
         let channel = self.hub.find_channel(APP, channel)?;
         self.hub
             .member_info(channel, self.hub.find_user(APP, user)?)
@@ -148,7 +154,7 @@ fn guests_are_counted_and_the_oldest_is_shown() {
         assert_eq!(world.info("p-a", "u"), Some("0"));
         // Again is not once more.
         let other = world.hub.find_user(APP, "w").expect("it watches");
-        assert!(!world.join(who, "p-a", Role::Guest(other, None)));
+        assert!(!world.join(who, "p-a", as_guest(other, None)));
     }
     assert_eq!(world.take(conn), ["p-a:+u[\"0\"]"]);
     // Its user's own subscriber is one more of it.
@@ -208,7 +214,7 @@ fn a_user_that_has_gone_cannot_be_a_member() {
     let channel = world
         .hub
         .ensure_bare_channel(APP, "p-a", Settings::default(), now, fx);
-    let role = Role::Guest(user, None);
+    let role = as_guest(user, None);
     let refused = world.hub.subscribe_as(who, channel, role, now, fx);
     assert_eq!(refused, Err(Refusal::UnknownSubscriber));
     world.hub.release_channel(channel, now);

@@ -1,6 +1,7 @@
 //! What the apps mean, each by itself, together, and to the protocols that share them.
 
-use super::{MISSING, Report};
+use super::{MISSING, Report, no_origin};
+use crate::limits::PUSHI_KEY_DIGITS;
 use crate::options::app::{App, DEV_SECRET, Protocol};
 use crate::options::config::Config;
 use crate::options::table::apps::APP_OPTIONS;
@@ -104,7 +105,7 @@ impl One<'_> {
                 app.id
             );
             self.error("id", message);
-        } else if !app.id.bytes().all(|byte| byte.is_ascii_digit()) {
+        } else if app.allows(Protocol::Pusher) && !app.id.bytes().all(|b| b.is_ascii_digit()) {
             let message = format!(
                 "{:?} is not digits only, which Pusher's SDK for Python insists on",
                 app.id
@@ -120,6 +121,13 @@ impl One<'_> {
             let message = format!(
                 "expected visible ASCII without / ? # : and %, as it stands in addresses and in \
                  front of signatures; found {:?}",
+                app.key
+            );
+            self.error("key", message);
+        } else if app.allows(Protocol::Pushi) && !is_pushi_key(&app.key) {
+            let message = format!(
+                "expected {PUSHI_KEY_DIGITS} hex digits (0-9, a-f), by which addresses of Pushi are \
+                 told from others; found {:?}",
                 app.key
             );
             self.error("key", message);
@@ -151,16 +159,7 @@ impl One<'_> {
 
     fn origins(&mut self, app: &App) {
         for origin in &app.origins {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            let is_origin = host.is_some_and(|host| {
-                let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#');
-                !host.is_empty() && host.bytes().all(is_plain)
-            });
-            if !is_origin {
-                let message = format!(
-                    "{origin:?} is no origin; expected scheme and host without a path, such as \
-                     \"https://example.com\""
-                );
+            if let Some(message) = no_origin(origin) {
                 self.error("origins", message);
             }
         }
@@ -171,9 +170,8 @@ impl One<'_> {
         if app.protocols.is_empty() {
             self.warning(KEY, "empty: nobody can use the app");
         }
-        if app.allows(Protocol::Pushi) {
-            let message = "\"pushi\" is accepted, but Pushi is not built yet";
-            self.warning(KEY, message);
+        if app.allows(Protocol::Pushi) && !config.pushi.enabled {
+            self.warning(KEY, "\"pushi\" does nothing, as pushi.enabled is false");
         }
         if app.allows(Protocol::Channelstream) && config.channelstream.app != app.id {
             let message = "\"channelstream\" does nothing unless channelstream.app names the app";
@@ -200,6 +198,12 @@ impl One<'_> {
             self.error("key", message);
         }
     }
+}
+
+/// Whether addresses of Pushi can end in this key.
+fn is_pushi_key(key: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    key.len() == PUSHI_KEY_DIGITS && key.bytes().all(is_digit)
 }
 
 /// Whether a text can stand in a path as it is, and in front of a colon.
@@ -350,9 +354,29 @@ mod tests {
             ),
             (
                 |c| c.apps[1].protocols.push(Protocol::Pushi),
+                Error,
+                "app.1.key",
+                "64 hex digits (0-9, a-f), by which addresses of Pushi are told from others; \
+                 found \"key-2\"",
+            ),
+            (
+                |c| {
+                    c.apps[1].protocols = vec![Protocol::Pushi];
+                    c.apps[1].key = "0123456789ABCDEF".repeat(4);
+                },
+                Error,
+                "app.1.key",
+                "64 hex digits",
+            ),
+            (
+                |c| {
+                    c.pushi.enabled = false;
+                    c.apps[1].protocols = vec![Protocol::Pushi];
+                    c.apps[1].key = "0123456789abcdef".repeat(4);
+                },
                 Warning,
                 "app.1.protocols",
-                "not built",
+                "pushi.enabled is false",
             ),
             (
                 |c| c.apps[1].protocols.push(Protocol::Channelstream),
@@ -459,6 +483,15 @@ mod tests {
             let expected = if config.pusher.enabled { 1 } else { 2 };
             assert_eq!(told.len(), expected, "case {place}: {told:?}");
         }
+    }
+
+    #[test]
+    fn an_app_of_pushi_alone_may_have_any_id() {
+        let mut config = quiet();
+        config.apps[1].protocols = vec![Protocol::Pushi];
+        config.apps[1].id = "shop".to_owned();
+        config.apps[1].key = "0123456789abcdef".repeat(4);
+        assert_eq!(told(&config, false), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Settings as data: texts in, values, sources and messages out.
 
 use super::*;
-use crate::options::{ListenAddr, Scheme, UNLIMITED, dump};
+use crate::options::{Durability, ListenAddr, Scheme, UNLIMITED, dump};
 use log::LevelFilter;
 
 /// What one test gives.
@@ -35,6 +35,7 @@ fn make(given: Given<'_>) -> Loaded {
         sets: &owned(given.sets),
         listen: &owned(given.listen),
         dev: given.dev,
+        pushi_env: false,
         read: &read,
     })
 }
@@ -160,9 +161,34 @@ fn bad_files_name_file_line_key_and_expectation() {
             &["did you mean limits.message_bytes?"],
         ),
         (
-            "[store]\npath = \"x\"\nmax_age = 1",
-            "fanwire.toml:1: [store]: unknown section",
+            "[redis]\npath = \"x\"\nmax_age = 1",
+            "fanwire.toml:1: [redis]: unknown section",
             &["[channelstream]", "[limits]"],
+        ),
+        (
+            "[store]\npath = \"x\"\nmax_age = 1",
+            "fanwire.toml:3: store.max_age: expected a duration in whole seconds",
+            &["36500d", "or \"none\"", "found 1"],
+        ),
+        (
+            "[store]\ndurability = \"fast\"",
+            "fanwire.toml:2: store.durability: expected \"synced\" or \"relaxed\"; found \"fast\"",
+            &[],
+        ),
+        (
+            "[store]\nmax_bytes = \"1KiB\"",
+            "fanwire.toml:2: store.max_bytes: expected a size",
+            &["from 1MiB"],
+        ),
+        (
+            "[tls]\nlisteners = [\"[::1]:1\"]",
+            "fanwire.toml:2: tls.listeners: expected tables such as",
+            &["found a text"],
+        ),
+        (
+            "[[tls.listeners]]\nlisten = \"[::1]:1\"\ncert = \"a\"",
+            "fanwire.toml:1: tls.listeners: key: missing",
+            &[],
         ),
         (
             "[channelstreams]\nsecret = \"x\"",
@@ -175,8 +201,8 @@ fn bad_files_name_file_line_key_and_expectation() {
             &["did you mean [[app]]?"],
         ),
         (
-            "[channelstream]\npersist = true",
-            "fanwire.toml:2: channelstream.persist: unknown key",
+            "[channelstream]\ndurable = true",
+            "fanwire.toml:2: channelstream.durable: unknown key",
             &["allow_cors"],
         ),
         (
@@ -706,10 +732,14 @@ fn development_is_quiet_and_local() {
     assert_eq!(said(&loaded, Severity::Warning), Vec::<String>::new());
     assert_eq!(source(&loaded, "channelstream.secret"), Source::Dev);
     assert_eq!(source(&loaded, "channelstream.app"), Source::Dev);
+    assert_eq!(source(&loaded, "store.path"), Source::Dev);
     assert_eq!(source(&loaded, "app.0.key"), Source::Dev);
     let mut config = clean(loaded);
     assert_eq!(config.apps, [App::dev()]);
     assert_eq!(std::mem::take(&mut config.channelstream.app), "1");
+    assert!(std::mem::take(&mut config.pushi.open_registration));
+    assert_eq!(config.store.path, None);
+    config.store = Config::default().store;
     config.apps.clear();
     assert_eq!(config, Config::default());
     let open = make(Given {
@@ -718,6 +748,50 @@ fn development_is_quiet_and_local() {
         ..Given::default()
     });
     one_error(&open, "--listen: listen: 0.0.0.0:1", &["loopback"]);
+}
+
+#[test]
+fn the_store_pushi_and_certificates_of_single_listeners() {
+    let toml = r#"
+listen = ["tls:[::1]:1", "tls:[::1]:2"]
+[tls]
+cert = "a.pem"
+key = "a.key"
+listeners = [{ listen = "tls:[::1]:2", cert = "b.pem", key = "b.key" }]
+[store]
+path = ""
+durability = "relaxed"
+max_age = "30d"
+max_bytes = "2GiB"
+[pushi]
+origins = ["https://example.com"]
+registrations_per_minute = 5
+"#;
+    let config = clean(make(Given {
+        file: Some(("f.toml", toml)),
+        env: &[("FANWIRE_PUSHI__APP_KEY_ROUTES", "false")],
+        sets: &["channelstream.enabled=false", "deliveries.web_push_ttl=2m"],
+        ..Given::default()
+    }));
+    let [one, other] = ["[::1]:1", "[::1]:2"].map(|text| text.parse().expect("an address"));
+    let shown = |address| {
+        let certificate = config.certificate(address).expect("each has one");
+        format!(
+            "{} {}",
+            certificate.cert.display(),
+            certificate.key.display()
+        )
+    };
+    assert_eq!([shown(one), shown(other)], ["a.pem a.key", "b.pem b.key"]);
+    let store = &config.store;
+    assert_eq!(store.path, None);
+    assert_eq!(store.durability, Durability::Relaxed);
+    assert_eq!((store.max_age_s, store.max_bytes), (30 * 86_400, 2 << 30));
+    let pushi = &config.pushi;
+    assert!(pushi.enabled && !pushi.app_key_routes && !pushi.open_registration);
+    assert_eq!(pushi.origins, ["https://example.com"]);
+    assert_eq!(pushi.registrations_per_minute, 5);
+    assert_eq!(config.deliveries.web_push_ttl_s, 120);
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub const APP_OPTIONS: &[Opt<App>] = &[
         "protocols",
         Field::Protocols(|a| &mut a.protocols),
         "Which protocols may use the app",
-        "\"channelstream\" allows `channelstream.app` to name it. Pushi is not built yet.",
+        "\"channelstream\" allows `channelstream.app` to name it. With \"pushi\" every subscriber may \
+         publish to its channels, as Pushi's clients expect.",
     ),
     app_more(
         "id",
@@ -44,7 +45,7 @@ pub const APP_OPTIONS: &[Opt<App>] = &[
         "key",
         Field::Text(|a| &mut a.key),
         "What browsers call the app; it is public",
-        "It holds none of / ? # : and %.",
+        "It holds none of / ? # : and %. For Pushi it has 64 hex digits (0-9, a-f).",
     ),
     app(
         "secret",

@@ -75,9 +75,11 @@ export async function startServer(listen = "127.0.0.1:0", args = ["dev"]) {
     child.once("error", (error) => giveUp(`did not start (${error.message})`));
     child.once("exit", (code) => giveUp(`ended with ${code}`));
   });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
   // A test that breaks off leaves no server behind.
-  process.once("exit", () => child.kill("SIGKILL"));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  ended.then(() => process.off("exit", kill));
   return {
     address,
     origin: `http://${address}`,

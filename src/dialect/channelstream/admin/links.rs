@@ -53,7 +53,7 @@ pub(in super::super) fn is_foreign(request: &Request<'_>) -> bool {
 /// The address that a caller is known by: that of the socket or, where trusted proxies stand
 /// before it, the last one in `X-Forwarded-For` that is not theirs. What stands before that one
 /// anybody may have written: if it cannot be read nothing else is looked for.
-pub(super) fn client(
+pub(in crate::dialect) fn client(
     request: &Request<'_>,
     peer: Option<IpAddr>,
     proxies: &PeerList,

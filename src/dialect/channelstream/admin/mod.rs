@@ -21,6 +21,7 @@ use crate::hub::Effects;
 use crate::limits::{SESSION_S, SIGN_IN_DELAY_MS, WORK_PER_MESSAGE};
 use crate::transport::http::{Method, Request, Response, query};
 use api::{Asked, Named};
+pub(in crate::dialect) use links::client;
 pub(super) use links::is_foreign;
 use session::{COOKIE, Session, Sessions};
 
@@ -168,6 +169,7 @@ impl Channelstream {
             Page::Api(api) => match self.api(api, request, ctx) {
                 Reply::Now(answer) => Reply::Now(answer.with("Cache-Control", "no-store")),
                 other @ (Reply::Later(_)
+                | Reply::Ask(..)
                 | Reply::Park(_)
                 | Reply::Stream(_)
                 | Reply::After { .. }
@@ -185,7 +187,7 @@ impl Channelstream {
             return not_from_here(request).into();
         }
         let peer = ctx.from.peer.map(|peer| peer.ip());
-        let address = links::client(request, peer, &self.config.trusted_proxies);
+        let address = client(request, peer, &self.config.trusted_proxies);
         if let Some(wait_ms) = ctx.desk.locked_ms(address, ctx.now.mono) {
             let words = "Too many wrong passwords came from your address. Try again in a minute.";
             let retry = wait_ms.div_ceil(1000).to_string();

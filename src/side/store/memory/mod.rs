@@ -80,6 +80,11 @@ impl Memory {
         match write {
             Write::Publish(publish) => self.publish(publish),
             Write::CreateApp(new) => return self.create_app(new),
+            Write::AdoptApp { ident, unix_s } => {
+                let row = self.adopt_app(ident, *unix_s);
+                let app = self.apps.get(&row).cloned();
+                return app.map_or(Answer::Nothing, |app| Answer::App(Box::new(app)));
+            }
             Write::UpdateApp {
                 app,
                 fields,

@@ -47,7 +47,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<AppRecord>> {
     apps.collect()
 }
 
-fn find(connection: &Connection, row: AppRow) -> Result<Option<AppRecord>> {
+pub(super) fn find(connection: &Connection, row: AppRow) -> Result<Option<AppRecord>> {
     let mut statement = connection.prepare_cached(&format!("{APP} WHERE id = ?1"))?;
     statement.query_row([row.0], app).optional()
 }

@@ -20,14 +20,17 @@
 
 mod apps;
 mod files;
+mod import;
 mod kept;
 mod open;
 mod read;
 mod retire;
+mod rotate;
 mod schema;
 mod tend;
 mod write;
 
+pub use import::Importer;
 pub use tend::{backup, check, compact};
 
 use super::storage::{Reading, Retention, Retired, Serving, Storage};

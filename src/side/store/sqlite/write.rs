@@ -108,6 +108,11 @@ impl Commit<'_> {
         match write {
             Write::Publish(publish) => self.publish(publish)?,
             Write::CreateApp(new) => return apps::create(self.connection, new),
+            Write::AdoptApp { ident, unix_s } => {
+                let row = apps::adopt(self.connection, ident, *unix_s)?;
+                let app = apps::find(self.connection, row)?;
+                return Ok(app.map_or(Answer::Nothing, |app| Answer::App(Box::new(app))));
+            }
             Write::UpdateApp {
                 app,
                 fields,
@@ -353,7 +358,7 @@ pub(super) fn record(row: &rusqlite::Row<'_>, kind: RecordKind) -> Result<Record
 }
 
 /// The number of a name, which is made if it is new.
-fn named(
+pub(super) fn named(
     connection: &Connection,
     known: &mut BTreeMap<(AppRow, Box<str>), i64>,
     app: AppRow,

@@ -1,0 +1,214 @@
+//! Logging in and out, and apps (sections 5.2 and 5.4).
+
+use super::records::stored;
+use super::{Caller, Routed, answer, ask, not_answered, records, success};
+use crate::dialect::Ctx;
+use crate::dialect::channelstream::access::Seen;
+use crate::dialect::channelstream::client;
+use crate::dialect::pushi::bodies::{self, app_fields, app_name, credentials};
+use crate::dialect::pushi::encode::records::{push_app, push_apps};
+use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
+use crate::dialect::pushi::form::Fields;
+use crate::dialect::pushi::session::{Sid, cookie, find_sid};
+use crate::dialect::pushi::speaker::Pushi;
+use crate::dialect::pushi::{notes, vapid};
+use crate::limits::STORE_JOB_OVERHEAD_BYTES;
+use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
+use crate::transport::http::{Method, Request, Response};
+use data_encoding::HEXLOWER;
+use subtle::ConstantTimeEq;
+
+impl Pushi {
+    /// `GET /login`: the three credentials in the query, a session in the answer.
+    pub(super) fn login(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+        let given = credentials(request.query.unwrap_or(""))?;
+        let same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
+        let served = self.by_ident(&given.ident).filter(|served| served.enabled);
+        // The same work whether there is such an app or not.
+        let (right_key, right_secret) =
+            served.map_or(("", ""), |served| (&*served.key, &*served.secret));
+        let is_right = same(&given.key, right_key) & same(&given.secret, right_secret);
+        let served = served.filter(|_| is_right && !right_secret.is_empty());
+        let served = served.ok_or_else(Fault::wrong_credentials)?;
+        let row = ctx.apps.row(served.app);
+        let row = row.ok_or_else(|| Fault::trouble(Trouble::Absent))?;
+        let random = ctx.io.random();
+        let sid = served.sessions.issue(row, ctx.asked_unix_s, random);
+        let has_origins = !self.config.origins.is_empty();
+        let cookie = cookie(Some(&sid), self.is_https(request, ctx), has_origins);
+        let body = format!("{{\"token\":\"{sid}\"}}");
+        Ok(Response::json(200, body).with("Set-Cookie", cookie).into())
+    }
+
+    /// Whether the caller came by TLS, by the socket or by what a trusted proxy says.
+    fn is_https(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> bool {
+        let peer = ctx.from.peer.map(|peer| peer.ip());
+        let is_trusted = self.config.trusted_proxies.lists(peer);
+        Seen::new(request, ctx.from.tls, None, is_trusted).is_https
+    }
+
+    /// `GET /logout`: the session is over. Without one there is nothing to do.
+    pub(super) fn logout(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+        let is_https = self.is_https(request, ctx);
+        let forget = cookie(None, is_https, !self.config.origins.is_empty());
+        let done = success().with("Set-Cookie", forget);
+        let sid = find_sid(request).and_then(|sid| Sid::parse(&sid));
+        let Some(sid) = sid.filter(|sid| self.caller(sid, ctx).is_some()) else {
+            return Ok(done.into());
+        };
+        ctx.io
+            .can_store(2, 2 * STORE_JOB_OVERHEAD_BYTES)
+            .map_err(Fault::trouble)?;
+        // The answer waits until it is kept: a session that was ended does not come back.
+        let now_s = ctx.now.unix_seconds();
+        for write in notes::of(ctx.notes).ended.end(&sid, now_s) {
+            ctx.io.store(write);
+        }
+        Ok(done.into())
+    }
+
+    /// `POST /apps`: a new app, where anybody may make one.
+    pub(super) fn create_app(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+        if !self.config.open_registration {
+            return Err(Fault::registration_closed());
+        }
+        // What cannot be read says nothing, and a name least of all.
+        let fields = Fields::of(request);
+        let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
+        let name = app_name(&fields)?;
+        let peer = ctx.from.peer.map(|peer| peer.ip());
+        let address = client(request, peer, &self.config.trusted_proxies);
+        let registrations = &mut notes::of(ctx.notes).registrations;
+        let per_minute = self.config.registrations_per_minute;
+        if let Err(ms) = registrations.take(address, per_minute, ctx.now.mono) {
+            let s = ms.div_ceil(1000);
+            return Err(Fault::too_many(format!(
+                "too many apps were made from this address; try again in {s} s"
+            )));
+        }
+        let mut secret = || {
+            let (one, other) = (ctx.io.random(), ctx.io.random());
+            let digits = HEXLOWER.encode(&one) + &HEXLOWER.encode(&other);
+            Box::<str>::from(digits)
+        };
+        let write = Write::CreateApp(Box::new(NewApp {
+            name,
+            ident: secret(),
+            key: secret(),
+            secret: secret(),
+            protocols: BY_PUSHI,
+            unix_s: ctx.now.unix_seconds(),
+        }));
+        let ticket = stored(write, ctx)?;
+        Ok(ask(ticket, told_of_app))
+    }
+
+    /// `GET /vapid_key`: the public half of what Web Push is signed with.
+    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Routed {
+        let fields = Fields::of(request)?;
+        let caller = self.session_or_app_key(request, &fields, ctx)?;
+        let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
+        let key = record.and_then(|record| record.fields.vapid_key.value());
+        let key = key.filter(|key| !key.is_empty());
+        let none = "VAPID credentials not configured for this app";
+        let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
+        let public = vapid::public_key(key)
+            .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
+        let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
+        Ok(Response::json(200, body).into())
+    }
+}
+
+/// The answer to what was done to an app, which everybody learns of.
+fn told_of_app(told: Answer, ctx: &mut Ctx<'_>) -> Result<Response, Fault> {
+    match told {
+        Answer::App(record) => {
+            let response = answer(|out| push_app(out, &record));
+            ctx.apps
+                .learn(*record)
+                .ok_or_else(|| Fault::bad("this server has as many apps as it can have"))?;
+            Ok(response)
+        }
+        Answer::Duplicate => Err(Fault::invalid(vec![("name", DUPLICATE)])),
+        Answer::Nothing => Err(Fault::no_app()),
+        other => Err(not_answered(&other)),
+    }
+}
+
+/// `GET /apps`: the app whose session it is, and no other.
+pub(super) fn list(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
+    let record = shown(caller, ctx).ok_or_else(Fault::no_app)?;
+    Ok(answer(|out| push_apps(out, [&record])).into())
+}
+
+/// The record of the caller's app. One of the settings shows what stands there.
+fn shown(caller: &Caller, ctx: &Ctx<'_>) -> Option<AppRecord> {
+    let mut record = ctx.apps.get(caller.served.app)?.record.clone();
+    if record.is_of_settings {
+        let served = &caller.served;
+        record.key = served.key.clone();
+        record.secret = served.secret.clone();
+        if record.fields.name.value().is_none() {
+            record.fields.name = Field::Is(served.ident.clone());
+        }
+    }
+    Some(record)
+}
+
+/// A request for one app, or for what was below it in the earliest days.
+pub(super) fn one(
+    caller: &Caller,
+    path: &str,
+    fields: &Fields<'_>,
+    request: &Request<'_>,
+    ctx: &mut Ctx<'_>,
+) -> Routed {
+    let (ident, below) = match path.split_once('/') {
+        Some((ident, below)) => (ident, Some(below)),
+        None => (path, None),
+    };
+    let is_own = ident == &*caller.served.ident;
+    let is_get = matches!(request.method, Method::Get | Method::Head);
+    let subscription = RecordKind::Subscription;
+    match (below, request.method) {
+        (None, Method::Get | Method::Head | Method::Put)
+        | (Some("subscribe" | "unsubscribe"), Method::Get | Method::Head | Method::Post)
+            if !is_own =>
+        {
+            Err(Fault::no_app())
+        }
+        (None, _) if is_get => {
+            let record = shown(caller, ctx).ok_or_else(Fault::no_app)?;
+            Ok(answer(|out| push_app(out, &record)).into())
+        }
+        (None, Method::Put) => update(caller, fields, ctx),
+        (Some("subscribe"), Method::Get | Method::Head | Method::Post) => {
+            records::create(caller, subscription, fields, ctx)
+        }
+        (Some("unsubscribe"), Method::Get | Method::Head | Method::Post) => {
+            let record = bodies::record(subscription, fields.clone())?;
+            let (user, channel) = (&record.target, Some(&*record.channel));
+            records::delete(caller, subscription, user, channel, fields, ctx)
+        }
+        _ => Err(Fault::no_route(request.method, request.path)),
+    }
+}
+
+/// `PUT /apps/{ident}`: other fields for an app; those that are not given stay.
+fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
+    let fields = app_fields(fields)?;
+    if caller.served.record.is_none()
+        && (fields.name.value().is_some() || fields.enabled != Field::Absent)
+    {
+        let message =
+            "this app stands in the settings of the server, and so does what it is called";
+        return Err(Fault::bad(message));
+    }
+    let write = Write::UpdateApp {
+        app: caller.row,
+        fields: Box::new(fields),
+        unix_s: ctx.now.unix_seconds(),
+    };
+    let ticket = stored(write, ctx)?;
+    Ok(ask(ticket, told_of_app))
+}

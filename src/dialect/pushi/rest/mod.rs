@@ -1,0 +1,272 @@
+//! The HTTP API: what is asked for, who may ask, and how the answers look (section 5).
+//!
+//! `apps` logs in and out and looks after apps; `events` publishes and lists; `records` keeps who is to
+//! be told what; `messaging` is for messages to targets that are in no record; `about` tells of
+//! sockets and of the server itself.
+
+mod about;
+mod apps;
+mod events;
+mod messaging;
+mod records;
+
+use super::errors::{Fault, dress, preflight};
+use super::form::Fields;
+use super::notes;
+use super::session::{Sid, find_sid};
+use super::speaker::{Pushi, Served};
+use crate::dialect::{Ctx, Job, Reply};
+use crate::limits::PUSHI_FIELDS_BODY_BYTES_MAX;
+use crate::store::{Answer, AppRow, Ticket, Trouble};
+use crate::transport::http::{Method, Request, Response};
+use std::rc::Rc;
+
+/// What a route comes to.
+type Routed = Result<Reply, Fault>;
+
+/// Whoever has logged in: the app that everything is confined to.
+pub(super) struct Caller {
+    pub(super) served: Rc<Served>,
+    pub(super) row: AppRow,
+}
+
+/// The answer to a request that is refused.
+pub(super) fn failed(fault: &Fault, ctx: &mut Ctx<'_>) -> Response {
+    fault.response(ctx.io.random())
+}
+
+/// Waits for the store, and words what it says.
+pub(super) fn ask(
+    ticket: Ticket,
+    then: impl FnOnce(Answer, &mut Ctx<'_>) -> Result<Response, Fault> + 'static,
+) -> Reply {
+    Reply::Ask(
+        ticket,
+        Box::new(move |answer, ctx| match then(answer, ctx) {
+            Ok(response) => response.into(),
+            Err(fault) => failed(&fault, ctx).into(),
+        }),
+    )
+}
+
+/// What is said when the store does not answer what it was asked.
+pub(super) fn not_answered(answer: &Answer) -> Fault {
+    match answer {
+        Answer::Trouble(trouble) => Fault::trouble(*trouble),
+        _ => Fault::trouble(Trouble::Failing),
+    }
+}
+
+/// There was nothing to be said but that it is done.
+pub(super) fn success() -> Response {
+    Response::json(200, r#"{"result":"success"}"#)
+}
+
+/// Too much is being done already, and nothing of this was begun.
+pub(super) fn busy(ctx: &mut Ctx<'_>) -> Response {
+    failed(&Fault::too_busy(), ctx)
+}
+
+/// An answer with what `push` appends.
+pub(super) fn answer(push: impl FnOnce(&mut Vec<u8>)) -> Response {
+    let mut out = Vec::with_capacity(256);
+    push(&mut out);
+    Response::json(200, out)
+}
+
+impl Pushi {
+    /// Says no, and why.
+    pub(super) fn refuse(
+        &self,
+        fault: &Fault,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Response {
+        let mut response = failed(fault, ctx);
+        self.dress_for(request.headers.get("Origin"), &mut response);
+        response
+    }
+
+    fn dress_for(&self, origin: Option<&str>, response: &mut Response) {
+        dress(response, origin, &self.config.origins);
+    }
+
+    /// How large a body may be, by the head of its request; whoever has to have a session and names
+    /// none that is good is turned away here.
+    pub(super) fn admit_rest(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        let (first, rest) = parts(head.path);
+        // A form may bring the session in its body.
+        let is_form = head
+            .headers
+            .get("Content-Type")
+            .is_some_and(|kind| kind.to_ascii_lowercase().contains("form"));
+        let fault = match needs_session(first, rest, head.method) && !is_form {
+            true => self.session(head, ctx).err(),
+            false => None,
+        };
+        if let Some(fault) = fault {
+            // The head says nothing that chance could be drawn from twice; this id is found in no log.
+            let mut response = fault.response([0; 16]);
+            self.dress_for(head.headers.get("Origin"), &mut response);
+            return Err(response);
+        }
+        Ok(match first {
+            "events" | "messaging" => usize::MAX,
+            _ => PUSHI_FIELDS_BODY_BYTES_MAX,
+        })
+    }
+
+    /// A request of the API.
+    pub(super) fn rest(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        let reply = match request.method {
+            Method::Options => Reply::Now(preflight()),
+            _ => match self.route(request, ctx) {
+                Ok(reply) => reply,
+                Err(fault) => failed(&fault, ctx).into(),
+            },
+        };
+        let origin = request.headers.get("Origin").map(str::to_owned);
+        self.dressed(reply, origin)
+    }
+
+    /// An answer with the headers that every answer has, whenever it comes.
+    fn dressed(&self, reply: Reply, origin: Option<String>) -> Reply {
+        let config = self.config.clone();
+        let dress = move |response: &mut Response| {
+            dress(response, origin.as_deref(), &config.origins);
+        };
+        dressed(reply, Rc::new(dress))
+    }
+
+    fn route(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+        let (first, rest) = parts(request.path);
+        let is_get = matches!(request.method, Method::Get | Method::Head);
+        let is_post = request.method == Method::Post;
+        match (first, rest) {
+            ("login", None) if is_get || is_post => self.login(request, ctx),
+            ("logout", None) if is_get || is_post => self.logout(request, ctx),
+            ("apps", None) if is_post => self.create_app(request, ctx),
+            ("" | "info", None) if is_get => Ok(about::info(ctx).into()),
+            ("health", None) if is_get => Ok(about::health().into()),
+            ("health", Some("detailed")) if is_get => about::health_in_detail(ctx),
+            ("vapid_key", None) if is_get => self.vapid_key(request, ctx),
+            ("web_pushes", _) => self.web_pushes(rest, request, ctx),
+            _ => {
+                let caller = self.session(request, ctx)?;
+                let fields = Fields::of(request)?;
+                self.route_of(&caller, (first, rest), &fields, request, ctx)
+            }
+        }
+    }
+
+    /// What needs a session.
+    fn route_of(
+        &self,
+        caller: &Caller,
+        (first, rest): (&str, Option<&str>),
+        fields: &Fields<'_>,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Routed {
+        let is_get = matches!(request.method, Method::Get | Method::Head);
+        let is_post = request.method == Method::Post;
+        match (first, rest) {
+            ("apps", None) if is_get => apps::list(caller, ctx),
+            ("apps", Some("ping")) if is_get => events::ping(caller, ctx),
+            ("apps", Some(path)) => apps::one(caller, path, fields, request, ctx),
+            ("events", None) if is_get => events::list(caller, fields, ctx),
+            ("events", None) if is_post => events::publish(caller, fields, ctx),
+            ("messaging", Some(what)) if is_post => {
+                let fields = fields.clone();
+                messaging::route(caller, what, fields, request, self.config.mail, ctx)
+            }
+            ("sockets", None) if is_get => about::sockets(caller),
+            ("sockets", Some(id)) if is_get || is_post => about::socket(caller, id, ctx),
+            ("subscriptions" | "webs" | "apns" | "smtps", rest) => {
+                records::route(caller, first, rest, fields, request, ctx)
+            }
+            _ => Err(Fault::no_route(request.method, request.path)),
+        }
+    }
+
+    /// Whoever the session of a request belongs to.
+    pub(super) fn session(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
+        let sid = find_sid(request);
+        let sid = sid.and_then(|sid| Sid::parse(&sid));
+        let sid = sid.ok_or_else(Fault::not_authenticated)?;
+        let caller = self.caller(&sid, ctx);
+        caller.ok_or_else(Fault::not_authenticated)
+    }
+
+    pub(super) fn caller(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<Caller> {
+        let row = sid.app();
+        let app = ctx.apps.of_row(row)?;
+        let served = self.by_app(app)?;
+        let from_s = ctx.apps.get(app)?.record.sessions_from_s;
+        let is_good = served.sessions.check(sid, ctx.asked_unix_s)
+            && sid.issued_s() >= from_s
+            && !notes::of_ref(ctx.notes).ended.is_over(sid)
+            && served.enabled;
+        is_good.then(|| Caller {
+            served: served.clone(),
+            row,
+        })
+    }
+}
+
+/// The first part of a path and all that stands behind it, as they were sent.
+fn parts(path: &str) -> (&str, Option<&str>) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    match path.split_once('/') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    }
+}
+
+/// Whether a request is for whoever has logged in only.
+fn needs_session(first: &str, rest: Option<&str>, method: Method) -> bool {
+    match (first, rest) {
+        ("login" | "logout" | "health" | "info" | "" | "web_pushes" | "vapid_key", _) => false,
+        ("apps", None) => method != Method::Post,
+        _ => method != Method::Options,
+    }
+}
+
+/// Puts on an answer what every answer has, whenever it comes.
+fn dressed(reply: Reply, dress: Rc<dyn Fn(&mut Response)>) -> Reply {
+    match reply {
+        Reply::Now(mut response) => {
+            dress(&mut response);
+            Reply::Now(response)
+        }
+        Reply::Ask(ticket, then) => Reply::Ask(
+            ticket,
+            Box::new(move |answer, ctx| dressed(then(answer, ctx), dress)),
+        ),
+        Reply::Later(job) => Reply::Later(Box::new(Dressed { job, dress })),
+        other @ (Reply::Park(_)
+        | Reply::Stream(_)
+        | Reply::After { .. }
+        | Reply::Report(_)
+        | Reply::Upgrade(..)
+        | Reply::UpgradeAndClose(..)) => other,
+    }
+}
+
+/// A job whose answer is dressed.
+struct Dressed {
+    job: Box<dyn Job>,
+    dress: Rc<dyn Fn(&mut Response)>,
+}
+
+impl Job for Dressed {
+    fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Response> {
+        let mut response = self.job.go_on(ctx)?;
+        (self.dress)(&mut response);
+        Some(response)
+    }
+
+    fn bytes(&self) -> usize {
+        self.job.bytes()
+    }
+}
