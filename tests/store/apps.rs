@@ -193,6 +193,19 @@ pub(crate) fn of_the_settings_are_adopted(world: &mut World) {
     world.publish(AppRow(3), &["room"], "of b");
     assert_eq!(world.texts(AppRow(3), "room"), ["of b"]);
     assert_eq!(world.app("next"), AppRow(5));
+    // While everything runs, after the settings were read again, it is a write like others.
+    let adopt = |ident: &str| Write::AdoptApp {
+        ident: ident.into(),
+        unix_s: 8_000,
+    };
+    let answers = world.commit(&[adopt("late"), adopt("b"), adopt("ident of stored")]);
+    let rows = answers.iter().map(|answer| match answer {
+        Answer::App(app) => (app.row, app.is_of_settings),
+        other => panic!("{other:?}"),
+    });
+    let expected = [(AppRow(6), true), (AppRow(3), true), (stored, false)];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+    assert_eq!(world.apps()[5].created_s, 8_000);
 }
 
 pub(crate) fn sessions_end(world: &mut World) {
