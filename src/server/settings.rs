@@ -146,6 +146,7 @@ pub fn pushi_config(config: &Config, ids: &AppIds) -> pushi::config::Config {
         app_key_routes: settings.app_key_routes,
         origins: settings.origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
+        is_beside_pusher: config.pusher.enabled,
         owns_info: !config.channelstream.enabled,
         mail: Mail::of(config.deliveries.smtp_url.expose()),
     }
