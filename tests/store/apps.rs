@@ -182,8 +182,25 @@ pub(crate) fn of_the_settings_are_adopted(world: &mut World) {
         "those of the settings are not stored here"
     );
 
-    let changed = world.write(update(AppRow(2), AppFields::default(), 1));
-    assert_eq!(changed, Answer::Nothing);
+    // What stands in no settings is stored here.
+    let fields = AppFields {
+        vapid_email: Field::Is("push@example.com".into()),
+        ..AppFields::default()
+    };
+    let changed = world.write(update(AppRow(2), fields.clone(), 9_000));
+    let Answer::App(changed) = changed else {
+        panic!("{changed:?}");
+    };
+    assert!(changed.is_of_settings);
+    assert_eq!((&changed.fields, changed.modified_s), (&fields, 9_000));
+    world.reopen();
+    assert_eq!(world.apps()[1], *changed);
+    let named = AppFields {
+        name: Field::Is(world.apps()[0].fields.name.value().expect("a name").clone()),
+        ..AppFields::default()
+    };
+    let twin = world.write(update(AppRow(2), named, 9_001));
+    assert_eq!(twin, Answer::Duplicate);
     let taken = NewApp {
         ident: "a".into(),
         ..new_app("new")
