@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Sends a frame that is not masked, as no client may.
-    pub(crate) fn say_bare(&mut self, sut: &mut dyn Sut, opcode: u8, payload: &[u8]) {
+    pub(crate) fn say_bare(&self, sut: &mut dyn Sut, opcode: u8, payload: &[u8]) {
         assert!(payload.len() < 126);
         let mut frame = vec![0x80 | opcode, payload.len() as u8];
         frame.extend_from_slice(payload);

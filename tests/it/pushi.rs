@@ -8,7 +8,6 @@
 mod channels;
 mod errors;
 mod frames;
-mod kept;
 mod limits;
 mod opening;
 mod peer;
@@ -20,8 +19,9 @@ mod scenario;
 mod stage;
 mod storing;
 mod transcripts;
-mod values;
+pub(crate) mod values;
 
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
 use crate::session::{Cut, cuts};
 use fanwire::dialect::Dialect;
@@ -31,8 +31,9 @@ use fanwire::dialect::pushi::config::Config;
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
-use kept::{Kept, Manner};
+
 use stage::Stage;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Pushi as its transcripts want it, and Channelstream in an app of its own.
 fn engine(config: Config) -> Engine {
@@ -63,11 +64,13 @@ fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
 /// Tells a story in every split, and with a late store.
 fn in_memory(story: fn(&mut Stage)) {
     let once = |manner: Manner, cut: Cut| {
-        // Of use where the story goes wrong.
-        println!("{manner:?} {cut:?}");
-        let mut stage = Stage::new(manner, cut);
-        story(&mut stage);
-        stage.finish()
+        // Where it goes wrong it has said how; this says when.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::new(manner, cut);
+            story(&mut stage);
+            stage.finish()
+        }));
+        told.unwrap_or_else(|_| panic!("in {manner:?}, {cut:?}"))
     };
     let longest = once(Manner::AtOnce, Cut::Whole);
     once(Manner::Late, Cut::Whole);

@@ -645,7 +645,7 @@ mod in_a_file {
 
         let (_, loaded) = open(at(&folder)).expect("it opens");
         assert_eq!(loaded.apps.len(), 1);
-        assert_eq!(loaded.ended_sessions.len(), 1);
-        assert_eq!(loaded.ended_sessions[0].until_unix_s, until_unix_s);
+        assert_eq!(loaded.ended.len(), 1);
+        assert_eq!(loaded.ended[0].until_unix_s, until_unix_s);
     }
 }

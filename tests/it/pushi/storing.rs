@@ -1,8 +1,8 @@
 //! The store takes no more, or fails: what is to be stored is refused and told to nobody, and all else
 //! goes on.
 
-use super::kept::Manner;
 use super::stage::{MAIN, Stage};
+use crate::kept::Manner;
 use fanwire::store::Trouble;
 use serde_json::json;
 
