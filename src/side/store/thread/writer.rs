@@ -66,7 +66,8 @@ impl Writer {
             last_tick: now,
             last_sweep: now,
             behind: None,
-            is_untidy: false,
+            // Whether there is room to copy it shows whether anything can be stored.
+            is_untidy: true,
             stats: StoreStats::default(),
             told_stats: StoreStats::default(),
         })
