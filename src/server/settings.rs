@@ -334,6 +334,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_single_users_of_pushi_is_closed_where_pusher_is_beside_it() {
+        let mut config = config();
+        config
+            .apps
+            .push(app("5", &[Protocol::Pusher, Protocol::Pushi]));
+        let closed = |config: &Config| {
+            let pusher = pusher_config(config, &AppIds::of(config));
+            let apps = pusher.apps.iter();
+            apps.map(|app| app.closed.to_vec()).collect::<Vec<_>>()
+        };
+        let none: Vec<&str> = Vec::new();
+        let closed_to_it = vec!["personal-", "peer-"];
+        assert_eq!(closed(&config), [none.clone(), none.clone(), closed_to_it]);
+        config.pushi.enabled = false;
+        assert_eq!(closed(&config), [none.clone(), none.clone(), none]);
+    }
+
+    #[test]
     fn an_app_that_says_nothing_is_as_the_dialect_has_it_by_default() {
         let shown = |app: &pusher::config::App| {
             // `Debug` tells less than this, for the secret's sake.

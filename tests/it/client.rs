@@ -124,15 +124,10 @@ impl Client {
         let close = self.writer.close(code, "");
         sut.send(self.link, &close);
         self.over = true;
-        loop {
-            match self.hear(sut, ANSWER_WAIT_MS)? {
-                Heard::Event(Event::Close(got, _)) if got == code => break,
-                // What was under way still comes.
-                Heard::Event(Event::Text(_)) => {}
-                other => return Err(format!("want our Close back, heard {other:?}")),
-            }
+        match self.hear(sut, ANSWER_WAIT_MS)? {
+            Heard::Event(Event::Close(got, _)) if got == code => self.ends(sut),
+            other => Err(format!("want our Close back, heard {other:?}")),
         }
-        self.ends(sut)
     }
 
     /// After a Close: nothing more comes, and TCP ends.

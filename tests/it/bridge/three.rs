@@ -336,10 +336,7 @@ fn members_of_the_others_are_told_to_pushi() {
         "user_state": {"mood": "good", "secret": 1}, "state_public_keys": ["mood"],
     }));
     let of_channelstream = json!({"user_id": "ann", "user_info": {"mood": "good"}});
-    assert_eq!(
-        told_of(&mut stage, &mut one),
-        added(of_channelstream.clone())
-    );
+    assert_eq!(told_of(&mut stage, &mut one), added(of_channelstream));
     stage.close(pia);
     assert_eq!(told_of(&mut stage, &mut one), removed(of_pusher));
     stage.ask("GET", &format!("/disconnect?conn_id={}", ann.id), &[], None);

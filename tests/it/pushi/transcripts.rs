@@ -84,14 +84,12 @@ macro_rules! transcripts {
 
         #[cfg(feature = "server")]
         mod real {
-            use crate::kept::Manner;
 use crate::session::Cut;
             $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Whole); })*
         }
 
         #[cfg(feature = "server")]
         mod real_bytewise {
-            use crate::kept::Manner;
 use crate::session::Cut;
             $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Bytewise); })*
         }
