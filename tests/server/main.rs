@@ -26,6 +26,7 @@ mod heads;
 mod moved;
 mod original;
 mod pressure;
+#[allow(dead_code, reason = "shared with tests/crash")]
 mod process;
 mod reload;
 mod requests;

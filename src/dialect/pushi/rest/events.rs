@@ -7,6 +7,7 @@ use crate::dialect::pushi::encode::records::push_events;
 use crate::dialect::pushi::errors::Fault;
 use crate::dialect::pushi::form::Fields;
 use crate::dialect::pushi::publish::{Event, Publication};
+use crate::limits::PUSHI_STORED_PER_EVENT_BYTES_MAX;
 use crate::store::{Answer, Question};
 
 /// How many events are listed if nothing is said.
@@ -15,6 +16,13 @@ const LISTED: u64 = 10;
 /// `POST /events`
 pub(super) fn publish(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let event = bodies::event(fields)?;
+    let bytes = event.name.len() + event.data.len() + event.extra.len();
+    let stored = event.channels.len().saturating_mul(bytes);
+    if event.persist && stored > PUSHI_STORED_PER_EVENT_BYTES_MAX {
+        // Else a small request could fill the disk.
+        let message = "an event of this size is stored in fewer channels";
+        return Err(Fault::too_large(message));
+    }
     let channels = event.channels.into_iter();
     let channels = channels.map(|name| name.into_owned()).collect();
     let event = Event {
