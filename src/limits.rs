@@ -337,7 +337,7 @@ pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
 /// Pushi: channels that one event goes to.
 pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
 /// Bytes that one event may take in the store, which has it once for each of its channels.
-pub const PUSHI_STORED_PER_EVENT_BYTES_MAX: usize = 64 * MIB;
+pub const PUSHI_STORED_PER_EVENT_BYTES_MAX: usize = 256 * MIB;
 /// Pushi: fields of one body, repeated ones counted.
 pub const PUSHI_FIELDS_MAX: usize = 4096;
 /// Pushi: bytes of the headers of one part of a form.

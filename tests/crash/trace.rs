@@ -48,7 +48,12 @@ pub(crate) fn traced(command: &Command, trace: &Path) -> Option<Command> {
 /// Waits until all that a server did is written down; it has ended, or is about to.
 #[track_caller]
 pub(crate) fn is_written(trace: &Path, id: u32) {
-    let last = format!("\n{id} +++ ");
+    // Short numbers are filled up with spaces.
+    let id = id.to_string();
+    let is_last = |line: &str| {
+        let rest = line.strip_prefix(&id);
+        rest.is_some_and(|rest| rest.trim_start().starts_with("+++"))
+    };
     until("the trace is at its end", || {
         let Ok(mut file) = File::open(trace) else {
             return false;
@@ -57,7 +62,7 @@ pub(crate) fn is_written(trace: &Path, id: u32) {
         let tail = file.seek(SeekFrom::Start(bytes.saturating_sub(4096)));
         let mut text = Vec::new();
         let read = tail.and_then(|_| file.read_to_end(&mut text));
-        read.is_ok() && String::from_utf8_lossy(&text).contains(&last)
+        read.is_ok() && String::from_utf8_lossy(&text).lines().any(is_last)
     });
 }
 
