@@ -58,7 +58,8 @@ pub enum Write {
         /// When, in seconds since 1970-01-01 UTC.
         unix_s: u64,
     },
-    /// Other fields for an app. [`Answer::App`], [`Answer::Duplicate`] or [`Answer::Nothing`].
+    /// Other fields for an app, one of the settings too. [`Answer::App`], [`Answer::Duplicate`] or
+    /// [`Answer::Nothing`].
     UpdateApp {
         /// Which.
         app: AppRow,

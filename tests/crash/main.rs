@@ -23,12 +23,17 @@
     reason = "threads, real time and waiting for it are what these tests are about"
 )]
 
+mod disk;
+mod full;
 mod killed;
 mod ledger;
 mod load;
 mod look;
 mod peers;
+mod power;
 mod setup;
+mod trace;
+mod volume;
 
 #[path = "../server/client.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

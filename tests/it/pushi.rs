@@ -5,6 +5,7 @@
 //! with its store in a file. Stories that look into the engine, or in which the store fails, are told
 //! in memory only.
 
+mod api;
 mod channels;
 mod errors;
 mod frames;
@@ -209,6 +210,16 @@ stories! {
         what_is_not_to_be_stored_is_not,
         what_was_delivered_is_there_for_whoever_asks,
         words_are_acted_on_in_their_order,
+    }
+    api {
+        a_ping_reaches_whoever_is_in_global,
+        sockets_are_listed_with_their_channels,
+        nobody_makes_apps_where_that_is_closed,
+        an_app_of_the_settings_is_called_what_they_say,
+        the_key_of_an_app_is_no_permission_to_look,
+        direct_messages_are_not_pretended,
+        the_server_tells_of_itself,
+        one_logout_ends_one_session,
     }
     limits {
         names_have_their_lengths,

@@ -12,7 +12,7 @@ import urllib.parse
 import appier
 import pushi
 import world
-from harness import check, conclude
+from harness import Server, check, conclude, until
 from world import Listener, as_it_was, asks, client, pairs, refused, said, wire
 
 # What the client has to say of its requests would be between the checks.
@@ -552,6 +552,51 @@ def _():
     api.get(api.base_url + "webs")
     assert [call.status for call in wire.take()] == [403, 200, 200]
     assert api.token != token
+
+
+@check("an app that the operator makes in the store of the running server, and its next secret")
+def _():
+    made = world.operate("app", "add", "by hand")
+    mine = client({"ident": made["id"], "key": made["key"], "secret": made["secret"]})
+
+    def logs_in():
+        try:
+            return mine.login()
+        except appier.HTTPError as error:
+            assert error.code == 403, error
+            return None
+
+    before = until("the server to notice", logs_in)
+    mine.trigger_event("news", "of an app made by hand")
+    ann = Listener(made)
+    ann.joins("news")
+    assert said(ann.latest("news")) == ["of an app made by hand"]
+    signed = mine.authenticate("private-room", ann.id)
+    mine.app_secret = world.operate("app", "rotate", made["id"])["secret"]
+    assert mine.app_secret != made["secret"]
+    until("the session to end", lambda: asks(before) == 403)
+    ann.send("pusher:subscribe", channel="private-room", auth=signed)
+    ann.hears("private-room", "pusher:subscription_error")
+    ann.joins("private-room", auth=mine.authenticate("private-room", ann.id))
+    mine.trigger_event("private-room", "signed with the new one")
+    assert ann.hears("private-room", "message")["data"] == "signed with the new one"
+    with refused(403, calls=1):
+        client({"ident": made["id"], "key": made["key"], "secret": made["secret"]}).login()
+    ann.close()
+
+
+@check("where nobody may make apps, the client is told so")
+def _():
+    closed = Server("--set", "store.path=", "--set", "channelstream.enabled=false")
+    stranger = pushi.API(base_url=f"{closed.origin}/")
+    try:
+        stranger.create_app("mine")
+    except appier.HTTPError as error:
+        # After a refusal it logs in, and has nothing to do that with.
+        assert error.code in (400, 403), error
+    else:
+        raise AssertionError("it has got one")
+    closed.end()
 
 
 world.end()

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
+import re
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -13,8 +16,9 @@ from harness import WAIT_S, Server, session, until
 from wire import Wire
 
 folder = tempfile.TemporaryDirectory()
+store = f"{folder.name}/store.db"
 SETTINGS = [
-    f"store.path={folder.name}/store.db",
+    f"store.path={store}",
     "pushi.open_registration=true",
     # `/info` is Channelstream's where it is served.
     "channelstream.enabled=false",
@@ -58,6 +62,13 @@ def refused(code, calls=None):
     if calls is not None:
         made = wire.take()
         assert len(made) == calls, made
+
+
+def operate(*words):
+    """Runs a command of the operator's on the store; what it says, by name."""
+    command = [os.environ["FANWIRE_BIN"], *words, "--path", store]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True)
+    return dict(re.findall(r"^(\w+)\W+(\w+)$", told.stdout, re.MULTILINE))
 
 
 class Listener:
