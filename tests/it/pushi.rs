@@ -33,7 +33,6 @@ use fanwire::dialect::pushi::config::Config;
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
-
 use stage::Stage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

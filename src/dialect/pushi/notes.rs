@@ -242,7 +242,7 @@ mod tests {
         let channel = |number: u64| Key::from_bits((1 << 32) | number);
         let user = |number: u64| Key::from_bits((1 << 32) | number);
         let (one, other) = (channel(1), channel(2));
-        let is_member = |_: (ChannelId, UserId), member: u64| member % 2 == 0;
+        let is_member = |_: (ChannelId, UserId), member: u64| member.is_multiple_of(2);
         for presence in [one, other] {
             assert!(notes.leave_pair(who, (presence, user(7)), 7, is_member));
         }
