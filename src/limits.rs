@@ -368,6 +368,10 @@ pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
 pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
 /// Pushi: after silence of this length the server pings.
 pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
+/// Pushi: channels that one socket is in because of personal ones, each counted for each of these.
+pub const PUSHI_BROUGHT_MAX: usize = 16_384;
+/// Pushi: channels of pairs that one socket has left by name and is remembered for.
+pub const PUSHI_LEFT_PAIRS_MAX: usize = 4096;
 /// Pushi: events that come with a personal channel.
 pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and

@@ -66,7 +66,7 @@ pub(super) fn is_on(
         first_is_peer
     };
     let member = hub.membership_key(presence, other);
-    is_made && !member.is_some_and(|member| notes.has_left_pair(who, member))
+    is_made && !member.is_some_and(|member| notes.has_left_pair(who, (presence, other), member))
 }
 
 /// The sockets on the channel of a pair.

@@ -20,7 +20,8 @@ pub(super) const GONE: Refused = (410, "the connection is closed");
 pub(super) const NO_STORE: Refused = (503, "nothing can be looked up right now");
 const BAD_SIGNATURE: Refused = (403, "the signature of the subscription is not valid");
 const NO_USER: Refused = (400, "channel_data needs a user_id");
-const TOO_MANY_CHANNELS: Refused = (400, "the connection is in as many channels as it may");
+pub(super) const TOO_MANY_CHANNELS: Refused =
+    (400, "the connection is in as many channels as it may");
 pub(super) const NOT_IN_CHANNEL: Refused = (403, "the socket is not subscribed to the channel");
 
 /// Says that something could not be done. The connection goes on.
@@ -215,7 +216,7 @@ pub(super) fn leave(
 ) {
     notes.release(who, channel);
     if Kind::of(name) == Kind::Presence {
-        notes.forget_pairs(who);
+        notes.forget_pairs(who, channel);
     }
     hub.unsubscribe(who, channel, now, io);
 }
@@ -247,7 +248,12 @@ fn unsubscribe(served: &Rc<Served>, name: &str, who: SubscriberId, ctx: &mut Ctx
         && let Some(other) = pair.other
         && let Some(member) = ctx.hub.membership_key(pair.presence, other)
     {
-        notes.leave_pair(who, member);
+        let hub = &*ctx.hub;
+        let is_member =
+            |(presence, user), member| hub.membership_key(presence, user) == Some(member);
+        if !notes.leave_pair(who, (pair.presence, other), member, is_member) {
+            return complain(name, TOO_MANY_CHANNELS.0, TOO_MANY_CHANNELS.1, ctx);
+        }
     }
     if let Some(channel) = channel {
         leave(name, channel, who, ctx.hub, notes, ctx.now, &mut ctx.io);

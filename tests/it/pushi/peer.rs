@@ -287,3 +287,21 @@ pub(crate) fn a_signature_opens_it_by_name(stage: &mut Stage) {
     stage.hears_error(&ann, PAIR, 403);
     stage.nothing_else();
 }
+
+pub(crate) fn what_was_left_stays_left_wherever_else_one_leaves(stage: &mut Stage) {
+    let ann = peer(stage, "ann");
+    let bob = peer(stage, "bob");
+    stage.hears_member(&ann, "member_added", CHAT, &as_peer("bob"));
+    stage.join_as(&bob, "presence-other", &as_peer("bob"));
+    stage.part(&bob, PAIR);
+    stage.part(&bob, "presence-other");
+    stage.tell(&bob, PAIR, "d");
+    stage.hears_error(&bob, PAIR, 403);
+    stage.tell(&ann, PAIR, "to nobody");
+    stage.nothing_else();
+    // Another socket of the same user has not left it.
+    let bobs = peer(stage, "bob");
+    stage.tell(&ann, PAIR, "to one of them");
+    stage.hears_event(&bobs, PAIR, "message", "to one of them");
+    stage.nothing_else();
+}

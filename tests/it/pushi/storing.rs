@@ -158,3 +158,35 @@ pub(crate) fn who_goes_while_it_waits_leaves_nothing(stage: &mut Stage) {
         stage.behave(Manner::AtOnce);
     }
 }
+
+pub(crate) fn who_asks_what_cannot_be_read_is_told_so(stage: &mut Stage) {
+    let (sock, other) = (stage.open(MAIN), stage.open(MAIN));
+    stage.subscribe_user(MAIN, "u", "news");
+    for socket in [&sock, &other] {
+        stage.join(socket, "room");
+    }
+    stage.join(&other, "personal-u");
+    stage.behave(Manner::Unreadable);
+    stage.say(
+        &sock,
+        &json!({"event": "pusher:latest", "data": {"channel": "room"}}),
+    );
+    stage.hears_error(&sock, "room", 503);
+    stage.ask(&sock, "personal-u", None);
+    stage.hears_no(&sock, "personal-u", 503);
+    stage.ask_to_leave(&other, "personal-u");
+    stage.hears_error(&other, "personal-u", 503);
+    for path in ["/events", "/subscriptions", "/webs"] {
+        let (status, told) = stage.rest(MAIN, "GET", path, &[], None);
+        assert_eq!((status, &told["code"]), (503, &json!(503)), "{path}");
+    }
+    // Nothing was joined, and nothing left.
+    let body = json!({"channel": ["news", "personal-u"], "data": "d", "persist": false});
+    stage.publish(MAIN, &body);
+    assert_eq!(stage.hear(&other)["channel"], "news");
+    stage.nothing_else();
+    stage.behave(Manner::AtOnce);
+    stage.join(&sock, "personal-u");
+    stage.part(&other, "personal-u");
+    stage.nothing_else();
+}
