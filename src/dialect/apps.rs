@@ -92,6 +92,11 @@ impl Apps {
         self.by_row.get(&row).copied()
     }
 
+    /// Whether there is no number for one more.
+    pub fn is_full(&self) -> bool {
+        u16::MAX - self.taken < LOWEST
+    }
+
     /// How many there are beside those of the settings.
     pub fn len(&self) -> usize {
         usize::from(self.taken)
@@ -117,5 +122,37 @@ impl Apps {
         let changed = std::mem::take(&mut self.changed);
         let known = changed.iter().filter_map(|app| self.known.get(app));
         known.cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::AppFields;
+
+    #[test]
+    fn there_are_so_many_numbers() {
+        let record = |row: u32| AppRecord {
+            row: AppRow(row),
+            ident: row.to_string().into(),
+            key: Box::default(),
+            secret: Box::default(),
+            protocols: 0,
+            is_of_settings: false,
+            fields: AppFields::default(),
+            created_s: 0,
+            modified_s: 0,
+            sessions_from_s: 0,
+        };
+        let mut apps = Apps::default();
+        let mut row = 0;
+        while !apps.is_full() {
+            row += 1;
+            let app = apps.learn(record(row)).expect("one is left");
+            assert!(app.0 >= LOWEST);
+        }
+        assert_eq!(apps.len(), usize::from(u16::MAX - LOWEST) + 1);
+        assert_eq!(apps.learn(record(row + 1)), None);
+        assert!(apps.learn(record(row)).is_some(), "it has one");
     }
 }

@@ -158,3 +158,38 @@ pub(crate) fn who_goes_while_it_waits_leaves_nothing(stage: &mut Stage) {
         stage.behave(Manner::AtOnce);
     }
 }
+
+/// A session that was said to be over does not come back, whatever happened the first time it was
+/// asked for.
+pub(crate) fn a_logout_that_was_not_kept_may_be_asked_for_again(stage: &mut Stage) {
+    let sid = stage.is_known(MAIN);
+    let path = format!("/logout?sid={sid}");
+    stage.behave(Manner::Failing(Trouble::Failing));
+    let (status, told) = stage.call("GET", &path, None);
+    assert_eq!(status, 503, "{told}");
+    let ended = |stage: &mut Stage| {
+        let mut count = 0;
+        let kept = stage.memory();
+        kept.with(|kept, _| count = kept.ended_sessions());
+        count
+    };
+    assert_eq!(ended(stage), 0);
+    stage.behave(Manner::AtOnce);
+    for _ in 0..2 {
+        let (status, told) = stage.call("GET", &path, None);
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(ended(stage), 1, "what is acknowledged is kept");
+    }
+    let (status, _) = stage.call("GET", &format!("/apps?sid={sid}"), None);
+    assert_eq!(status, 403);
+}
+
+pub(crate) fn an_app_of_the_settings_is_changed_there(stage: &mut Stage) {
+    for body in [json!({"name": "n"}), json!({"vapid_key": "k"})] {
+        let path = format!("/apps/{MAIN}");
+        let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&body));
+        assert_eq!(status, 400, "{told}");
+        let message = told["message"].as_str().expect("a text");
+        assert!(message.contains("settings of the server"), "{message}");
+    }
+}
