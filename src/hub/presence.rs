@@ -70,6 +70,12 @@ impl Hub {
             .map(MembershipId::to_bits)
     }
 
+    /// The channel of the membership with this [number](Hub::membership_key), unless it is over.
+    pub fn membership_channel(&self, key: u64) -> Option<ChannelId> {
+        let membership = self.memberships.get(MembershipId::from_bits(key));
+        membership.map(|membership| membership.channel)
+    }
+
     /// Whether `user` is a member of `channel`.
     pub fn is_member(&self, channel: ChannelId, user: UserId) -> bool {
         self.find_membership(channel, user).is_some()
