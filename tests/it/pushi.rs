@@ -178,6 +178,7 @@ stories! {
         names_that_can_be_read_in_several_ways,
         who_leaves_is_off_its_pairs,
         a_pair_may_be_left_by_name,
+        a_pair_that_was_left_stays_so_when_another_channel_is,
         a_member_may_ask_for_the_latest_of_its_pairs,
         a_signature_opens_it_by_name,
     }
@@ -217,12 +218,15 @@ memory_only! {
         an_application_is_answered_when_it_is_kept,
         who_waits_keeps_nobody_waiting,
         who_goes_while_it_waits_leaves_nothing,
+        a_logout_that_was_not_kept_may_be_asked_for_again,
+        an_app_of_the_settings_is_changed_there,
     }
 }
 
 long_stories! {
     publishing {
         a_hundred_thousand_channels,
+        an_event_is_not_stored_without_end,
         a_mebibyte,
     }
     limits {

@@ -2,7 +2,7 @@
 
 use super::session::EndedSessions;
 use crate::hub::{ChannelId, SubscriberId};
-use crate::limits::{REGISTRATION_ADDRESSES_MAX, REGISTRATION_WINDOW_MS};
+use crate::limits::{PUSHI_LEFT_PAIRS_MAX, REGISTRATION_ADDRESSES_MAX, REGISTRATION_WINDOW_MS};
 use crate::time::Millis;
 use core::net::IpAddr;
 use std::any::Any;
@@ -115,10 +115,22 @@ impl Notes {
         brought
     }
 
-    /// A socket leaves its pair channel with a member.
-    pub(super) fn leave_pair(&mut self, who: SubscriberId, member: u64) {
-        let socket = self.sockets.entry(who).or_default();
-        socket.left_pairs.insert(member);
+    /// A socket leaves its pair channel with a member. If that is one of too many, those with members
+    /// that are not there any more are forgotten, and if need be the oldest.
+    pub(super) fn leave_pair(
+        &mut self,
+        who: SubscriberId,
+        member: u64,
+        is_there: impl Fn(u64) -> bool,
+    ) {
+        let left = &mut self.sockets.entry(who).or_default().left_pairs;
+        left.insert(member);
+        if left.len() > PUSHI_LEFT_PAIRS_MAX {
+            left.retain(|&member| is_there(member));
+        }
+        if left.len() > PUSHI_LEFT_PAIRS_MAX {
+            left.pop_first();
+        }
     }
 
     /// Whether a socket has left its pair channel with a member.
@@ -128,10 +140,10 @@ impl Notes {
     }
 
     /// A socket has left a presence channel, and with it all pair channels of that: those that it
-    /// had left by name before are forgotten.
-    pub(super) fn forget_pairs(&mut self, who: SubscriberId) {
+    /// had left by name before are forgotten, but for those with the members that `stays` says.
+    pub(super) fn forget_pairs(&mut self, who: SubscriberId, stays: impl Fn(u64) -> bool) {
         if let Some(socket) = self.sockets.get_mut(&who) {
-            socket.left_pairs.clear();
+            socket.left_pairs.retain(|&member| stays(member));
             if socket.is_empty() {
                 self.sockets.remove(&who);
             }
@@ -201,9 +213,28 @@ mod tests {
         assert_eq!(notes.take_brought(who, other).len(), 1);
         assert!(notes.is_at_rest());
         assert!(notes.take_brought(who, other).is_empty());
-        notes.leave_pair(who, 7);
+        notes.leave_pair(who, 7, |_| true);
         assert!(notes.has_left_pair(who, 7) && !notes.has_left_pair(who, 8));
         notes.forget(who);
+        assert!(notes.is_at_rest());
+    }
+
+    #[test]
+    fn pairs_that_were_left_are_remembered_while_there_is_the_other_one() {
+        let mut notes = Notes::default();
+        let who = Key::from_bits(1 << 32);
+        let most = PUSHI_LEFT_PAIRS_MAX as u64;
+        let count = |notes: &Notes| notes.sockets[&who].left_pairs.len();
+        (0..most).for_each(|member| notes.leave_pair(who, member, |_| false));
+        assert_eq!(count(&notes), PUSHI_LEFT_PAIRS_MAX);
+        notes.leave_pair(who, most, |member| member >= most - 2);
+        assert_eq!(count(&notes), 3);
+        (0..2 * most).for_each(|member| notes.leave_pair(who, member, |_| true));
+        assert_eq!(count(&notes), PUSHI_LEFT_PAIRS_MAX);
+        assert!(notes.has_left_pair(who, 2 * most - 1) && !notes.has_left_pair(who, 0));
+        notes.forget_pairs(who, |member| member == 2 * most - 1);
+        assert_eq!(count(&notes), 1);
+        notes.forget_pairs(who, |_| false);
         assert!(notes.is_at_rest());
     }
 

@@ -8,7 +8,8 @@ use super::speaker::{FORMAT, Pushi, QUIET, Served};
 use super::words::{self, ChannelData, Word};
 use super::{notes, peer, personal, tell};
 use crate::dialect::{Ctx, Io};
-use crate::hub::{ChannelId, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::hub::{ChannelId, Effects, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::limits::FRAME_BYTES_PER_WORK;
 use crate::store::{Answer, Question, StoredEvent};
 use crate::time::Now;
 use std::rc::Rc;
@@ -57,6 +58,10 @@ pub(super) fn describe(
     let conn = ctx.conn;
     let channel = ctx.hub.find_channel(served.app, name);
     let members = tell::members(ctx.hub, channel);
+    let bytes = members.iter().map(|(user, told)| user.len() + told.len());
+    let bytes = bytes.sum::<usize>() as u64;
+    ctx.io
+        .spend(members.len() as u64 + bytes / FRAME_BYTES_PER_WORK);
     let description = Description {
         name,
         members: members.iter().map(|(user, told)| (&**user, &**told)),
@@ -215,7 +220,8 @@ pub(super) fn leave(
 ) {
     notes.release(who, channel);
     if Kind::of(name) == Kind::Presence {
-        notes.forget_pairs(who);
+        let is_other = |other: ChannelId| other != channel;
+        notes.forget_pairs(who, |key| hub.membership_channel(key).is_some_and(is_other));
     }
     hub.unsubscribe(who, channel, now, io);
 }
@@ -247,7 +253,8 @@ fn unsubscribe(served: &Rc<Served>, name: &str, who: SubscriberId, ctx: &mut Ctx
         && let Some(other) = pair.other
         && let Some(member) = ctx.hub.membership_key(pair.presence, other)
     {
-        notes.leave_pair(who, member);
+        let hub = &*ctx.hub;
+        notes.leave_pair(who, member, |key| hub.membership_channel(key).is_some());
     }
     if let Some(channel) = channel {
         leave(name, channel, who, ctx.hub, notes, ctx.now, &mut ctx.io);
