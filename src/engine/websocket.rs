@@ -515,8 +515,6 @@ impl Engine {
             return;
         };
         let dialect = open.dialect();
-        // If it waits for the store it does so no more: it is read for the answer to this.
-        turn.out.let_go(conn);
         self.push_close(conn, dialect, code, reason, turn);
         self.begin_closing(conn, turn);
     }
@@ -527,7 +525,13 @@ impl Engine {
             return;
         };
         let (decoder, open) = match std::mem::replace(&mut inbound.phase, Phase::Done) {
-            Phase::Open(open) => (open.decoder, Some((open.who, usize::from(open.dialect)))),
+            Phase::Open(open) => {
+                if open.waits {
+                    // Nobody waits for that any more, but for their Close.
+                    turn.out.let_go(conn);
+                }
+                (open.decoder, Some((open.who, usize::from(open.dialect))))
+            }
             Phase::Http(_)
             | Phase::Parked(_)
             | Phase::Streaming(_)

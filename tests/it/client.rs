@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Sends a frame that is not masked, as no client may.
-    pub(crate) fn say_bare(&mut self, sut: &mut dyn Sut, opcode: u8, payload: &[u8]) {
+    pub(crate) fn say_bare(&self, sut: &mut dyn Sut, opcode: u8, payload: &[u8]) {
         assert!(payload.len() < 126);
         let mut frame = vec![0x80 | opcode, payload.len() as u8];
         frame.extend_from_slice(payload);
@@ -124,15 +124,10 @@ impl Client {
         let close = self.writer.close(code, "");
         sut.send(self.link, &close);
         self.over = true;
-        loop {
-            match self.hear(sut, ANSWER_WAIT_MS)? {
-                Heard::Event(Event::Close(got, _)) if got == code => break,
-                // What was under way still comes.
-                Heard::Event(Event::Text(_)) => {}
-                other => return Err(format!("want our Close back, heard {other:?}")),
-            }
+        match self.hear(sut, ANSWER_WAIT_MS)? {
+            Heard::Event(Event::Close(got, _)) if got == code => self.ends(sut),
+            other => Err(format!("want our Close back, heard {other:?}")),
         }
-        self.ends(sut)
     }
 
     /// After a Close: nothing more comes, and TCP ends.

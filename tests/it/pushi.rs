@@ -5,10 +5,10 @@
 //! with its store in a file. Stories that look into the engine, or in which the store fails, are told
 //! in memory only.
 
+mod api;
 mod channels;
 mod errors;
 mod frames;
-mod kept;
 mod limits;
 mod opening;
 mod peer;
@@ -20,8 +20,9 @@ mod scenario;
 mod stage;
 mod storing;
 mod transcripts;
-mod values;
+pub(crate) mod values;
 
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
 use crate::session::{Cut, cuts};
 use fanwire::dialect::Dialect;
@@ -31,8 +32,9 @@ use fanwire::dialect::pushi::config::Config;
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
-use kept::{Kept, Manner};
+
 use stage::Stage;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Pushi as its transcripts want it, and Channelstream in an app of its own.
 fn engine(config: Config) -> Engine {
@@ -63,11 +65,13 @@ fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
 /// Tells a story in every split, and with a late store.
 fn in_memory(story: fn(&mut Stage)) {
     let once = |manner: Manner, cut: Cut| {
-        // Of use where the story goes wrong.
-        println!("{manner:?} {cut:?}");
-        let mut stage = Stage::new(manner, cut);
-        story(&mut stage);
-        stage.finish()
+        // Where it goes wrong it has said how; this says when.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::new(manner, cut);
+            story(&mut stage);
+            stage.finish()
+        }));
+        told.unwrap_or_else(|_| panic!("in {manner:?}, {cut:?}"))
     };
     let longest = once(Manner::AtOnce, Cut::Whole);
     once(Manner::Late, Cut::Whole);
@@ -201,6 +205,16 @@ stories! {
         what_was_delivered_is_there_for_whoever_asks,
         words_are_acted_on_in_their_order,
     }
+    api {
+        a_ping_reaches_whoever_is_in_global,
+        sockets_are_listed_with_their_channels,
+        nobody_makes_apps_where_that_is_closed,
+        an_app_of_the_settings_is_called_what_they_say,
+        the_key_of_an_app_is_no_permission_to_look,
+        direct_messages_are_not_pretended,
+        the_server_tells_of_itself,
+        one_logout_ends_one_session,
+    }
     limits {
         names_have_their_lengths,
         members_say_so_much,
@@ -219,7 +233,6 @@ memory_only! {
         who_waits_keeps_nobody_waiting,
         who_goes_while_it_waits_leaves_nothing,
         a_logout_that_was_not_kept_may_be_asked_for_again,
-        an_app_of_the_settings_is_changed_there,
     }
 }
 

@@ -63,8 +63,18 @@ fn clients_find_their_app_and_its_events_and_apps_come_while_it_runs() {
         assert_eq!(newest[1]["data"]["subject"], "New");
         assert_eq!(newest[1]["data"]["data"], "{\"eur\": 5}");
     }
-    // Nobody makes apps unasked here.
     let mut peer = Peer::new(server.addresses[0]);
+    // Nobody else has something to say there.
+    for path in ["/", "/info"] {
+        let answer = peer.ask(&get(path));
+        let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!(
+            (answer.status, &body["name"]),
+            (200, &"pushi".into()),
+            "{path}"
+        );
+    }
+    // Nobody makes apps unasked here.
     let body = "POST /apps?name=mine HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(peer.ask(body.as_bytes()).status, 403);
 

@@ -103,6 +103,11 @@ impl Server {
         }
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens first.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]

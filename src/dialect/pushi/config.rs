@@ -21,6 +21,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: PeerList,
+    /// Whether Pusher is served, too, and says what channels are by their names in the apps of both.
+    pub is_beside_pusher: bool,
     /// Whether `/` and `/info` are this protocol's, as nobody else has something to say there.
     pub owns_info: bool,
     /// The mail server of apps that name none.
@@ -64,6 +66,7 @@ impl Default for Config {
             app_key_routes: true,
             origins: Vec::new(),
             trusted_proxies: PeerList::default(),
+            is_beside_pusher: false,
             owns_info: false,
             mail: Mail::default(),
         }

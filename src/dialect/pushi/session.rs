@@ -205,14 +205,15 @@ fn sid_in_cookie<'a>(request: &Request<'a>) -> Option<&'a str> {
 
 /// The value of `Set-Cookie` that gives a browser this session; without one, that takes it away.
 ///
-/// Pages of other sites bring it along only if that is said, and browsers want TLS for it.
+/// Pages of other sites bring it along only if that is said, and browsers want TLS for it. Those that
+/// let nobody be followed from site to site do so only if each site may have a cookie of its own.
 pub fn cookie(sid: Option<&Sid>, is_tls: bool, is_for_other_sites: bool) -> String {
     let mut text = match sid {
         Some(sid) => format!("sid={sid}; Path=/; Max-Age={PUSHI_SESSION_S}; HttpOnly"),
         None => "sid=; Path=/; Max-Age=0; HttpOnly".to_owned(),
     };
     text.push_str(match (is_tls, is_for_other_sites) {
-        (true, true) => "; SameSite=None; Secure",
+        (true, true) => "; SameSite=None; Secure; Partitioned",
         (true, false) => "; SameSite=Lax; Secure",
         (false, _) => "; SameSite=Lax",
     });

@@ -325,7 +325,7 @@ impl Dialect for Pushi {
             sessions: SessionKey::new(&record.secret),
             enabled: record.is_enabled(),
             is_shared: false,
-            is_pushers: record.protocols & BY_PUSHER != 0,
+            is_pushers: self.config.is_beside_pusher && record.protocols & BY_PUSHER != 0,
             origins: Vec::new(),
             record: Some(known.clone()),
         });

@@ -26,8 +26,8 @@ pub(crate) enum Act {
     /// Something with one of the clients.
     Client(String, OfClient),
     Ask {
-        request: Request,
-        expect: Expect,
+        request: Box<Request>,
+        expect: Box<Expect>,
         /// What the app in the answer is called from now on.
         create_app: Option<String>,
         retry_ms: u64,
@@ -143,8 +143,8 @@ impl Act {
             return Ok(Self::Client(string(client)?, OfClient::read(keys)?));
         }
         Ok(Self::Ask {
-            request: Request::read(keys.need("request")?)?,
-            expect: Expect::read(keys.need("response")?)?,
+            request: Box::new(Request::read(keys.need("request")?)?),
+            expect: Box::new(Expect::read(keys.need("response")?)?),
             create_app: keys.take("create_app").map(string).transpose()?,
             retry_ms: keys.take("retry_ms").map_or(Ok(0), number)?,
         })

@@ -4,11 +4,11 @@
 //! Frames are compared as JSON; what is a text that holds JSON, and what an object, is part of what is
 //! compared.
 
-use super::kept::{Kept, Manner};
 use super::replay::encoded;
 use super::values::AppKeys;
 use crate::client::{Caller, Client, Heard};
 use crate::http::{self, Answer};
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
 use crate::session::{Cut, Link, Received, Sut};
 use crate::websocket::{self, Event};

@@ -1,8 +1,8 @@
 //! The store takes no more, or fails: what is to be stored is refused and told to nobody, and all else
 //! goes on.
 
-use super::kept::Manner;
 use super::stage::{MAIN, Stage};
+use crate::kept::Manner;
 use fanwire::store::Trouble;
 use serde_json::json;
 
@@ -182,14 +182,4 @@ pub(crate) fn a_logout_that_was_not_kept_may_be_asked_for_again(stage: &mut Stag
     }
     let (status, _) = stage.call("GET", &format!("/apps?sid={sid}"), None);
     assert_eq!(status, 403);
-}
-
-pub(crate) fn an_app_of_the_settings_is_changed_there(stage: &mut Stage) {
-    for body in [json!({"name": "n"}), json!({"vapid_key": "k"})] {
-        let path = format!("/apps/{MAIN}");
-        let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&body));
-        assert_eq!(status, 400, "{told}");
-        let message = told["message"].as_str().expect("a text");
-        assert!(message.contains("settings of the server"), "{message}");
-    }
 }

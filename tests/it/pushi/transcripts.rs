@@ -1,8 +1,8 @@
 //! The tests: every recorded transcript that needs nobody to deliver to.
 
-use super::kept::Manner;
 use super::replay::replay;
 use super::scenario::Scenario;
+use crate::kept::Manner;
 use crate::session::{Cut, Sut, cuts};
 use fanwire::dialect::pushi::config::Config;
 use std::path::PathBuf;
@@ -84,13 +84,13 @@ macro_rules! transcripts {
 
         #[cfg(feature = "server")]
         mod real {
-            use crate::session::Cut;
+use crate::session::Cut;
             $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Whole); })*
         }
 
         #[cfg(feature = "server")]
         mod real_bytewise {
-            use crate::session::Cut;
+use crate::session::Cut;
             $(#[test] fn $name() { super::for_real(stringify!($name), Cut::Bytewise); })*
         }
     };

@@ -1,5 +1,5 @@
-// The client in headless Chromium: on pages of the application's origin, of the server's own, and of one
-// that the server knows nothing of.
+// The client in headless Chromium: on pages of the server's own origin, of the application's, of another
+// site's (over TLS), and of one that the server knows nothing of.
 
 import assert from "node:assert/strict";
 import { WAIT_MS, check, conclude, startBrowser } from "../playground/harness.mjs";
@@ -8,13 +8,13 @@ import { calls } from "./calls.mjs";
 import { flows } from "./flows.mjs";
 import { startWorld } from "./world.mjs";
 
-const world = await startWorld();
+const world = await startWorld({ hasTls: true });
 const browser = await startBrowser();
 const complaints = [];
 
 /** A page of an origin in a context of its own, which shares no cookies with others. */
 async function open(origin) {
-  const context = await browser.newContext();
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
   context.setDefaultTimeout(WAIT_MS);
   context.on("weberror", (error) => complaints.push(String(error.error().stack)));
   const page = await context.newPage();
@@ -46,6 +46,7 @@ await flows(world, driver);
 await calls(world, driver, [
   { name: "a page of the server's origin", more: { isAtServer: true } },
   { name: "a page of the application's origin" },
+  { name: "a page of another site", more: { isFar: true } },
   { name: "a page of an unknown origin", more: { isForeign: true }, isUnknown: true },
 ]);
 await check("chromium: no page complained", async () => assert.deepEqual(complaints, []));

@@ -55,6 +55,14 @@ export async function flows(world, driver) {
     assert.deepEqual((await ada.read()).states.map(({ state }) => state), ["connected"]);
   });
 
+  await test("connects below any path: only its end is the key", async () => {
+    const options = { baseUrl: `ws://${world.server.address}/below/any%20path/` };
+    const seat = await driver.open(world.seated({ app, options }));
+    await reaches(seat, "connected");
+    assert.equal((await joins(seat, "news")).name, "news");
+    await close(seat);
+  });
+
   await test("a public channel: what is said arrives as a text, whatever it was", async () => {
     const texts = ["just text", '"quoted"', `hällo 🦦 \u2028 </script> \\ \u0000`, "x".repeat(900_000)];
     const values = [{ said: "hällo 🦦", deep: [{ a: null }] }, [1, "a"], 12.5, 0, true, false, null, {}, []];

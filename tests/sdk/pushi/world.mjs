@@ -1,13 +1,14 @@
 // What the tests of Pushi's browser client stand on: a server with a store in a folder of its own, and
 // the application that holds the secret, serves the page, signs for its users and publishes.
 
+import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startServer } from "../playground/harness.mjs";
+import { startServer, until } from "../playground/harness.mjs";
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>A page</title><link rel="icon" href="data:,">`;
 const file = (name) => readFileSync(fileURLToPath(new URL(name, import.meta.url)));
@@ -40,7 +41,7 @@ function authorize(apps, path, target) {
 }
 
 /** The application's own server. Pages of every origin may read what it says. */
-async function startApplication(apps) {
+async function startApplication(apps, host = "127.0.0.1") {
   const http = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://app.test");
     const say = (status, type, body) => {
@@ -57,28 +58,47 @@ async function startApplication(apps) {
       say(500, "text/plain", String(error));
     }
   });
-  await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => http.listen(0, host, resolve));
   http.unref();
-  return { origin: `http://127.0.0.1:${http.address().port}`, end: () => http.close() };
+  return { origin: `http://${host}:${http.address().port}`, end: () => http.close() };
 }
 
-/** The whole of it. */
-export async function startWorld() {
+/** A certificate that nobody has signed, and its key: their paths. */
+function makeCertificate(folder) {
+  const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(folder, name));
+  execFileSync("openssl", [
+    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+    "-subj", "/CN=a test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert,
+  ], { stdio: "pipe" });
+  return { cert, key };
+}
+
+/**
+ * The whole of it. With `hasTls` the server also listens with TLS, as pages of other sites need it that
+ * bring cookies along.
+ */
+export async function startWorld({ hasTls = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "fanwire-pushi-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const apps = {};
   const application = await startApplication(apps);
-  // The same page from an origin that the server knows nothing of.
+  // The same page from an origin that the server knows nothing of, and from another site that it knows.
   const foreign = await startApplication(apps);
-  const start = (listen) => {
+  const far = await startApplication(apps, "127.0.0.2");
+  const certificate = hasTls && makeCertificate(folder);
+  const start = async (listen, listenTls = "127.0.0.1:0") => {
     const settings = [
       `store.path=${join(folder, "store.db")}`,
       "pushi.open_registration=true",
       // `/info` is Channelstream's where it is served.
       "channelstream.enabled=false",
-      `pushi.origins=["${application.origin}"]`,
+      `pushi.origins=["${application.origin}", "${far.origin}"]`,
+      ...(hasTls ? [`tls.cert=${certificate.cert}`, `tls.key=${certificate.key}`] : []),
     ];
-    return startServer(listen, ["run", ...settings.flatMap((one) => ["--set", one])]);
+    const more = hasTls ? ["--listen", `tls:${listenTls}`] : [];
+    const server = await startServer(listen, ["run", ...settings.flatMap((one) => ["--set", one]), ...more]);
+    if (hasTls) await until("both addresses", () => server.addresses.length === 2);
+    return server;
   };
   const world = { apps, application, foreign, server: await start() };
 
@@ -109,19 +129,19 @@ export async function startWorld() {
 
   /** Ends the server with a signal and starts it anew, at its old address. */
   world.restart = async (signal = "SIGTERM") => {
-    const { address } = world.server;
+    const { addresses } = world.server;
     await world.server.end(signal);
-    world.server = await start(address);
+    world.server = await start(...addresses);
   };
   /** What a seat has to be told. */
-  world.seated = ({ app, user = "nobody", how = "", isForeign = false, options = {}, ...more }) => {
-    const { origin } = isForeign ? foreign : application;
+  world.seated = ({ app, user = "nobody", how = "", isForeign = false, isFar = false, options = {}, ...more }) => {
+    const [address, addressTls] = world.server.addresses;
     return {
       ...more,
-      origin,
+      origin: (isFar ? far : isForeign ? foreign : application).origin,
       key: app.key,
       options: {
-        baseUrl: `ws://${world.server.address}/`,
+        baseUrl: isFar ? `wss://${addressTls}/` : `ws://${address}/`,
         authEndpoint: `${application.origin}/auth/${encodeURIComponent(app.name)}/${encodeURIComponent(user)}/${how}`,
         appId: app.ident,
         appSecret: app.secret,
@@ -130,8 +150,7 @@ export async function startWorld() {
     };
   };
   world.end = async () => {
-    application.end();
-    foreign.end();
+    for (const one of [application, foreign, far]) one.end();
     await world.server.end();
   };
   return world;

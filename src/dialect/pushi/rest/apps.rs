@@ -20,7 +20,7 @@ use subtle::ConstantTimeEq;
 
 const TOO_MANY_APPS: &str = "this server has as many apps as it can have";
 const OF_SETTINGS: &str =
-    "this app stands in the settings of the server, and so does what is known of it";
+    "this app stands in the settings of the server, and so does what it is called";
 
 impl Pushi {
     /// `GET /login`: the three credentials in the query, a session in the answer.
@@ -217,11 +217,9 @@ fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let ticket = stored(write, ctx)?;
     let served = caller.served.clone();
     Ok(ask(ticket, move |told, ctx| {
-        let is_of_settings = served.record.is_none();
         match told {
-            // It is stored by its number alone.
-            Answer::Nothing if is_of_settings => Err(Fault::bad(OF_SETTINGS)),
-            Answer::App(record) if is_of_settings => {
+            // Its credentials are not stored.
+            Answer::App(record) if served.record.is_none() => {
                 ctx.apps.learn(*record);
                 let record = shown(&served, ctx).ok_or_else(Fault::no_app)?;
                 Ok(answer(|out| push_app(out, &record)))

@@ -199,7 +199,9 @@ fn cookies_are_not_for_scripts() {
         cookie(Some(&sid), true, false),
         format!("{expected}; Secure")
     );
-    assert!(cookie(Some(&sid), true, true).ends_with("; HttpOnly; SameSite=None; Secure"));
+    let elsewhere = "; HttpOnly; SameSite=None; Secure; Partitioned";
+    assert!(cookie(Some(&sid), true, true).ends_with(elsewhere));
+    assert!(cookie(None, true, true).ends_with(elsewhere));
     let taken = cookie(None, true, false);
     assert_eq!(
         taken,

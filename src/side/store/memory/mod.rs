@@ -53,7 +53,7 @@ struct World {
 #[derive(Debug, Clone)]
 struct Event {
     event: Arc<StoredEvent>,
-    users: Arc<[Box<str>]>,
+    users: Vec<Box<str>>,
 }
 
 impl Event {
@@ -161,11 +161,11 @@ impl Memory {
             self.last_event += 1;
             let id = self.last_event;
             let listeners = world.records[place(RecordKind::Subscription)].targets_of(channel);
-            let users: Arc<[Box<str>]> = listeners
+            let users: Vec<Box<str>> = listeners
                 .filter(|user| served.insert(Box::from(*user)))
                 .map(Box::from)
                 .collect();
-            for user in users.iter() {
+            for user in &users {
                 world.waiting.entry(user.clone()).or_default().insert(id);
             }
             let of_channel = world.channels.entry(channel.clone()).or_default();
@@ -229,7 +229,7 @@ impl World {
         };
         self.bytes -= event.bytes();
         forget(&mut self.channels, &event.event.channel, id);
-        for user in event.users.iter() {
+        for user in &event.users {
             forget(&mut self.waiting, user, id);
         }
     }

@@ -91,8 +91,7 @@ pub(super) fn update(
     given: &AppFields,
     unix_s: u64,
 ) -> Result<Answer> {
-    let there = find(connection, row)?.filter(|app| !app.is_of_settings);
-    let Some(mut app) = there else {
+    let Some(mut app) = find(connection, row)? else {
         return Ok(Answer::Nothing);
     };
     merge(&mut app.fields, given);

@@ -41,8 +41,19 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
         // There was more in it once. Without the reserve it may be a first start that was cut off.
         return Err(OpenError::Damaged(path, "it is empty".to_owned()));
     }
-    let mut store = open(path, durability, true)?;
-    whole(&store)?;
+    let open_whole = || {
+        let store = open(path.clone(), durability, true)?;
+        whole(&store).map(|()| store)
+    };
+    let mut store = match open_whole() {
+        Err(OpenError::System(_, error)) if reserve.is_there() => {
+            // Even to be read a database needs a little room beside it.
+            log::warn!("the store gives up its reserve, as it cannot be opened: {error}");
+            reserve.give_up();
+            open_whole()?
+        }
+        opened => opened?,
+    };
     if let Err(error) = reserve.take() {
         log::warn!("no room for the reserve of {STORE_RESERVE_BYTES} bytes: {error}");
     }
@@ -201,14 +212,21 @@ fn whole(store: &Sqlite) -> Result<(), OpenError> {
     let connection = &store.connection;
     let wrong = |error| open_error(&store.path, &error);
     // What a crash left in the log belongs into the file before that is looked at.
-    checkpoint(connection, "TRUNCATE").map_err(wrong)?;
+    let is_copied = match checkpoint(connection, "TRUNCATE") {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            // It can be read as it is, and those who want nothing stored need not wait for room.
+            log::warn!("no room to copy the log of the store: {error}");
+            false
+        }
+        copied => copied.map(|()| true).map_err(wrong)?,
+    };
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let bytes =
         number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
     let bytes = u64::try_from(bytes).unwrap_or(0);
     let file = std::fs::metadata(&store.path);
     let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
-    if file.len() < bytes {
+    if is_copied && file.len() < bytes {
         let why = format!("{} of {bytes} bytes are there", file.len());
         return Err(OpenError::Damaged(store.path.clone(), why));
     }

@@ -66,7 +66,8 @@ impl Writer {
             last_tick: now,
             last_sweep: now,
             behind: None,
-            is_untidy: false,
+            // Whether there is room to copy it shows whether anything can be stored.
+            is_untidy: true,
             stats: StoreStats::default(),
             told_stats: StoreStats::default(),
         })
@@ -250,23 +251,27 @@ impl Writer {
     /// From now on the store cannot write, until it has been seen to.
     fn fail(&mut self, why: Trouble) {
         self.stats.failures += 1;
-        self.say_failed(why);
+        let mut news = self.batch.failed(why);
         // What was not synced may be lost or not; there is nothing more to be done for it.
         self.unsynced_since = None;
         self.behind = None;
         self.retry = (after(self.now(), STORE_RETRY_MS_MIN), STORE_RETRY_MS_MIN);
-        self.is_now(Some(why));
+        // In one letter, so that nothing more is handed over in between.
+        news.extend(self.is_now(Some(why)));
+        self.say(news);
     }
 
-    fn is_now(&mut self, trouble: Option<Trouble>) {
-        if self.trouble != trouble {
-            self.trouble = trouble;
-            match trouble {
-                Some(why) => log::error!("the store: {why}"),
-                None => log::info!("the store works again"),
-            }
-            self.say(vec![News::State(trouble)]);
+    /// What is to be said of it, if anything has changed.
+    fn is_now(&mut self, trouble: Option<Trouble>) -> Option<News> {
+        if self.trouble == trouble {
+            return None;
         }
+        self.trouble = trouble;
+        match trouble {
+            Some(why) => log::error!("the store: {why}"),
+            None => log::info!("the store works again"),
+        }
+        Some(News::State(trouble))
     }
 
     fn try_again(&mut self) {
@@ -288,12 +293,14 @@ impl Writer {
         match tried {
             Ok(last_event) => {
                 self.last_event = last_event;
-                self.is_now(None);
+                let news = self.is_now(None);
+                self.say(news.into_iter().collect());
             }
             Err(why) => {
                 let wait_ms = (2 * waited_ms).min(STORE_RETRY_MS_MAX);
                 self.retry = (after(self.now(), wait_ms), wait_ms);
-                self.is_now(Some(why));
+                let news = self.is_now(Some(why));
+                self.say(news.into_iter().collect());
             }
         }
     }

@@ -78,7 +78,7 @@ impl Kept {
         if let (Manner::Failing(_), Manner::AtOnce | Manner::Late) = (before, manner) {
             self.engine.mail(Mail::Store(vec![News::State(None)]), turn);
         }
-        self.due = (manner == Manner::Late && !self.jobs.is_empty()).then(|| turn.now.mono);
+        self.due = (manner == Manner::Late && !self.jobs.is_empty()).then_some(turn.now.mono);
     }
 
     /// Takes what the engine hands over, and does it if the time has come.
