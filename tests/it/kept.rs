@@ -61,6 +61,11 @@ impl Kept {
         self.engine.open_store(&self.loaded, None, turn);
     }
 
+    /// How many sessions are kept as ended before their time.
+    pub(crate) fn ended_sessions(&mut self) -> usize {
+        self.store.ended_sessions(0).expect("plain memory").len()
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }

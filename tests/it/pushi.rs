@@ -187,6 +187,7 @@ stories! {
         names_that_can_be_read_in_several_ways,
         who_leaves_is_off_its_pairs,
         a_pair_may_be_left_by_name,
+        a_pair_that_was_left_stays_so_when_another_channel_is,
         a_member_may_ask_for_the_latest_of_its_pairs,
         a_signature_opens_it_by_name,
         what_was_left_stays_left_wherever_else_one_leaves,
@@ -237,6 +238,7 @@ memory_only! {
         an_application_is_answered_when_it_is_kept,
         who_waits_keeps_nobody_waiting,
         who_goes_while_it_waits_leaves_nothing,
+        a_logout_that_was_not_kept_may_be_asked_for_again,
         who_asks_what_cannot_be_read_is_told_so,
     }
     reload {
@@ -250,6 +252,7 @@ memory_only! {
 long_stories! {
     publishing {
         a_hundred_thousand_channels,
+        an_event_is_not_stored_without_end,
         a_mebibyte,
     }
     limits {

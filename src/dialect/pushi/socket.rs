@@ -8,7 +8,8 @@ use super::speaker::{FORMAT, Pushi, QUIET, Served};
 use super::words::{self, ChannelData, Word};
 use super::{notes, peer, personal, tell};
 use crate::dialect::{Ctx, Io};
-use crate::hub::{ChannelId, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::hub::{ChannelId, Effects, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::limits::FRAME_BYTES_PER_WORK;
 use crate::store::{Answer, Question, StoredEvent};
 use crate::time::Now;
 use std::rc::Rc;
@@ -58,6 +59,10 @@ pub(super) fn describe(
     let conn = ctx.conn;
     let channel = ctx.hub.find_channel(served.app, name);
     let members = tell::members(ctx.hub, channel);
+    let bytes = members.iter().map(|(user, told)| user.len() + told.len());
+    let bytes = bytes.sum::<usize>() as u64;
+    ctx.io
+        .spend(members.len() as u64 + bytes / FRAME_BYTES_PER_WORK);
     let description = Description {
         name,
         members: members.iter().map(|(user, told)| (&**user, &**told)),

@@ -190,3 +190,28 @@ pub(crate) fn who_asks_what_cannot_be_read_is_told_so(stage: &mut Stage) {
     stage.part(&other, "personal-u");
     stage.nothing_else();
 }
+
+/// A session that was said to be over does not come back, whatever happened the first time it was
+/// asked for.
+pub(crate) fn a_logout_that_was_not_kept_may_be_asked_for_again(stage: &mut Stage) {
+    let sid = stage.is_known(MAIN);
+    let path = format!("/logout?sid={sid}");
+    stage.behave(Manner::Failing(Trouble::Failing));
+    let (status, told) = stage.call("GET", &path, None);
+    assert_eq!(status, 503, "{told}");
+    let ended = |stage: &mut Stage| {
+        let mut count = 0;
+        let kept = stage.memory();
+        kept.with(|kept, _| count = kept.ended_sessions());
+        count
+    };
+    assert_eq!(ended(stage), 0);
+    stage.behave(Manner::AtOnce);
+    for _ in 0..2 {
+        let (status, told) = stage.call("GET", &path, None);
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(ended(stage), 1, "what is acknowledged is kept");
+    }
+    let (status, _) = stage.call("GET", &format!("/apps?sid={sid}"), None);
+    assert_eq!(status, 403);
+}
