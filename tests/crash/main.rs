@@ -23,8 +23,10 @@
     reason = "threads, real time and waiting for it are what these tests are about"
 )]
 
+mod damage;
 mod disk;
 mod full;
+mod hostile;
 mod killed;
 mod ledger;
 mod load;

@@ -34,13 +34,14 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
     let path = absolute(path)?;
     let lock = Lock::take(&path).map_err(|error| match error {
         NotLocked::Held => OpenError::Locked(path.clone()),
-        NotLocked::Refused(error) => OpenError::System(path.clone(), error),
+        NotLocked::Refused(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::ReadOnly(path.clone())
+            }
+            _ => OpenError::System(path.clone(), error),
+        },
     })?;
     let reserve = Reserve::of(&path);
-    if reserve.is_there() && std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
-        // There was more in it once. Without the reserve it may be a first start that was cut off.
-        return Err(OpenError::Damaged(path, "it is empty".to_owned()));
-    }
     let open_whole = || {
         let store = open(path.clone(), durability, true)?;
         whole(&store).map(|()| store)
@@ -72,7 +73,11 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
     }
     // Held for as long as it takes to make the file or to bring it up to date.
     let lock = Lock::take(&path).ok();
-    open(path, Durability::Synced, lock.is_some())
+    let store = open(path, Durability::Synced, lock.is_some())?;
+    if lock.is_some() {
+        long_enough(&store)?;
+    }
+    Ok(store)
 }
 
 /// An absolute path is never taken for the address or the special name that SQLite knows.
@@ -133,6 +138,11 @@ fn scrap(path: &Path) -> Result<(), OpenError> {
     let Ok(file) = std::fs::metadata(path) else {
         return Ok(());
     };
+    if file.is_file() && file.len() == 0 && Reserve::of(path).is_there() {
+        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        let why = "it is empty".to_owned();
+        return Err(OpenError::Damaged(path.to_owned(), why));
+    }
     if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
         return Ok(());
     }
@@ -211,6 +221,21 @@ pub(super) fn sync_log(path: &Path) -> io::Result<()> {
 fn whole(store: &Sqlite) -> Result<(), OpenError> {
     let connection = &store.connection;
     let wrong = |error| open_error(&store.path, &error);
+    if long_enough(store)? > STORE_CHECK_BYTES_MAX {
+        return edges(connection).map_err(wrong);
+    }
+    let said = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match said.map_err(wrong)?.as_str() {
+        "ok" => Ok(()),
+        why => Err(OpenError::Damaged(store.path.clone(), why.to_owned())),
+    }
+}
+
+/// Whether a file ends where it says, which SQLite itself does not look at; how many bytes that is.
+/// Only where no server runs: else much of it may still be in the log.
+fn long_enough(store: &Sqlite) -> Result<u64, OpenError> {
+    let connection = &store.connection;
+    let wrong = |error| open_error(&store.path, &error);
     // What a crash left in the log belongs into the file before that is looked at.
     let is_copied = match checkpoint(connection, "TRUNCATE") {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -230,14 +255,7 @@ fn whole(store: &Sqlite) -> Result<(), OpenError> {
         let why = format!("{} of {bytes} bytes are there", file.len());
         return Err(OpenError::Damaged(store.path.clone(), why));
     }
-    if bytes > STORE_CHECK_BYTES_MAX {
-        return edges(connection).map_err(wrong);
-    }
-    let said = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match said.map_err(wrong)?.as_str() {
-        "ok" => Ok(()),
-        why => Err(OpenError::Damaged(store.path.clone(), why.to_owned())),
-    }
+    Ok(bytes)
 }
 
 /// Every table and index: what is read of it, and in which order.
