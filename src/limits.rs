@@ -146,6 +146,8 @@ pub const STORE_BUSY_MS: u64 = 5_000;
 pub const STORE_CHECK_BYTES_MAX: u64 = 128 * MIB as u64;
 /// Names of channels whose numbers are remembered, and as many of users.
 pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
+/// Bytes of such a name. Longer ones are looked up each time.
+pub const STORE_NAME_CACHED_BYTES_MAX: usize = 128;
 /// Publishes in several writes that may be under way at a time; beyond it the oldest is taken to be
 /// over.
 pub const STORE_SERVING_MAX: usize = 1_024;
@@ -336,8 +338,8 @@ pub const PUSHI_USER_BYTES_MAX: usize = 512;
 pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
 /// Pushi: channels that one event goes to.
 pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
-/// Bytes that one event may take in the store, which has it once for each of its channels.
-pub const PUSHI_STORED_PER_EVENT_BYTES_MAX: usize = 256 * MIB;
+/// Pushi: bytes that one event comes to where it is stored, as each of its channels has its own.
+pub const PUSHI_STORED_BYTES_MAX: usize = 64 * MIB;
 /// Pushi: fields of one body, repeated ones counted.
 pub const PUSHI_FIELDS_MAX: usize = 4096;
 /// Pushi: bytes of the headers of one part of a form.
@@ -370,6 +372,10 @@ pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
 pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
 /// Pushi: after silence of this length the server pings.
 pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
+/// Pushi: channels that one socket is in because of personal ones, each counted for each of these.
+pub const PUSHI_BROUGHT_MAX: usize = 16_384;
+/// Pushi: channels of pairs that one socket has left by name and is remembered for.
+pub const PUSHI_LEFT_PAIRS_MAX: usize = 4096;
 /// Pushi: events that come with a personal channel.
 pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
@@ -435,6 +441,10 @@ const _: () = assert!(
 const _: () = assert!(
     READ_PAUSE_QUEUE_BYTES < OUT_QUEUE_BYTES_MAX,
     "reading stops before closing"
+);
+const _: () = assert!(
+    PUSHI_STORED_BYTES_MAX <= STORE_QUEUE_BYTES_MAX,
+    "what is taken to be stored may wait for it"
 );
 const _: () = assert!(
     PUSHI_CHANNEL_BYTES_MAX + 2 * PUSHI_USER_BYTES_MAX <= PUSHI_PEER_CHANNEL_BYTES_MAX,

@@ -109,6 +109,9 @@ pub enum Write {
         app: AppRow,
         /// The time, in seconds since 1970-01-01 UTC.
         unix_s: u64,
+        /// Those of them that were ended one by one would have been over by themselves before this
+        /// time. They need not be remembered any more.
+        until_unix_s: u64,
     },
     /// Changes to what an app's channels and users are remembered by.
     Keep {
@@ -190,6 +193,13 @@ pub struct AppRecord {
     pub modified_s: u64,
     /// Sessions that began before this time are over.
     pub sessions_from_s: u64,
+}
+
+impl AppRecord {
+    /// Whether it serves anybody.
+    pub fn is_enabled(&self) -> bool {
+        self.fields.enabled.value() != Some(&false)
+    }
 }
 
 /// The fields of an app that may be changed. None: not set, or, as an update, to stay.

@@ -92,6 +92,11 @@ impl Apps {
         self.by_row.get(&row).copied()
     }
 
+    /// Whether there is no number for one more.
+    pub fn is_full(&self) -> bool {
+        u16::MAX - self.taken < LOWEST
+    }
+
     /// How many there are beside those of the settings.
     pub fn len(&self) -> usize {
         usize::from(self.taken)
@@ -194,9 +199,11 @@ mod tests {
         let mut apps = Apps::default();
         let many = u32::from(u16::MAX - LOWEST) + 1;
         for row in 0..many {
+            assert!(!apps.is_full());
             let known = apps.learn(record(row, &row.to_string(), false));
             assert!(known.is_some_and(|app| app.0 >= LOWEST));
         }
+        assert!(apps.is_full());
         assert_eq!(apps.learn(record(many, "one more", false)), None);
         assert_eq!(apps.learn(record(0, "0", false)), Some(AppId(u16::MAX)));
     }

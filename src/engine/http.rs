@@ -1,7 +1,7 @@
 //! A connection while it speaks HTTP: requests in order, answers in order.
 
 use super::jobs::Waiting;
-use super::storing::Unkept;
+use super::storing::{Outcome, Unkept};
 use super::{Engine, Phase};
 use crate::dialect::{Park, Reply, Stream};
 use crate::frame::Frame;
@@ -12,7 +12,6 @@ use crate::limits::{
     HTTP_SMALL_BODY_BYTES_MAX, READ_PAUSE_QUEUE_BYTES, WORK_PER_CALL, WORK_PER_REQUEST,
 };
 use crate::outbox::Ending;
-use crate::store::Trouble;
 use crate::time::Millis;
 use crate::transport::http::response::{self, Answering};
 use crate::transport::http::{self, Decoder, Method, Request, Response, Scratch, Step, upgrade};
@@ -308,36 +307,33 @@ impl Engine {
                     };
                     let mut bytes = request.body.len();
                     let asked_unix_s = http.admitted_unix_s.take();
-                    let before = self.world.store.last_write();
-                    self.world.unstored = None;
+                    let first = self.world.begin_writing();
                     let reply = self.reply(conn, http.from, &request, asked_unix_s, turn);
-                    let unstored = self.world.unstored.take();
-                    let written = self.world.write_since(before);
+                    let written = self.world.written_since(first);
                     let response = match reply {
-                        Reply::Now(response) => match written {
-                            _ if unstored.is_some() => {
-                                let why = unstored.unwrap_or(Trouble::Failing);
-                                self.not_stored(self.dialect_of(&request), why)
-                            }
-                            None => response,
+                        Reply::Now(response) => match written.outcome() {
+                            Outcome::Known => response,
+                            Outcome::Failed(why) => self.not_stored(self.dialect_of(&request), why),
                             // It acknowledges what is not kept yet.
-                            Some(place) => {
+                            Outcome::Open(last) => {
                                 let dialect = self.dialect_of(&request);
                                 http.decoder.release();
-                                self.hold_until_kept(Unkept {
+                                let unkept = Unkept {
                                     conn,
                                     dialect,
                                     shape,
                                     response,
-                                    places: vec![place],
-                                });
+                                    written,
+                                };
+                                self.hold_until_kept(last, unkept);
                                 return End::Wait(input.len());
                             }
                         },
                         Reply::Ask(ticket, then) => {
                             let dialect = self.dialect_of(&request);
                             http.decoder.release();
-                            self.ask(conn, http.from, dialect, shape, (ticket, then));
+                            let waiting = (shape, written);
+                            self.ask(conn, http.from, dialect, waiting, (ticket, then));
                             return End::Wait(input.len());
                         }
                         Reply::Report(report) => {
@@ -368,8 +364,7 @@ impl Engine {
                                 dialect,
                                 shape,
                                 job,
-                                places: written.into_iter().collect(),
-                                failed: unstored,
+                                written,
                             });
                             return End::Wait(input.len());
                         }

@@ -211,8 +211,6 @@ pub struct Engine {
     told: Option<poll::Told>,
     /// The heartbeat's text and its frame, made once.
     heartbeat: Option<(&'static str, Frame)>,
-    /// Settings were read again: somebody may not be served any more.
-    looks_for_closed: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -252,6 +250,7 @@ impl Engine {
                 remembered: Vec::new(),
                 unstored: None,
                 apps: Apps::default(),
+                looks_at_apps: false,
                 notes,
             },
             storing: storing::Storing::default(),
@@ -264,7 +263,6 @@ impl Engine {
             polls_due: Vec::new(),
             told: None,
             heartbeat: None,
-            looks_for_closed: false,
         };
         engine.learn_rules();
         engine
@@ -304,15 +302,19 @@ impl Engine {
         self.world.dialects = dialects;
         self.world.tell_all_apps();
         self.learn_rules();
-        self.adopt_apps();
-        self.looks_for_closed = true;
+        self.world.looks_at_apps = true;
     }
 
-    /// Lets go of whoever is not served any more since settings were read again.
-    fn close_unserved(&mut self, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.looks_for_closed) {
-            return;
+    /// Settings were read again, or an app is not what it was, or the store works again: apps of the
+    /// settings get their rows, and whoever is not served any more is let go of.
+    fn look_at_apps(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut self.world.looks_at_apps) {
+            self.adopt_apps(turn.now);
+            self.close_unserved(turn);
         }
+    }
+
+    fn close_unserved(&mut self, turn: &mut Turn<'_>) {
         let outlets: Vec<SubscriberId> = self
             .inbound
             .iter()
@@ -633,7 +635,7 @@ impl Handler for Engine {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        self.close_unserved(turn);
+        self.look_at_apps(turn);
         // What has surfaced is kept outside of this call: a panic costs one of them, not all.
         self.wheel.surface(turn.now.mono, &mut self.due);
         for _ in 0..limits::ALARMS_PER_TURN {
@@ -663,7 +665,7 @@ impl Handler for Engine {
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        let goes_on = self.jobs() > 0 || self.looks_for_closed;
+        let goes_on = self.jobs() > 0 || self.world.looks_at_apps;
         if !self.due.is_empty() || !self.polls_due.is_empty() || goes_on {
             return Some(Millis(0));
         }

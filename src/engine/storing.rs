@@ -16,6 +16,7 @@ use crate::limits::WORK_PER_CALL;
 use crate::store::{
     Answer, AppRecord, Change, Job, Loaded, News, Place, Port, Ticket, Trouble, Write,
 };
+use crate::time::Now;
 use crate::transport::http::Response;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,11 +25,63 @@ use std::rc::Rc;
 /// What takes the jobs that the engine hands over: the store's end of the queue. It must not block.
 pub type StoreLink = Box<dyn FnMut(Vec<Job>)>;
 
+/// What a request has put into the store's queue without asking for the outcome.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// From the first to the last place of each stretch, in order. What stands between them is of the
+    /// same request.
+    stretches: Vec<(Place, Place)>,
+    /// Why some of it is not kept, or was not even put in.
+    failed: Option<Trouble>,
+}
+
+impl Written {
+    /// What can be said of all of it, before the store has said anything more.
+    pub(super) fn outcome(&self) -> Outcome {
+        match (self.failed, self.stretches.last()) {
+            (Some(why), _) => Outcome::Failed(why),
+            (None, Some(&(_, last))) => Outcome::Open(last),
+            (None, None) => Outcome::Known,
+        }
+    }
+
+    /// And this after it.
+    pub(super) fn add(&mut self, more: Self) {
+        self.stretches.extend(more.stretches);
+        self.failed = self.failed.or(more.failed);
+    }
+
+    /// What stands in these places was not kept.
+    pub(super) fn not_kept(&mut self, from: Place, upto: Place, why: Trouble) {
+        if self.has_any(from, upto) {
+            self.failed = Some(why);
+        }
+    }
+
+    fn has_any(&self, from: Place, upto: Place) -> bool {
+        let mut stretches = self.stretches.iter();
+        stretches.any(|&(first, last)| first <= upto && from <= last)
+    }
+}
+
+/// What is known of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All are kept, or there are none.
+    Known,
+    /// Some are not kept.
+    Failed(Trouble),
+    /// They are under way up to this place.
+    Open(Place),
+}
+
 /// Who waits for an answer of the store.
 struct Asked {
     conn: ConnId,
     from: Origin,
     dialect: usize,
+    /// What the request has put in before it asked.
+    written: Written,
     then: Then,
 }
 
@@ -46,8 +99,7 @@ pub(super) struct Unkept {
     pub(super) dialect: usize,
     pub(super) shape: Shape,
     pub(super) response: Response,
-    /// The writes, in order.
-    pub(super) places: Vec<Place>,
+    pub(super) written: Written,
 }
 
 /// A socket that said something, by one of the dialects.
@@ -64,8 +116,9 @@ pub(super) struct Storing {
     asked: BTreeMap<Ticket, Asked>,
     /// By their last write, and by the order in which they came.
     unkept: BTreeMap<(Place, u64), Unkept>,
-    /// What sockets said that is not kept yet, in order, and who is to be told if it cannot be.
-    said: VecDeque<(Place, Said)>,
+    /// What sockets said that is not kept yet, in order, from its first to its last place, and who is
+    /// to be told if it cannot be.
+    said: VecDeque<((Place, Place), Said)>,
     count: u64,
     link: Option<StoreLink>,
 }
@@ -75,15 +128,25 @@ impl Storing {
         self.asked.is_empty() && self.unkept.is_empty() && self.said.is_empty()
     }
 
-    /// What a socket said is handed over at this place.
-    pub(super) fn note_said(&mut self, place: Place, said: Said) {
-        self.said.push_back((place, said));
+    /// What a socket said is handed over at these places.
+    pub(super) fn note_said(&mut self, written: &Written, said: Said) {
+        for &stretch in &written.stretches {
+            self.said.push_back((stretch, said));
+        }
     }
 
-    /// Takes out what was said up to `upto`.
-    fn take_said(&mut self, upto: Place) -> impl Iterator<Item = (Place, Said)> {
-        let count = self.said.partition_point(|(place, _)| *place <= upto);
-        self.said.drain(..count)
+    /// What was said up to `upto` is kept.
+    fn said_is_kept(&mut self, upto: Place) {
+        let count = self.said.partition_point(|((_, last), _)| *last <= upto);
+        self.said.drain(..count);
+    }
+
+    /// Takes out what was said of which something stands in these places. All before it is kept.
+    fn take_lost(&mut self, from: Place, upto: Place) -> Vec<Said> {
+        let count = self.said.partition_point(|((first, _), _)| *first <= upto);
+        let told = self.said.drain(..count);
+        let lost = told.filter(|((_, last), _)| *last >= from);
+        lost.map(|(_, said)| said).collect()
     }
 
     fn ask(&mut self, ticket: Ticket, asked: Asked) {
@@ -98,12 +161,8 @@ impl Storing {
 
     /// Takes out the answers that one of these writes belongs to.
     fn failed(&mut self, from: Place, upto: Place) -> Vec<Unkept> {
-        let is_hit = |unkept: &Unkept| {
-            let mut places = unkept.places.iter();
-            places.any(|place| (from..=upto).contains(place))
-        };
         let hit = self.unkept.iter();
-        let hit = hit.filter(|(_, unkept)| is_hit(unkept));
+        let hit = hit.filter(|(_, unkept)| unkept.written.has_any(from, upto));
         let keys: Vec<(Place, u64)> = hit.map(|(&key, _)| key).collect();
         keys.iter()
             .filter_map(|key| self.unkept.remove(key))
@@ -112,10 +171,22 @@ impl Storing {
 }
 
 impl World {
-    /// The writes that were put in since `before`, nobody having asked for their outcome.
-    pub(super) fn write_since(&self, before: Place) -> Option<Place> {
+    /// Where the next job is put. [`World::written_since`] is asked later.
+    pub(super) fn begin_writing(&mut self) -> Place {
+        self.unstored = None;
+        Place(self.store.last_place().0 + 1)
+    }
+
+    /// What was put in from `first` on, nobody having asked for its outcome, and what could not be.
+    pub(super) fn written_since(&mut self, first: Place) -> Written {
         let last = self.store.last_write();
-        (last > before).then_some(last)
+        Written {
+            stretches: (last >= first)
+                .then_some((first, last))
+                .into_iter()
+                .collect(),
+            failed: self.unstored.take(),
+        }
     }
 
     /// Changes that have gathered become writes, one for each app.
@@ -129,12 +200,13 @@ impl World {
             let Some(app) = self.apps.row(app) else {
                 self.metrics.changes_not_stored += changes.len() as u64;
                 self.unstored = Some(Trouble::Failing);
+                self.hub.lost_reports();
                 continue;
             };
             let write = Write::Keep { app, changes };
-            // Whoever asked for it is told, and may ask again: all of this is the same when it is done
-            // twice. Messages are turned away before they are told to anybody. What only time
-            // brings is lost, and comes again with the next change.
+            // Whoever asked for it is told, and may ask again: then it is reported again. Messages are
+            // turned away before they are told to anybody. What only time brings is lost, and comes
+            // again with the next change.
             match self.store.has_room(1, write.bytes()) {
                 Ok(()) => {
                     self.store.write(write);
@@ -142,6 +214,7 @@ impl World {
                 Err(why) => {
                     self.metrics.changes_not_stored += 1;
                     self.unstored = Some(why);
+                    self.hub.lost_reports();
                 }
             }
         }
@@ -169,6 +242,7 @@ impl World {
         if apps.is_empty() {
             return;
         }
+        self.looks_at_apps |= apps.iter().any(|known| !known.record.is_enabled());
         for dialect in &mut self.dialects {
             for &app in &apps {
                 dialect.learn_app(app);
@@ -188,7 +262,7 @@ impl Engine {
         for record in &loaded.apps {
             self.learn(record.clone());
         }
-        self.adopt_apps();
+        self.adopt_apps(turn.now);
         self.world.keep_up();
         for dialect in 0..self.world.dialects.len() {
             let nobody = ConnId::NONE;
@@ -216,7 +290,8 @@ impl Engine {
     }
 
     /// Apps of the settings that have no row yet get one.
-    pub(super) fn adopt_apps(&mut self) {
+    pub(super) fn adopt_apps(&mut self, now: Now) {
+        let unix_s = now.unix_seconds();
         let rowless = self.expect_apps();
         if self.world.store.trouble().is_some() {
             return;
@@ -225,7 +300,7 @@ impl Engine {
             // The answer is an app, which is learned whoever asks for it.
             self.world
                 .store
-                .write_and_tell(Write::AdoptApp { ident, unix_s: 0 });
+                .write_and_tell(Write::AdoptApp { ident, unix_s });
         }
     }
 
@@ -254,13 +329,14 @@ impl Engine {
         conn: ConnId,
         from: Origin,
         dialect: usize,
-        shape: Shape,
+        (shape, written): (Shape, Written),
         (ticket, then): (Ticket, AnswerThen),
     ) {
         let asked = Asked {
             conn,
             from,
             dialect,
+            written,
             then: Then::Answer(shape, then),
         };
         self.storing.ask(ticket, asked);
@@ -277,16 +353,30 @@ impl Engine {
             conn,
             from: NOWHERE,
             dialect,
+            written: Written::default(),
             then: Then::Hear(then),
         };
         self.storing.ask(ticket, asked);
     }
 
-    /// An answer waits until its last write is kept.
-    pub(super) fn hold_until_kept(&mut self, unkept: Unkept) {
-        let Some(&last) = unkept.places.last() else {
-            return;
-        };
+    /// Gives an answer once all is kept that it acknowledges; at once if nothing is to be waited for.
+    pub(super) fn answer_when_kept(&mut self, unkept: Unkept, turn: &mut Turn<'_>) {
+        match unkept.written.outcome() {
+            Outcome::Failed(why) => {
+                let response = self.not_stored(unkept.dialect, why);
+                self.finish(unkept.conn, unkept.shape, &response, turn);
+            }
+            Outcome::Open(last) if self.world.store.is_waiting_for(last) => {
+                self.hold_until_kept(last, unkept);
+            }
+            Outcome::Open(_) | Outcome::Known => {
+                self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
+            }
+        }
+    }
+
+    /// An answer waits until all up to `last` is kept.
+    pub(super) fn hold_until_kept(&mut self, last: Place, unkept: Unkept) {
         self.storing.count += 1;
         let count = self.storing.count;
         self.storing.unkept.insert((last, count), unkept);
@@ -298,15 +388,17 @@ impl Engine {
             self.world.store.hear(&news);
             match news {
                 News::Done { upto } => {
-                    drop(self.storing.take_said(upto));
+                    self.storing.said_is_kept(upto);
                     for (_, unkept) in self.storing.kept(upto) {
                         self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
                     }
                 }
                 News::Failed { from, upto, why } => self.not_kept(from, upto, why, turn),
                 News::Answer { ticket, answer } => self.answered(ticket, answer, turn),
-                News::State(None) => log::info!("the store works again"),
-                News::State(Some(why)) => log::error!("the store: {why}"),
+                // Apps that could not get a row get one now. The store itself says in the log how it
+                // fares.
+                News::State(None) => self.world.looks_at_apps = true,
+                News::State(Some(_)) => {}
                 News::Stats(stats) => self.world.metrics.store = *stats,
                 News::Apps(records) => {
                     for record in records {
@@ -319,14 +411,16 @@ impl Engine {
     }
 
     fn not_kept(&mut self, from: Place, upto: Place, why: Trouble, turn: &mut Turn<'_>) {
+        self.world.hub.lost_reports();
+        for asked in self.storing.asked.values_mut() {
+            asked.written.not_kept(from, upto, why);
+        }
         for unkept in self.storing.failed(from, upto) {
             let response = self.not_stored(unkept.dialect, why);
             self.finish(unkept.conn, unkept.shape, &response, turn);
         }
         self.world.jobs.not_kept(from, upto, why);
-        let said: Vec<(Place, Said)> = self.storing.take_said(upto).collect();
-        let lost = said.into_iter().filter(|(place, _)| *place >= from);
-        for (_, Said { conn, dialect, who }) in lost {
+        for Said { conn, dialect, who } in self.storing.take_lost(from, upto) {
             let is_there = self.world.hub.subscriber(who);
             if is_there.is_some_and(|known| known.outlet() == conn) {
                 self.world
@@ -357,7 +451,7 @@ impl Engine {
         };
         match asked.then {
             Then::Answer(shape, then) => {
-                let before = self.world.store.last_write();
+                let first = self.world.begin_writing();
                 let (conn, from, dialect) = (asked.conn, asked.from, asked.dialect);
                 let world = &mut self.world;
                 let reply = catch_unwind(AssertUnwindSafe(|| {
@@ -366,9 +460,11 @@ impl Engine {
                         then(answer, ctx)
                     })
                 }));
+                let mut written = asked.written;
+                written.add(self.world.written_since(first));
                 match reply {
                     Ok(Some(reply)) => {
-                        self.replied(conn, from, dialect, shape, reply, before, turn)
+                        self.replied(conn, from, dialect, (shape, written), reply, turn)
                     }
                     Ok(None) | Err(_) => {
                         let response = self.panicked();
@@ -381,41 +477,36 @@ impl Engine {
     }
 
     /// A request that has waited goes on to its end, or waits for something else.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "all of it belongs to one request"
-    )]
     fn replied(
         &mut self,
         conn: ConnId,
         from: Origin,
         dialect: usize,
-        shape: Shape,
+        (shape, written): (Shape, Written),
         reply: Reply,
-        before: Place,
         turn: &mut Turn<'_>,
     ) {
-        let places: Vec<Place> = self.world.write_since(before).into_iter().collect();
         match reply {
-            Reply::Now(response) if places.is_empty() => {
-                self.finish(conn, shape, &response, turn);
+            Reply::Now(response) => {
+                let unkept = Unkept {
+                    conn,
+                    dialect,
+                    shape,
+                    response,
+                    written,
+                };
+                self.answer_when_kept(unkept, turn);
             }
-            Reply::Now(response) => self.hold_until_kept(Unkept {
-                conn,
-                dialect,
-                shape,
-                response,
-                places,
-            }),
-            Reply::Ask(ticket, then) => self.ask(conn, from, dialect, shape, (ticket, then)),
+            Reply::Ask(ticket, then) => {
+                self.ask(conn, from, dialect, (shape, written), (ticket, then));
+            }
             Reply::Later(job) => self.world.jobs.push(Waiting {
                 conn,
                 from,
                 dialect,
                 shape,
                 job,
-                places,
-                failed: None,
+                written,
             }),
             Reply::Park(_)
             | Reply::Stream(_)
@@ -446,6 +537,8 @@ impl Engine {
             return;
         };
         open.stop_waiting();
+        let who = open.who();
+        let first = self.world.begin_writing();
         let world = &mut self.world;
         let heard = catch_unwind(AssertUnwindSafe(|| {
             world.with(dialect, conn, NOWHERE, turn, |_, ctx| {
@@ -454,6 +547,9 @@ impl Engine {
                 ctx.waits_for.take()
             })
         }));
+        let written = self.world.written_since(first);
+        self.storing
+            .note_said(&written, Said { conn, dialect, who });
         match heard {
             Ok(Some(Some(asked))) => {
                 self.wait_on_socket(conn, dialect, asked, turn);
@@ -471,3 +567,6 @@ impl Engine {
         turn.out.pause(conn);
     }
 }
+
+#[cfg(test)]
+mod tests;

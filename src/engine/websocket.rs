@@ -388,7 +388,7 @@ impl Engine {
                         .as_ref()
                         .map_or(Bucket::new(), |rates| rates.talk);
                     let before = talk;
-                    let written = self.world.store.last_write();
+                    let first = self.world.begin_writing();
                     let asked = self
                         .world
                         .with(dialect, conn, NOWHERE, turn, |dialect, ctx| {
@@ -404,9 +404,9 @@ impl Engine {
                     if talk != before {
                         open.rates.get_or_insert_default().talk = talk;
                     }
-                    if let Some(place) = self.world.write_since(written) {
-                        self.storing.note_said(place, Said { conn, dialect, who });
-                    }
+                    let written = self.world.written_since(first);
+                    self.storing
+                        .note_said(&written, Said { conn, dialect, who });
                     if let Some(asked) = asked.flatten() {
                         if !input.is_empty() {
                             open.rates.get_or_insert_default().kept = input.to_vec();

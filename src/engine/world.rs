@@ -31,6 +31,8 @@ pub(super) struct World {
     /// Why such changes could not be handed over, the last time that was so.
     pub(super) unstored: Option<Trouble>,
     pub(super) apps: Apps,
+    /// Somebody may not be served any more, or an app may have no row yet.
+    pub(super) looks_at_apps: bool,
     /// What each dialect remembers, in their order.
     pub(super) notes: Vec<Box<dyn Any>>,
 }

@@ -107,8 +107,9 @@ pub const OPTIONS: &[Opt] = &[
         "path",
         Field::Path(|c| &mut c.store.path),
         "The database file with stored apps, events, subscriptions and more",
-        "Two more files lie beside it. Empty: all is kept in memory, and gone after a restart. \
-         Paths start at the working directory. A change needs a restart, as for the whole section.",
+        "Its log and two small files lie beside it. Empty: all is kept in memory, and gone after a \
+         restart. Paths start at the working directory. A change needs a restart, as for the whole \
+         section.",
     ),
     row(
         "store",

@@ -215,7 +215,6 @@ pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
         ),
         ("pusher", new.pusher.enabled, old.pusher.enabled),
         ("pushi", new.pushi.enabled, old.pushi.enabled),
-        ("pushi", new.pushi.enabled, old.pushi.enabled),
     ] {
         if new != old {
             return Some(format!(

@@ -15,6 +15,7 @@ mod peer;
 mod personal;
 mod presence;
 mod publishing;
+mod reload;
 mod replay;
 mod scenario;
 mod stage;
@@ -32,31 +33,35 @@ use fanwire::dialect::pushi::config::Config;
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
-
 use stage::Stage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Pushi as its transcripts want it, and Channelstream in an app of its own.
-fn engine(config: Config) -> Engine {
-    let apps = config.apps.iter();
-    let stored_apps: Vec<(AppId, String)> = apps.map(|app| (app.app, app.ident.clone())).collect();
-    let dialects: Vec<Box<dyn Dialect>> = vec![
+/// Pushi, and Channelstream in an app of its own.
+fn dialects(config: Config) -> Vec<Box<dyn Dialect>> {
+    let own = channelstream::Config::default();
+    vec![
         Box::new(Pushi::new(config)),
-        Box::new(Channelstream::new(channelstream::Config::default())),
-    ];
-    let config = EngineConfig {
-        stored_apps,
+        Box::new(Channelstream::new(own)),
+    ]
+}
+
+/// The apps of the settings, with their ids.
+fn stored_apps(config: &Config) -> Vec<(AppId, String)> {
+    let apps = config.apps.iter();
+    apps.map(|app| (app.app, app.ident.clone())).collect()
+}
+
+/// An engine in memory, with a store behind it. Writes are cut as `cut` says.
+fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
+    let apps = stored_apps(&config);
+    let idents: Vec<&str> = apps.iter().map(|(_, ident)| &**ident).collect();
+    let engine_config = EngineConfig {
+        stored_apps: apps.clone(),
         facts_kept: 1_000,
         ..EngineConfig::default()
     };
-    Engine::new(config, dialects, Random::seeded(1))
-}
-
-/// The same in memory, with a store behind it. Writes are cut as `cut` says.
-fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
-    let apps: Vec<String> = config.apps.iter().map(|app| app.ident.clone()).collect();
-    let apps: Vec<&str> = apps.iter().map(|ident| &**ident).collect();
-    let kept = Kept::new(engine(config), &apps, manner);
+    let engine = Engine::new(engine_config, dialects(config), Random::seeded(1));
+    let kept = Kept::new(engine, &idents, manner);
     let mut memory = Memory::new(kept, "", cut);
     memory.with(Kept::open);
     memory
@@ -182,8 +187,10 @@ stories! {
         names_that_can_be_read_in_several_ways,
         who_leaves_is_off_its_pairs,
         a_pair_may_be_left_by_name,
+        a_pair_that_was_left_stays_so_when_another_channel_is,
         a_member_may_ask_for_the_latest_of_its_pairs,
         a_signature_opens_it_by_name,
+        what_was_left_stays_left_wherever_else_one_leaves,
     }
     personal {
         a_users_channels_come_with_what_waits,
@@ -231,12 +238,21 @@ memory_only! {
         an_application_is_answered_when_it_is_kept,
         who_waits_keeps_nobody_waiting,
         who_goes_while_it_waits_leaves_nothing,
+        a_logout_that_was_not_kept_may_be_asked_for_again,
+        who_asks_what_cannot_be_read_is_told_so,
+    }
+    reload {
+        a_disabled_app_lets_go,
+        a_removed_app_lets_go,
+        apps_of_the_store_stay,
+        a_stop_closes_everybody,
     }
 }
 
 long_stories! {
     publishing {
         a_hundred_thousand_channels,
+        an_event_is_not_stored_without_end,
         a_mebibyte,
     }
     limits {
@@ -246,6 +262,9 @@ long_stories! {
 }
 
 memory_long! {
+    personal {
+        so_much_may_be_brought,
+    }
     limits {
         a_socket_says_so_much_in_a_second,
     }

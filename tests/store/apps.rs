@@ -254,10 +254,21 @@ pub(crate) fn sessions_end(world: &mut World) {
     );
     assert_eq!(list(world, 0), [all[0], all[2]], "for good");
 
-    let before = |app, unix_s| Write::EndSessionsBefore { app, unix_s };
-    let answers = world.commit(&[before(one, 500), before(one, 400), before(AppRow(9), 1)]);
+    let before = |app, unix_s| Write::EndSessionsBefore {
+        app,
+        unix_s,
+        until_unix_s: unix_s - 300,
+    };
+    world.commit(&[end(one, 3, 199), end(two, 3, 199)]);
+    let answers = world.commit(&[before(one, 500), before(one, 400), before(AppRow(9), 301)]);
     assert_eq!(answers, [Answer::Done, Answer::Done, Answer::Nothing]);
     world.reopen();
     let from: Vec<u64> = world.apps().iter().map(|app| app.sessions_from_s).collect();
     assert_eq!(from, [500, 0], "what is over stays over");
+    let left = [all[0], all[2], ended(two, 3, 199)];
+    assert_eq!(
+        list(world, 0),
+        left,
+        "what holds for all is not kept for each"
+    );
 }

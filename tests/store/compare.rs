@@ -134,7 +134,11 @@ impl Dice {
                 unix_s,
             },
             _ => match self.below(2) {
-                0 => Write::EndSessionsBefore { app, unix_s },
+                0 => Write::EndSessionsBefore {
+                    app,
+                    unix_s,
+                    until_unix_s: unix_s + self.below(50),
+                },
                 _ => Write::EndSession {
                     app,
                     session: [self.below(9) as u8; 32],

@@ -5,12 +5,14 @@
 
 use super::encode::{SUBSCRIBED, UNSUBSCRIBED};
 use super::names::personal_user;
-use super::socket::{GONE, NO_STORE, Refused, complain, describe, join, leave, refuse};
+use super::socket::{
+    GONE, NO_STORE, Refused, TOO_MANY_CHANNELS, complain, describe, join, leave, refuse,
+};
 use super::speaker::Served;
 use super::{notes, words::ChannelData};
 use crate::dialect::Ctx;
 use crate::hub::{ChannelId, SubscriberId};
-use crate::limits::PUSHI_WAITING_EVENTS;
+use crate::limits::{PUSHI_BROUGHT_MAX, PUSHI_WAITING_EVENTS};
 use crate::store::{Answer, Question, Ticket};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -43,6 +45,9 @@ pub(super) fn subscribe(
         let Answer::Personal { aliases, events } = answer else {
             return refuse(&name, NO_STORE, ctx);
         };
+        if notes::of_ref(ctx.notes).brought(who) + aliases.len() > PUSHI_BROUGHT_MAX {
+            return refuse(&name, TOO_MANY_CHANNELS, ctx);
+        }
         // What it was in because of this channel before is that still, and may be left with it.
         let former = ctx.hub.find_channel(served.app, &name);
         let brought = former.map_or_else(BTreeSet::new, |former| {

@@ -61,6 +61,11 @@ pub(crate) fn an_app_of_the_settings_is_called_what_they_say(stage: &mut Stage) 
     let changed = json!({"description": "ours", "key": "k", "secret": "s", "ident": "i"});
     let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&changed));
     assert_eq!((status, &told["description"]), (200, &json!("ours")));
+    assert_eq!(
+        told["key"],
+        keys(MAIN).key,
+        "the answer is what is shown from now on"
+    );
     let (status, told) = stage.rest(MAIN, "GET", &path, &[], None);
     let shown = |name: &str| told[name].as_str().unwrap_or("none").to_owned();
     assert_eq!(status, 200);

@@ -223,6 +223,19 @@ pub(crate) fn a_pair_may_be_left_by_name(stage: &mut Stage) {
     stage.nothing_else();
 }
 
+pub(crate) fn a_pair_that_was_left_stays_so_when_another_channel_is(stage: &mut Stage) {
+    let ann = peer(stage, "ann");
+    let bob = peer(stage, "bob");
+    stage.hears_member(&ann, "member_added", CHAT, &as_peer("bob"));
+    stage.join_as(&bob, "presence-other", &as_peer("bob"));
+    stage.part(&bob, PAIR);
+    stage.part(&bob, "presence-other");
+    stage.tell(&bob, PAIR, "d");
+    stage.hears_error(&bob, PAIR, 403);
+    stage.tell(&ann, PAIR, "to nobody");
+    stage.nothing_else();
+}
+
 pub(crate) fn a_member_may_ask_for_the_latest_of_its_pairs(stage: &mut Stage) {
     let ann = member(stage, CHAT, &json!({"user_id": "ann"}));
     let nobody = stage.open(MAIN);
@@ -285,5 +298,23 @@ pub(crate) fn a_signature_opens_it_by_name(stage: &mut Stage) {
     stage.part(&ann, PAIR);
     stage.tell(&ann, PAIR, "not any more");
     stage.hears_error(&ann, PAIR, 403);
+    stage.nothing_else();
+}
+
+pub(crate) fn what_was_left_stays_left_wherever_else_one_leaves(stage: &mut Stage) {
+    let ann = peer(stage, "ann");
+    let bob = peer(stage, "bob");
+    stage.hears_member(&ann, "member_added", CHAT, &as_peer("bob"));
+    stage.join_as(&bob, "presence-other", &as_peer("bob"));
+    stage.part(&bob, PAIR);
+    stage.part(&bob, "presence-other");
+    stage.tell(&bob, PAIR, "d");
+    stage.hears_error(&bob, PAIR, 403);
+    stage.tell(&ann, PAIR, "to nobody");
+    stage.nothing_else();
+    // Another socket of the same user has not left it.
+    let bobs = peer(stage, "bob");
+    stage.tell(&ann, PAIR, "to one of them");
+    stage.hears_event(&bobs, PAIR, "message", "to one of them");
     stage.nothing_else();
 }

@@ -2,6 +2,7 @@
 
 use super::replay::encoded;
 use super::stage::{MAIN, Sock, Stage};
+use fanwire::limits;
 use serde_json::{Value, json};
 
 fn data_of(told: &Value) -> Vec<&str> {
@@ -289,5 +290,30 @@ pub(crate) fn an_event_waits_once_for_each_user(stage: &mut Stage) {
             .collect();
         assert_eq!(json!(got), want, "{user}");
     }
+    stage.nothing_else();
+}
+
+pub(crate) fn so_much_may_be_brought(stage: &mut Stage) {
+    // So many users with the same channels, so that the socket is in few of them.
+    let each = 2_000;
+    let users = limits::PUSHI_BROUGHT_MAX / each;
+    for user in 0..=users {
+        stage.memory().with(|kept, _| {
+            for number in 0..each {
+                kept.subscribe_user(MAIN, &user.to_string(), &number.to_string());
+            }
+        });
+    }
+    let sock = stage.open(MAIN);
+    for user in 0..users {
+        let told = stage.join(&sock, &format!("personal-{user}"));
+        assert_eq!(told["alias"].as_array().map(Vec::len), Some(each));
+    }
+    let one_more = format!("personal-{users}");
+    stage.ask(&sock, &one_more, None);
+    stage.hears_no(&sock, &one_more, 400);
+    stage.tell(&sock, "7", "still");
+    stage.part(&sock, "personal-0");
+    stage.join(&sock, &one_more);
     stage.nothing_else();
 }

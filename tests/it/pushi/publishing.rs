@@ -190,6 +190,27 @@ pub(crate) fn a_hundred_thousand_channels(stage: &mut Stage) {
     stage.nothing_else();
 }
 
+/// Each of its channels has its own, so a body of a few mebibytes could be stored as many gibibytes.
+pub(crate) fn an_event_is_not_stored_without_end(stage: &mut Stage) {
+    const COUNT: usize = 1000;
+    let sock = stage.open(MAIN);
+    stage.join(&sock, "c7");
+    let names: Vec<String> = (0..COUNT).map(|number| format!("c{number}")).collect();
+    let data = "d".repeat(fanwire::limits::PUSHI_STORED_BYTES_MAX / COUNT + 1);
+    let mut body = json!({"channel": names, "event": "", "data": data});
+    let (status, told) = stage.rest(MAIN, "POST", "/events", &[], Some(&body));
+    assert_eq!((status, &told["code"]), (413, &json!(413)), "{told}");
+    assert_eq!(stage.latest_data(&sock, "c7"), [""; 0]);
+    // Told it may be, and stored for fewer.
+    body["persist"] = json!(false);
+    stage.publish(MAIN, &body);
+    assert_eq!(heard(stage, &sock), pair("c7", &data));
+    let fewer = json!({"channel": &names[..COUNT - 1], "event": "", "data": data});
+    stage.publish(MAIN, &fewer);
+    assert_eq!(heard(stage, &sock), pair("c7", &data));
+    assert_eq!(stage.latest_data(&sock, "c7"), [data]);
+}
+
 pub(crate) fn a_mebibyte(stage: &mut Stage) {
     let (sock, other) = (stage.open(MAIN), stage.open(MAIN));
     for socket in [&sock, &other] {

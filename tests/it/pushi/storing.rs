@@ -158,3 +158,60 @@ pub(crate) fn who_goes_while_it_waits_leaves_nothing(stage: &mut Stage) {
         stage.behave(Manner::AtOnce);
     }
 }
+
+pub(crate) fn who_asks_what_cannot_be_read_is_told_so(stage: &mut Stage) {
+    let (sock, other) = (stage.open(MAIN), stage.open(MAIN));
+    stage.subscribe_user(MAIN, "u", "news");
+    for socket in [&sock, &other] {
+        stage.join(socket, "room");
+    }
+    stage.join(&other, "personal-u");
+    stage.behave(Manner::Unreadable);
+    stage.say(
+        &sock,
+        &json!({"event": "pusher:latest", "data": {"channel": "room"}}),
+    );
+    stage.hears_error(&sock, "room", 503);
+    stage.ask(&sock, "personal-u", None);
+    stage.hears_no(&sock, "personal-u", 503);
+    stage.ask_to_leave(&other, "personal-u");
+    stage.hears_error(&other, "personal-u", 503);
+    for path in ["/events", "/subscriptions", "/webs"] {
+        let (status, told) = stage.rest(MAIN, "GET", path, &[], None);
+        assert_eq!((status, &told["code"]), (503, &json!(503)), "{path}");
+    }
+    // Nothing was joined, and nothing left.
+    let body = json!({"channel": ["news", "personal-u"], "data": "d", "persist": false});
+    stage.publish(MAIN, &body);
+    assert_eq!(stage.hear(&other)["channel"], "news");
+    stage.nothing_else();
+    stage.behave(Manner::AtOnce);
+    stage.join(&sock, "personal-u");
+    stage.part(&other, "personal-u");
+    stage.nothing_else();
+}
+
+/// A session that was said to be over does not come back, whatever happened the first time it was
+/// asked for.
+pub(crate) fn a_logout_that_was_not_kept_may_be_asked_for_again(stage: &mut Stage) {
+    let sid = stage.is_known(MAIN);
+    let path = format!("/logout?sid={sid}");
+    stage.behave(Manner::Failing(Trouble::Failing));
+    let (status, told) = stage.call("GET", &path, None);
+    assert_eq!(status, 503, "{told}");
+    let ended = |stage: &mut Stage| {
+        let mut count = 0;
+        let kept = stage.memory();
+        kept.with(|kept, _| count = kept.ended_sessions());
+        count
+    };
+    assert_eq!(ended(stage), 0);
+    stage.behave(Manner::AtOnce);
+    for _ in 0..2 {
+        let (status, told) = stage.call("GET", &path, None);
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(ended(stage), 1, "what is acknowledged is kept");
+    }
+    let (status, _) = stage.call("GET", &format!("/apps?sid={sid}"), None);
+    assert_eq!(status, 403);
+}

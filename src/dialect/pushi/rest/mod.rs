@@ -111,7 +111,8 @@ impl Pushi {
             return Err(response);
         }
         Ok(match first {
-            "events" | "messaging" => usize::MAX,
+            // Only JSON is read there, so a form is no more than its session.
+            "events" | "messaging" if !is_form => usize::MAX,
             _ => PUSHI_FIELDS_BODY_BYTES_MAX,
         })
     }
@@ -198,13 +199,18 @@ impl Pushi {
         caller.ok_or_else(Fault::not_authenticated)
     }
 
+    /// The app that a session was made for, if it was made here and is not over by itself.
+    pub(super) fn issuer(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<&Rc<Served>> {
+        let served = self.by_app(ctx.apps.of_row(sid.app())?)?;
+        let is_ours = served.sessions.check(sid, ctx.asked_unix_s);
+        is_ours.then_some(served)
+    }
+
     pub(super) fn caller(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<Caller> {
         let row = sid.app();
-        let app = ctx.apps.of_row(row)?;
-        let served = self.by_app(app)?;
-        let from_s = ctx.apps.get(app)?.record.sessions_from_s;
-        let is_good = served.sessions.check(sid, ctx.asked_unix_s)
-            && sid.issued_s() >= from_s
+        let served = self.issuer(sid, ctx)?;
+        let from_s = ctx.apps.get(served.app)?.record.sessions_from_s;
+        let is_good = sid.issued_s() >= from_s
             && !notes::of_ref(ctx.notes).ended.is_over(sid)
             && served.enabled;
         is_good.then(|| Caller {

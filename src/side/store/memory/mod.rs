@@ -130,10 +130,18 @@ impl Memory {
             } => {
                 self.world(*app).ended.insert(*session, *until_unix_s);
             }
-            Write::EndSessionsBefore { app, unix_s } => match self.apps.get_mut(app) {
-                Some(app) => app.sessions_from_s = app.sessions_from_s.max(*unix_s),
-                None => return Answer::Nothing,
-            },
+            Write::EndSessionsBefore {
+                app,
+                unix_s,
+                until_unix_s,
+            } => {
+                let Some(known) = self.apps.get_mut(app) else {
+                    return Answer::Nothing;
+                };
+                known.sessions_from_s = known.sessions_from_s.max(*unix_s);
+                let ended = &mut self.world(*app).ended;
+                ended.retain(|_, until| *until >= *until_unix_s);
+            }
             Write::Keep { app, changes } => {
                 let kept = &mut self.world(*app).kept;
                 changes.iter().for_each(|change| kept.change(change));

@@ -9,7 +9,7 @@ use crate::limits::{
 };
 use crate::side::store::storage::{Retention, Storage};
 use crate::side::store::{Durability, Moment, Options};
-use crate::store::{AppRecord, COMMIT_EDGES_US, Job, News, StoreStats, Trouble};
+use crate::store::{Answer, AppRecord, COMMIT_EDGES_US, Job, News, StoreStats, Trouble};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -171,9 +171,11 @@ impl Writer {
                 let written = writes.len() as u64;
                 let took_us = self.now().since_us(started);
                 self.count(took_us, written);
-                let has_apps = answers
-                    .iter()
-                    .any(|answer| matches!(answer, crate::store::Answer::App(_)));
+                for answer in &answers {
+                    if let Answer::App(app) = answer {
+                        self.note_app(app);
+                    }
+                }
                 // Its writes are kept: a panic from here on must not say otherwise.
                 let news = self.batch.done(answers);
                 self.say(news);
@@ -181,11 +183,16 @@ impl Writer {
                     self.unsynced_since.get_or_insert(started);
                 }
                 self.ask(true);
-                if has_apps && let Ok(apps) = self.storage.apps() {
-                    self.apps = apps;
-                }
             }
             Err(why) => self.fail(why),
+        }
+    }
+
+    /// The loop knows of this one by the answer. There may be very many others.
+    fn note_app(&mut self, app: &AppRecord) {
+        match self.apps.binary_search_by_key(&app.row, |known| known.row) {
+            Ok(place) => self.apps[place] = app.clone(), // just found
+            Err(place) => self.apps.insert(place, app.clone()),
         }
     }
 
