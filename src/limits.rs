@@ -376,6 +376,8 @@ pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
 pub const PUSHI_BROUGHT_MAX: usize = 16_384;
 /// Pushi: channels of pairs that one socket has left by name and is remembered for.
 pub const PUSHI_LEFT_PAIRS_MAX: usize = 4096;
+/// Pushi: events that may be passed over; the store walks over each of them.
+pub const PUSHI_SKIP_MAX: u64 = 100_000;
 /// Pushi: events that come with a personal channel.
 pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and

@@ -661,7 +661,7 @@ impl Handler for Engine {
 
     fn settle(&mut self, turn: &mut Turn<'_>) {
         self.settle_polls(turn);
-        self.hand_over();
+        self.hand_over(turn);
     }
 
     fn next_deadline(&self) -> Option<Millis> {

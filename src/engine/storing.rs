@@ -23,7 +23,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// What takes the jobs that the engine hands over: the store's end of the queue. It must not block.
-pub type StoreLink = Box<dyn FnMut(Vec<Job>)>;
+/// False: nobody takes them, and nobody ever will.
+pub type StoreLink = Box<dyn FnMut(Vec<Job>) -> bool>;
 
 /// What a request has put into the store's queue without asking for the outcome.
 #[derive(Debug, Default)]
@@ -315,12 +316,36 @@ impl Engine {
     }
 
     /// Hands over what is to be stored.
-    pub(super) fn hand_over(&mut self) {
-        if self.world.store.has_jobs()
-            && let Some(link) = &mut self.storing.link
-        {
-            link(self.world.store.take());
+    pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
+        if !self.world.store.has_jobs() {
+            return;
         }
+        let Some(link) = &mut self.storing.link else {
+            return;
+        };
+        if !link(self.world.store.take()) {
+            self.lose_store(turn);
+        }
+    }
+
+    /// The store has ended, and answers nothing any more: whoever waits is told so.
+    #[cold]
+    fn lose_store(&mut self, turn: &mut Turn<'_>) {
+        log::error!("the store has ended; nothing is stored until this server is started again");
+        let why = Trouble::Failing;
+        let mut news = vec![News::State(Some(why))];
+        let tickets = self.storing.asked.keys().copied();
+        let answer = |ticket| News::Answer {
+            ticket,
+            answer: Answer::Trouble(why),
+        };
+        news.extend(tickets.map(answer));
+        news.push(News::Failed {
+            from: Place(0),
+            upto: self.world.store.last_place(),
+            why,
+        });
+        self.hear_store(news, turn);
     }
 
     /// A request waits for an answer of the store.

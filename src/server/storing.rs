@@ -78,10 +78,7 @@ impl OpenedStore {
     pub(super) fn start(self, mailbox: Mailbox<Mail>) -> io::Result<(Loaded, StoreLink, AtWork)> {
         let running = self.store.start(move |news| tell(&mailbox, news))?;
         let link = running.link();
-        // If the thread is no more it has said that it fails.
-        let link: StoreLink = Box::new(move |jobs| {
-            link.send(jobs);
-        });
+        let link: StoreLink = Box::new(move |jobs| link.send(jobs));
         Ok((self.loaded, link, AtWork(Some(running))))
     }
 }

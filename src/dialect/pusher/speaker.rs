@@ -6,12 +6,13 @@ use super::encode;
 use super::errors::{Close, push_error};
 use super::names::Kind;
 use crate::dialect::channelstream::access::Seen;
+use crate::dialect::pushi::names::OF_USERS;
 use crate::dialect::{Ctx, Dialect, KnownApp, Liveness, Reply, SocketEnd};
 use crate::hub::{
     AppId, AppRules, Event, Format, HangUp, Hub, Settings, Subscriber, SubscriberId, Traits,
 };
 use crate::limits::{PUSHER_BODY_BYTES_MAX, PUSHER_PONG_MS};
-use crate::store::BY_PUSHER;
+use crate::store::{BY_PUSHER, BY_PUSHI};
 use crate::transport::http::{Request, Response, upgrade};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -241,6 +242,9 @@ impl Dialect for Pusher {
         }
         let mut app = App::new(known.app, &record.ident, &record.key, &record.secret);
         app.enabled = record.fields.enabled.value() != Some(&false);
+        if record.protocols & BY_PUSHI != 0 {
+            app.closed = &OF_USERS;
+        }
         // Whoever was there first keeps the key and the id.
         let is_taken = |at: Option<&usize>| {
             let other = at.and_then(|&at| self.served.get(at));
@@ -400,6 +404,11 @@ mod tests {
         let found = |pusher: &Pusher, key: &str| pusher.by_key(key).map(|served| served.app.app.0);
         pusher.learn_app(&known(900, "store", BY_PUSHER, true));
         assert_eq!(found(&pusher, "store"), Some(900));
+        // What is for single users of Pushi is public by its name here.
+        pusher.learn_app(&known(903, "both", BY_PUSHER | BY_PUSHI, true));
+        let closed = |key: &str| pusher.by_key(key).map(|served| served.app.closed);
+        assert_eq!(closed("both"), Some(&OF_USERS[..]));
+        assert_eq!(closed("store"), Some(&[][..]));
         assert!(pusher.by_id("id-store").is_some());
         // One with a key of the settings is not served.
         pusher.learn_app(&known(901, "own", BY_PUSHER, true));
@@ -418,6 +427,6 @@ mod tests {
         assert_eq!(found(&pusher, "fresh"), None);
         let left = ["own", "two", "last"].map(|key| found(&pusher, key));
         assert_eq!(left, [Some(1), Some(2), Some(902)]);
-        assert_eq!(pusher.rules().len(), 3);
+        assert_eq!(pusher.rules().len(), 4);
     }
 }

@@ -361,3 +361,21 @@ fn what_was_refused_is_stored_when_it_is_asked_for_again() {
         }
     }
 }
+
+/// A store that has ended answers nothing, and nobody waits for it all the same.
+#[test]
+fn who_waits_for_a_store_that_has_ended_is_told_so() {
+    let loaded = Loaded::default();
+    let mut world = World::new(Plain, &[], &loaded);
+    world.turn(|engine, turn| engine.open_store(&loaded, Some(Box::new(|_| false)), turn));
+    let (asks, writes) = (world.send(&get("/ask")), world.send(&get("/write")));
+    assert_eq!((world.status(asks), world.status(writes)), (None, None));
+    world.turn(|engine, turn| engine.settle(turn));
+    // What it asked is answered, however, and what it wrote is not kept.
+    assert_eq!(world.status(writes), Some(503));
+    assert_eq!(world.status(asks), Some(503));
+    assert!(world.engine.storing.is_empty());
+    let ready = world.send(&get("/health/ready"));
+    assert_eq!(world.status(ready), Some(503));
+    assert!(world.said(ready).contains("storage_failing"));
+}
