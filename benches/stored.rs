@@ -5,6 +5,11 @@
 //! The database lies on the disk that holds the build; beside it runs a bare loop that writes and
 //! syncs, as the least that the disk allows.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench lives in real time, and its clients on threads of their own"
+)]
+
 mod support;
 
 use fanwire::dialect::pushi::config::{App, Config};

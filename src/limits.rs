@@ -146,6 +146,8 @@ pub const STORE_BUSY_MS: u64 = 5_000;
 pub const STORE_CHECK_BYTES_MAX: u64 = 128 * MIB as u64;
 /// Names of channels whose numbers are remembered, and as many of users.
 pub const STORE_NAMES_CACHED_MAX: usize = 65_536;
+/// Bytes of such a name. Longer ones are looked up each time.
+pub const STORE_NAME_CACHED_BYTES_MAX: usize = 128;
 /// Publishes in several writes that may be under way at a time; beyond it the oldest is taken to be
 /// over.
 pub const STORE_SERVING_MAX: usize = 1_024;
@@ -336,6 +338,8 @@ pub const PUSHI_USER_BYTES_MAX: usize = 512;
 pub const PUSHI_CHANNEL_DATA_BYTES_MAX: usize = 8 * KIB;
 /// Pushi: channels that one event goes to.
 pub const PUSHI_CHANNELS_PER_EVENT_MAX: usize = 100_000;
+/// Pushi: bytes that one event comes to where it is stored, as each of its channels has its own.
+pub const PUSHI_STORED_BYTES_MAX: usize = 64 * MIB;
 /// Pushi: fields of one body, repeated ones counted.
 pub const PUSHI_FIELDS_MAX: usize = 4096;
 /// Pushi: bytes of the headers of one part of a form.
@@ -368,14 +372,24 @@ pub const PUSHI_FIELDS_BODY_BYTES_MAX: usize = 256 * KIB;
 pub const PUSHI_SOCKETS_LISTED_BYTES_MAX: usize = 8 * MIB;
 /// Pushi: after silence of this length the server pings.
 pub const PUSHI_PING_AFTER_MS: u64 = 60_000;
+/// Pushi: channels that one socket is in because of personal ones, each counted for each of these.
+pub const PUSHI_BROUGHT_MAX: usize = 16_384;
+/// Pushi: channels of pairs that one socket has left by name and is remembered for.
+pub const PUSHI_LEFT_PAIRS_MAX: usize = 4096;
+/// Pushi: events that may be passed over; the store walks over each of them.
+pub const PUSHI_SKIP_MAX: u64 = 100_000;
 /// Pushi: events that come with a personal channel.
 pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
 pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
-/// Pushi: addresses that are remembered for that.
+/// Pushi: adapters that one direct message goes out by.
+pub const PUSHI_ADAPTERS_MAX: usize = 16;
+/// Pushi: bytes of the name of one.
+pub const PUSHI_ADAPTER_BYTES_MAX: usize = 64;
+/// Pushi: addresses of which it is remembered how many apps they made.
 pub const REGISTRATION_ADDRESSES_MAX: usize = 1024;
-/// Pushi: the time within which they are counted.
+/// Pushi: the time within which these apps are counted.
 pub const REGISTRATION_WINDOW_MS: u64 = 60_000;
 /// How long a push service may keep a message for a browser that is away.
 pub const WEB_PUSH_TTL_S: u64 = 24 * 60 * 60;
@@ -429,6 +443,10 @@ const _: () = assert!(
 const _: () = assert!(
     READ_PAUSE_QUEUE_BYTES < OUT_QUEUE_BYTES_MAX,
     "reading stops before closing"
+);
+const _: () = assert!(
+    PUSHI_STORED_BYTES_MAX <= STORE_QUEUE_BYTES_MAX,
+    "what is taken to be stored may wait for it"
 );
 const _: () = assert!(
     PUSHI_CHANNEL_BYTES_MAX + 2 * PUSHI_USER_BYTES_MAX <= PUSHI_PEER_CHANNEL_BYTES_MAX,

@@ -23,7 +23,17 @@ use std::process::ExitCode;
 use std::thread;
 
 /// The page that `fanwire dev` serves at `/`.
-const PLAYGROUND: &str = include_str!("cli/playground.html");
+const PLAYGROUND: &str = concat!(
+    include_str!("cli/playground/head.html"),
+    include_str!("cli/playground/body.html"),
+    "<script>\n\"use strict\";\n(() => {\n",
+    include_str!("cli/playground/common.js"),
+    include_str!("cli/playground/channelstream.js"),
+    include_str!("cli/playground/pusher.js"),
+    include_str!("cli/playground/pushi.js"),
+    include_str!("cli/playground/start.js"),
+    "})();\n</script>\n</body>\n</html>\n",
+);
 
 fn main() -> ExitCode {
     cli::main(start)
@@ -117,28 +127,36 @@ fn try_start(config: &Config, ids: &AppIds, dev: bool) -> Result<(Running, Signa
             &format!("http://{address}"),
             config,
             &dev_page(config, ids).signature,
-            pusher_app(config),
+            app_for(config, Protocol::Pusher),
+            app_for(config, Protocol::Pushi),
         );
     }
     Ok((running, signals))
 }
 
-/// The first app that Pusher is served for.
-fn pusher_app(config: &Config) -> Option<&App> {
+/// The first app that Pusher or Pushi is served for.
+fn app_for(config: &Config, protocol: Protocol) -> Option<&App> {
+    let is_on = match protocol {
+        Protocol::Pusher => config.pusher.enabled,
+        Protocol::Pushi => config.pushi.enabled,
+        // It names its app, and needs none.
+        Protocol::Channelstream => false,
+    };
     let mut apps = config.apps.iter();
-    apps.find(|app| config.pusher.enabled && app.allows(Protocol::Pusher))
+    apps.find(|app| is_on && app.allows(protocol))
 }
 
 /// The same for the page, if its credentials are those that everybody has: others are somebody's
 /// secrets, and the page is for whoever asks.
-fn app_of_page(config: &Config) -> Option<DevApp> {
+fn app_of_page(config: &Config, protocol: Protocol, path_prefix: &str) -> Option<DevApp> {
     let known = App::dev();
     let is_known = |app: &&App| app.key == known.key && app.secret == known.secret;
-    pusher_app(config).filter(is_known).map(|app| DevApp {
+    let app = app_for(config, protocol).filter(is_known)?;
+    Some(DevApp {
         id: app.id.clone(),
         key: app.key.clone(),
         secret: app.secret.expose().to_owned(),
-        path_prefix: config.pusher.path_prefix.clone(),
+        path_prefix: path_prefix.to_owned(),
     })
 }
 
@@ -149,7 +167,8 @@ fn dev_page(config: &Config, ids: &AppIds) -> DevPage {
     DevPage {
         html: PLAYGROUND,
         signature,
-        pusher: app_of_page(config),
+        pusher: app_of_page(config, Protocol::Pusher, &config.pusher.path_prefix),
+        pushi: app_of_page(config, Protocol::Pushi, ""),
     }
 }
 

@@ -34,10 +34,18 @@ pub(crate) fn remove_folder() {
     }
 }
 
-/// Greets whoever started `fanwire dev`. `pusher` is the app that Pusher is served for, if it is.
-pub(crate) fn greet(origin: &str, config: &Config, signature: &str, pusher: Option<&App>) {
+/// Greets whoever started `fanwire dev`. `pusher` and `pushi` are the apps that these protocols are
+/// served for, if they are.
+pub(crate) fn greet(
+    origin: &str,
+    config: &Config,
+    signature: &str,
+    pusher: Option<&App>,
+    pushi: Option<&App>,
+) {
     let secret = config.channelstream.secret.expose();
     let pusher = pusher.map_or(String::new(), |app| pusher_lines(origin, app));
+    let pushi = pushi.map_or(String::new(), |app| pushi_lines(origin, app));
     let text = format!(
         "\n  fanwire dev — for development only: the secrets are known to everybody.\n\n\
          \x20 open      {origin}/\n\
@@ -46,6 +54,7 @@ pub(crate) fn greet(origin: &str, config: &Config, signature: &str, pusher: Opti
          \x20             -d '[{{\"user\":\"curl\",\"channel\":\"playground\",\"message\":{{\"text\":\"hello\"}}}}]' \\\n\
          \x20             {origin}/message\n\n\
          {pusher}\
+         {pushi}\
          \x20 metrics   {origin}/metrics\n\n"
     );
     // A closed terminal is no reason not to serve.
@@ -68,6 +77,21 @@ fn pusher_lines(origin: &str, app: &App) -> String {
     )
 }
 
+/// How to reach the app with pushi.js, and how to log in and publish as an application does.
+fn pushi_lines(origin: &str, app: &App) -> String {
+    let sockets = origin.replacen("http", "ws", 1);
+    let (id, key, secret) = (&app.id, &app.key, app.secret.expose());
+    format!(
+        "\x20 pushi     app {id}, key {key}, secret {secret}\n\
+         \x20           const pushi = new Pushi('{key}', {{ baseUrl: '{sockets}/' }});\n\
+         \x20           pushi.bind('connect', () => pushi.subscribe('playground'));\n\
+         \x20           pushi.bind('hello', (event, data) => console.log(data));\n\n\
+         \x20 publish   sid=$(curl -s '{origin}/login?app_id={id}&app_key={key}&app_secret={secret}' | cut -d '\"' -f 4); \\\n\
+         \x20             curl -H \"x-session-id: $sid\" -H 'content-type: application/json' \\\n\
+         \x20             -d '{{\"event\":\"hello\",\"channel\":\"playground\",\"data\":\"hi\"}}' {origin}/events\n\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +111,17 @@ mod tests {
         }
         let text = pusher_lines("http://[::1]:9", &App::dev());
         assert!(text.contains("wsHost: '[::1]', wsPort: 9,"), "{text}");
+    }
+
+    #[test]
+    fn lines_for_pushi_log_in_and_publish() {
+        let (text, key) = (pushi_lines("http://[::1]:9", &App::dev()), App::dev().key);
+        for piece in [
+            &*format!("new Pushi('{key}', {{ baseUrl: 'ws://[::1]:9/' }});"),
+            &format!("'http://[::1]:9/login?app_id=1&app_key={key}&app_secret=dev-secret'"),
+            "http://[::1]:9/events\n",
+        ] {
+            assert!(text.contains(piece), "{piece} in {text}");
+        }
     }
 }

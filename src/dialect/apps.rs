@@ -92,6 +92,11 @@ impl Apps {
         self.by_row.get(&row).copied()
     }
 
+    /// Whether there is no number for one more.
+    pub fn is_full(&self) -> bool {
+        u16::MAX - self.taken < LOWEST
+    }
+
     /// How many there are beside those of the settings.
     pub fn len(&self) -> usize {
         usize::from(self.taken)
@@ -117,5 +122,89 @@ impl Apps {
         let changed = std::mem::take(&mut self.changed);
         let known = changed.iter().filter_map(|app| self.known.get(app));
         known.cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::AppFields;
+
+    fn record(row: u32, ident: &str, is_of_settings: bool) -> AppRecord {
+        AppRecord {
+            row: AppRow(row),
+            ident: ident.into(),
+            key: "key".into(),
+            secret: "secret".into(),
+            protocols: 1,
+            is_of_settings,
+            fields: AppFields::default(),
+            created_s: 1,
+            modified_s: 1,
+            sessions_from_s: 0,
+        }
+    }
+
+    #[test]
+    fn apps_of_the_store_are_numbered_down_and_those_of_the_settings_keep_theirs() {
+        let mut apps = Apps::default();
+        let settings = [(AppId(1), "one"), (AppId(2), "two")];
+        assert_eq!(apps.expect(settings.into_iter()).len(), 2);
+        assert_eq!(apps.learn(record(7, "one", true)), Some(AppId(1)));
+        assert_eq!(apps.learn(record(8, "x", false)), Some(AppId(u16::MAX)));
+        assert_eq!(apps.learn(record(9, "y", false)), Some(AppId(u16::MAX - 1)));
+        // The same again, and one that the settings do not name any more.
+        assert_eq!(apps.learn(record(8, "x", false)), Some(AppId(u16::MAX)));
+        assert_eq!(apps.learn(record(10, "gone", true)), None);
+        assert_eq!(apps.len(), 2);
+        assert_eq!(apps.row(AppId(1)), Some(AppRow(7)));
+        assert_eq!(apps.of_row(AppRow(9)), Some(AppId(u16::MAX - 1)));
+        assert_eq!(apps.row(AppId(2)), None);
+        let rowless = apps.expect(settings.into_iter());
+        assert_eq!(rowless, [Box::from("two")]);
+    }
+
+    #[test]
+    fn an_app_of_the_store_that_is_in_the_settings_is_that_of_the_settings() {
+        let mut apps = Apps::default();
+        let _ = apps.expect([(AppId(1), "one")].into_iter());
+        assert_eq!(apps.learn(record(3, "one", false)), Some(AppId(1)));
+        assert!(
+            apps.get(AppId(1))
+                .is_some_and(|app| app.record.is_of_settings)
+        );
+        assert!(apps.is_empty());
+    }
+
+    #[test]
+    fn dialects_are_told_of_what_changed_and_of_nothing_else() {
+        let mut apps = Apps::default();
+        apps.learn(record(1, "one", false));
+        apps.learn(record(2, "two", false));
+        let told = apps.take_changed();
+        let rows: Vec<u32> = told.iter().map(|known| known.record.row.0).collect();
+        assert_eq!(rows, [1, 2]);
+        apps.learn(record(1, "one", false));
+        assert!(!apps.has_changed(), "it is the same");
+        let mut other = record(2, "two", false);
+        other.secret = "another".into();
+        apps.learn(other);
+        let told = apps.take_changed();
+        assert_eq!(told.len(), 1);
+        assert_eq!(&*told[0].record.secret, "another");
+    }
+
+    #[test]
+    fn numbers_for_apps_of_the_store_run_out_before_they_meet_the_others() {
+        let mut apps = Apps::default();
+        let many = u32::from(u16::MAX - LOWEST) + 1;
+        for row in 0..many {
+            assert!(!apps.is_full());
+            let known = apps.learn(record(row, &row.to_string(), false));
+            assert!(known.is_some_and(|app| app.0 >= LOWEST));
+        }
+        assert!(apps.is_full());
+        assert_eq!(apps.learn(record(many, "one more", false)), None);
+        assert_eq!(apps.learn(record(0, "0", false)), Some(AppId(u16::MAX)));
     }
 }

@@ -4,8 +4,9 @@
 //! waits for whoever asked for much by more than one turn.
 
 use super::http::Shape;
-use super::storing::{Places, Unkept};
-use super::{Engine, Phase, World};
+use super::storing::{Unkept, Written};
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::Job;
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::Effects;
@@ -24,9 +25,7 @@ pub(super) struct Waiting {
     pub(super) shape: Shape,
     pub(super) job: Box<dyn Job>,
     /// What it has put into the store's queue so far.
-    pub(super) places: Vec<Places>,
-    /// Some of that could not be kept.
-    pub(super) failed: Option<Trouble>,
+    pub(super) written: Written,
 }
 
 /// All of them, in the order in which they go on.
@@ -56,10 +55,7 @@ impl Jobs {
     /// These writes were not kept: whoever made them is told so at the end.
     pub(super) fn not_kept(&mut self, from: Place, upto: Place, why: Trouble) {
         for (waiting, _) in &mut self.queue {
-            let mut places = waiting.places.iter();
-            if places.any(|places| places.are_in(from, upto)) {
-                waiting.failed = Some(why);
-            }
+            waiting.written.not_kept(from, upto, why);
         }
     }
 
@@ -81,8 +77,7 @@ impl Engine {
             let Some(mut waiting) = self.world.jobs.pop() else {
                 return;
             };
-            let before = self.world.store.last_place();
-            self.world.unstored = None;
+            let first = self.world.begin_writing();
             let world: &mut World = &mut self.world;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let (conn, from) = (waiting.conn, waiting.from);
@@ -90,8 +85,7 @@ impl Engine {
                     waiting.job.go_on(ctx)
                 })
             }));
-            waiting.places.extend(self.world.write_since(before));
-            waiting.failed = waiting.failed.or(self.world.unstored.take());
+            waiting.written.add(self.world.written_since(first));
             match outcome {
                 Ok(Some(None)) => self.world.jobs.push(waiting),
                 Ok(Some(Some(response))) => self.done(waiting, response, turn),
@@ -113,26 +107,17 @@ impl Engine {
             conn,
             dialect,
             shape,
-            places,
-            failed,
+            written,
             ..
         } = waiting;
-        if let Some(why) = failed {
-            let response = self.not_stored(dialect, why);
-            return self.finish(conn, shape, &response, turn);
-        }
-        match places.last().map(|places| places.last) {
-            Some(last) if self.world.store.is_waiting_for(last) => {
-                self.hold_until_kept(Unkept {
-                    conn,
-                    dialect,
-                    shape,
-                    response,
-                    places,
-                });
-            }
-            Some(_) | None => self.finish(conn, shape, &response, turn),
-        }
+        let unkept = Unkept {
+            conn,
+            dialect,
+            shape,
+            response,
+            written,
+        };
+        self.answer_when_kept(unkept, turn);
     }
 
     /// The answer is there: gives it to whoever still waits for it.

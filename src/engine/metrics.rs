@@ -7,7 +7,7 @@
 use super::Engine;
 use crate::handler::{CloseReason, Turn};
 use crate::loop_stats::{LoopStats, TURN_EDGES_US};
-use crate::store::StoreStats;
+use crate::store::{COMMIT_EDGES_US, StoreStats, Trouble};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
@@ -104,6 +104,20 @@ impl Page {
 
     fn row(&mut self, name: &str, labels: &str, value: impl Display) {
         let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    /// The rows of a histogram of times: upper edges and a sum in microseconds, and how many fell
+    /// below each edge and above the one before it, one more than there are edges.
+    fn histogram(&mut self, name: &str, edges_us: &[u64], counts: &[u64], sum_us: u64) {
+        let mut below = 0;
+        let edges = edges_us.iter().map(|us| (*us as f64 / 1e6).to_string());
+        for (count, edge) in counts.iter().zip(edges.chain(["+Inf".to_owned()])) {
+            below += count;
+            let label = format!("{{le=\"{edge}\"}}");
+            self.row(&format!("{name}_bucket"), &label, below);
+        }
+        self.row(&format!("{name}_sum"), "", sum_us as f64 / 1e6);
+        self.row(&format!("{name}_count"), "", below);
     }
 
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
@@ -229,12 +243,6 @@ impl Engine {
             "Requests answered at their head, so that their body was not taken.",
             metrics.turned_away,
         );
-        page.one(
-            "fanwire_store_changes_lost_total",
-            counter,
-            "Changes to channels and users that could not be stored, as the store was full or failing.",
-            metrics.changes_not_stored,
-        );
         page.head(
             "fanwire_http_answers_total",
             counter,
@@ -304,7 +312,75 @@ impl Engine {
             out.slow_consumers,
         );
         self.loop_metrics(&mut page);
+        self.store_metrics(&mut page);
         page.0
+    }
+
+    fn store_metrics(&self, page: &mut Page) {
+        let (gauge, counter) = ("gauge", "counter");
+        let metrics = &self.world.metrics;
+        let stats = &metrics.store;
+        let name = "fanwire_store_commit_seconds";
+        page.head(
+            name,
+            "histogram",
+            "Length of a commit, syncing included where each commit is synced.",
+        );
+        let lengths = &stats.commit_lengths;
+        page.histogram(name, &COMMIT_EDGES_US, lengths, stats.commit_us);
+        let counters = [
+            (
+                "fanwire_store_commit_failures_total",
+                "Commits that failed; nothing of them was kept.",
+                stats.failures,
+            ),
+            (
+                "fanwire_store_writes_total",
+                "Writes that were kept.",
+                stats.writes,
+            ),
+            (
+                "fanwire_store_events_total",
+                "Events that were kept, one for each channel.",
+                stats.events,
+            ),
+            (
+                "fanwire_store_questions_total",
+                "Questions that were asked.",
+                stats.questions,
+            ),
+            (
+                "fanwire_store_events_retired_total",
+                "Events that were cleared away, for their age or their bytes.",
+                stats.retired,
+            ),
+            (
+                "fanwire_store_changes_lost_total",
+                "Changes to channels and users that could not be stored.",
+                metrics.changes_not_stored,
+            ),
+        ];
+        for (name, help, value) in counters {
+            page.one(name, counter, help, value);
+        }
+        let (jobs, bytes) = self.world.store.waiting();
+        let store = "{service=\"store\"}";
+        let name = "fanwire_side_queue_length";
+        page.head(name, gauge, "Jobs that were handed over and are not done.");
+        page.row(name, store, jobs);
+        let name = "fanwire_side_queue_bytes";
+        page.head(name, gauge, "Bytes of the writes among them.");
+        page.row(name, store, bytes);
+        let is_up = match self.world.store.trouble() {
+            None | Some(Trouble::Busy) => 1,
+            Some(Trouble::DiskFull | Trouble::Failing | Trouble::Absent) => 0,
+        };
+        page.one(
+            "fanwire_store_up",
+            gauge,
+            "Whether the store takes what is to be kept.",
+            is_up,
+        );
     }
 
     fn loop_metrics(&self, page: &mut Page) {
@@ -317,24 +393,7 @@ impl Engine {
             "histogram",
             "Length of a turn of the loop, waiting not counted.",
         );
-        let mut below = 0;
-        let edges = TURN_EDGES_US
-            .iter()
-            .map(|us| (*us as f64 / 1e6).to_string());
-        for (count, edge) in stats
-            .turn_lengths
-            .iter()
-            .zip(edges.chain(["+Inf".to_owned()]))
-        {
-            below += count;
-            page.row(
-                &format!("{name}_bucket"),
-                &format!("{{le=\"{edge}\"}}"),
-                below,
-            );
-        }
-        page.row(&format!("{name}_sum"), "", stats.busy_us as f64 / 1e6);
-        page.row(&format!("{name}_count"), "", below);
+        page.histogram(name, &TURN_EDGES_US, &stats.turn_lengths, stats.busy_us);
         page.one(
             "fanwire_panics_total",
             counter,

@@ -20,30 +20,29 @@ mod report;
 mod storing;
 mod stream;
 mod websocket;
+mod world;
 
 pub use metrics::{Metrics, ProcessStats};
 pub use own::{AdminAccess, DevApp, DevPage};
 pub use storing::StoreLink;
 
-use crate::dialect::{self, Apps, Ctx, Desk, Dialect, Facts, Io, KeptFact, Meter};
+use world::World;
+
+use crate::dialect::{self, Apps, Desk, Dialect, Facts, KeptFact, Meter};
 use crate::frame::{Frame, FrameWriter, Opcode};
 use crate::handler::{CloseReason, Conn, ConnId, Handler, Origin, Turn};
-use crate::hub::{
-    AppId, AppRules, Effects, Format, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId,
-};
+use crate::hub::{AppId, Effects, HangUp, Hub, HubConfig, NewMessage, Stamp, SubscriberId};
 use crate::limits;
-use crate::outbox::{Ending, Farewell, Outbox};
+use crate::outbox::{Ending, Farewell};
 use crate::random::Random;
 use crate::room;
-use crate::store::{Change, News, Port, Trouble};
+use crate::store::{News, Port};
 use crate::table::Column;
 use crate::time::{Millis, Now, Surfaced, Timer, Wheel};
 use crate::transport::http::response::DateCache;
 use crate::transport::http::{HttpLimits, Phase as Progress};
-use crate::transport::rate::Bucket;
 use crate::transport::websocket::WsLimits;
-use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 
 /// Bounds and intervals of the engine; defaults are those of [`crate::limits`].
@@ -173,149 +172,6 @@ struct Inbound {
     phase: Phase,
 }
 
-/// Everything but the connections: what a dialect is lent while one connection is borrowed.
-struct World {
-    hub: Hub,
-    dialects: Vec<Box<dyn Dialect>>,
-    random: Random,
-    writer: FrameWriter,
-    hang_ups: VecDeque<(ConnId, Format, HangUp)>,
-    meter: Meter,
-    facts: Facts,
-    jobs: jobs::Jobs,
-    desk: Desk,
-    metrics: Metrics,
-    store: Port,
-    /// Changes that wait to become one write.
-    remembered: Vec<(AppId, Change)>,
-    /// Why such changes could not be handed over, the last time that was so.
-    unstored: Option<Trouble>,
-    apps: Apps,
-    /// What each dialect remembers, in their order.
-    notes: Vec<Box<dyn Any>>,
-}
-
-/// What is lent of a [`World`].
-struct Parts<'a> {
-    hub: &'a mut Hub,
-    desk: &'a mut Desk,
-    apps: &'a mut Apps,
-    notes: &'a mut [Box<dyn Any>],
-    io: Io<'a>,
-}
-
-impl World {
-    /// The hub, what its calls are given to speak through, and what else is lent.
-    fn parts<'a>(&'a mut self, out: &'a mut Outbox) -> Parts<'a> {
-        let Self {
-            hub,
-            desk,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            meter,
-            facts,
-            store,
-            remembered,
-            apps,
-            notes,
-            ..
-        } = self;
-        let io = Io {
-            out,
-            dialects,
-            random,
-            writer,
-            hang_ups,
-            facts,
-            meter,
-            store,
-            remembered,
-        };
-        Parts {
-            hub,
-            desk,
-            apps,
-            notes,
-            io,
-        }
-    }
-
-    /// Calls into a dialect on behalf of `conn`.
-    fn with<R>(
-        &mut self,
-        dialect: usize,
-        conn: ConnId,
-        from: Origin,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&dyn Dialect, &mut Ctx<'_>) -> R,
-    ) -> Option<R> {
-        let now = turn.now;
-        let takes_jobs = self.jobs.has_room();
-        let parts = self.parts(turn.out);
-        let chosen = parts.io.dialects.get(dialect)?;
-        let mut ctx = Ctx {
-            hub: parts.hub,
-            io: parts.io,
-            conn,
-            from,
-            app: chosen.app(),
-            now,
-            apps: parts.apps,
-            notes: &mut **parts.notes.get_mut(dialect)?,
-            waits_for: None,
-            desk: parts.desk,
-            takes_jobs,
-            talk: Bucket::new(),
-            asked_unix_s: now.unix_seconds(),
-        };
-        let result = call(&**chosen, &mut ctx);
-        self.keep_up();
-        Some(result)
-    }
-
-    /// What the dialects say of their apps.
-    fn learn_rules(&mut self) {
-        let rules = self.dialects.iter().flat_map(|dialect| dialect.rules());
-        let mut rules: BTreeMap<AppId, AppRules> = rules.collect();
-        // Whoever keeps an app need not be the one who says what its channels are.
-        for app in self
-            .dialects
-            .iter()
-            .filter_map(|dialect| dialect.remembers())
-        {
-            rules.entry(app).or_default().remembers = true;
-        }
-        for (app, rules) in rules {
-            self.hub.set_rules(app, rules);
-        }
-    }
-
-    /// What a call into a dialect or the hub has left behind: changes to be stored, apps to be told.
-    #[inline]
-    fn keep_up(&mut self) {
-        if !self.remembered.is_empty() {
-            self.store_remembered();
-        }
-        if self.apps.has_changed() {
-            self.tell_apps();
-        }
-    }
-
-    /// Calls into the hub on nobody's behalf.
-    fn hub_with<R>(
-        &mut self,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut Hub, &mut Io<'_>) -> R,
-    ) -> R {
-        let mut parts = self.parts(turn.out);
-        let result = call(parts.hub, &mut parts.io);
-        self.keep_up();
-        result
-    }
-}
-
 /// Until when requests that had begun when the stop did may still come.
 #[derive(Debug, Clone, Copy)]
 struct Draining {
@@ -355,8 +211,6 @@ pub struct Engine {
     told: Option<poll::Told>,
     /// The heartbeat's text and its frame, made once.
     heartbeat: Option<(&'static str, Frame)>,
-    /// Settings were read again: somebody may not be served any more.
-    looks_for_closed: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -396,6 +250,7 @@ impl Engine {
                 remembered: Vec::new(),
                 unstored: None,
                 apps: Apps::default(),
+                looks_at_apps: false,
                 notes,
             },
             storing: storing::Storing::default(),
@@ -408,7 +263,6 @@ impl Engine {
             polls_due: Vec::new(),
             told: None,
             heartbeat: None,
-            looks_for_closed: false,
         };
         engine.learn_rules();
         engine
@@ -448,15 +302,19 @@ impl Engine {
         self.world.dialects = dialects;
         self.world.tell_all_apps();
         self.learn_rules();
-        self.adopt_apps();
-        self.looks_for_closed = true;
+        self.world.looks_at_apps = true;
     }
 
-    /// Lets go of whoever is not served any more since settings were read again.
-    fn close_unserved(&mut self, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.looks_for_closed) {
-            return;
+    /// Settings were read again, or an app is not what it was, or the store works again: apps of the
+    /// settings get their rows, and whoever is not served any more is let go of.
+    fn look_at_apps(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut self.world.looks_at_apps) {
+            self.adopt_apps(turn.now);
+            self.close_unserved(turn);
         }
+    }
+
+    fn close_unserved(&mut self, turn: &mut Turn<'_>) {
         let outlets: Vec<SubscriberId> = self
             .inbound
             .iter()
@@ -777,7 +635,7 @@ impl Handler for Engine {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        self.close_unserved(turn);
+        self.look_at_apps(turn);
         // What has surfaced is kept outside of this call: a panic costs one of them, not all.
         self.wheel.surface(turn.now.mono, &mut self.due);
         for _ in 0..limits::ALARMS_PER_TURN {
@@ -803,11 +661,11 @@ impl Handler for Engine {
 
     fn settle(&mut self, turn: &mut Turn<'_>) {
         self.settle_polls(turn);
-        self.hand_over();
+        self.hand_over(turn);
     }
 
     fn next_deadline(&self) -> Option<Millis> {
-        let goes_on = self.jobs() > 0 || self.looks_for_closed;
+        let goes_on = self.jobs() > 0 || self.world.looks_at_apps;
         if !self.due.is_empty() || !self.polls_due.is_empty() || goes_on {
             return Some(Millis(0));
         }

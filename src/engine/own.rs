@@ -36,8 +36,10 @@ pub struct DevPage {
     pub html: &'static str,
     /// A signature that the page and the printed curl line use. In `dev` signatures do not age.
     pub signature: String,
-    /// The app that the page shows Pusher with, if there is one for it.
+    /// The app that the page shows Pusher's protocol with, if there is one for it.
     pub pusher: Option<DevApp>,
+    /// The same for Pushi.
+    pub pushi: Option<DevApp>,
 }
 
 /// An app whose credentials the page may know: those that every `dev` has, and no others.
@@ -49,7 +51,7 @@ pub struct DevApp {
     pub key: String,
     /// Its secret, which is none.
     pub secret: String,
-    /// What stands in front of the paths of the protocol.
+    /// What stands in front of the paths of the protocol; nothing with Pushi.
     pub path_prefix: String,
 }
 
@@ -215,7 +217,7 @@ impl Engine {
         let mut body = format!(
             concat!(
                 r#"{{"signature":"{}","connections":{},"websockets":{},"channels":{},"#,
-                r#""subscribers":{},"users":{},"published":{},"delivered":{},"pusher":"#
+                r#""subscribers":{},"users":{},"published":{},"delivered":{}"#
             ),
             dev.signature,
             stats.connections,
@@ -227,9 +229,12 @@ impl Engine {
             stats.delivered
         )
         .into_bytes();
-        match &dev.pusher {
-            Some(app) => app.push(&mut body),
-            None => body.extend_from_slice(b"null"),
+        for (member, app) in [(",\"pusher\":", &dev.pusher), (",\"pushi\":", &dev.pushi)] {
+            body.extend_from_slice(member.as_bytes());
+            match app {
+                Some(app) => app.push(&mut body),
+                None => body.extend_from_slice(b"null"),
+            }
         }
         body.push(b'}');
         Response::json(200, body).with("Cache-Control", "no-store")

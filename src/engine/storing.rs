@@ -7,7 +7,8 @@
 use super::http::Shape;
 use super::jobs::Waiting;
 use super::websocket::NOWHERE;
-use super::{Engine, Phase, World};
+use super::world::World;
+use super::{Engine, Phase};
 use crate::dialect::{self, AnswerThen, KnownApp, Reply, SocketThen};
 use crate::handler::{ConnId, Origin, Turn};
 use crate::hub::{AppId, SubscriberId};
@@ -15,19 +16,73 @@ use crate::limits::WORK_PER_CALL;
 use crate::store::{
     Answer, AppRecord, Change, Job, Loaded, News, Place, Port, Ticket, Trouble, Write,
 };
+use crate::time::Now;
 use crate::transport::http::Response;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// What takes the jobs that the engine hands over: the store's end of the queue. It must not block.
-pub type StoreLink = Box<dyn FnMut(Vec<Job>)>;
+/// False: nobody takes them, and nobody ever will.
+pub type StoreLink = Box<dyn FnMut(Vec<Job>) -> bool>;
+
+/// What a request has put into the store's queue without asking for the outcome.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// From the first to the last place of each stretch, in order. What stands between them is of the
+    /// same request.
+    stretches: Vec<(Place, Place)>,
+    /// Why some of it is not kept, or was not even put in.
+    failed: Option<Trouble>,
+}
+
+impl Written {
+    /// What can be said of all of it, before the store has said anything more.
+    pub(super) fn outcome(&self) -> Outcome {
+        match (self.failed, self.stretches.last()) {
+            (Some(why), _) => Outcome::Failed(why),
+            (None, Some(&(_, last))) => Outcome::Open(last),
+            (None, None) => Outcome::Known,
+        }
+    }
+
+    /// And this after it.
+    pub(super) fn add(&mut self, more: Self) {
+        self.stretches.extend(more.stretches);
+        self.failed = self.failed.or(more.failed);
+    }
+
+    /// What stands in these places was not kept.
+    pub(super) fn not_kept(&mut self, from: Place, upto: Place, why: Trouble) {
+        if self.has_any(from, upto) {
+            self.failed = Some(why);
+        }
+    }
+
+    fn has_any(&self, from: Place, upto: Place) -> bool {
+        let mut stretches = self.stretches.iter();
+        stretches.any(|&(first, last)| first <= upto && from <= last)
+    }
+}
+
+/// What is known of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All are kept, or there are none.
+    Known,
+    /// Some are not kept.
+    Failed(Trouble),
+    /// They are under way up to this place.
+    Open(Place),
+}
 
 /// Who waits for an answer of the store.
 struct Asked {
     conn: ConnId,
     from: Origin,
     dialect: usize,
+    /// What the request has put in before it asked.
+    written: Written,
     then: Then,
 }
 
@@ -39,28 +94,13 @@ enum Then {
     Hear(SocketThen),
 }
 
-/// The writes that one call has put in: they are one behind the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places {
-    pub(super) first: Place,
-    pub(super) last: Place,
-}
-
-impl Places {
-    /// Whether one of them is from `from` to `upto`.
-    pub(super) fn are_in(self, from: Place, upto: Place) -> bool {
-        self.first <= upto && from <= self.last
-    }
-}
-
 /// An answer that waits until what it acknowledges is kept.
 pub(super) struct Unkept {
     pub(super) conn: ConnId,
     pub(super) dialect: usize,
     pub(super) shape: Shape,
     pub(super) response: Response,
-    /// The writes, in order.
-    pub(super) places: Vec<Places>,
+    pub(super) written: Written,
 }
 
 /// A socket that said something, by one of the dialects.
@@ -77,8 +117,9 @@ pub(super) struct Storing {
     asked: BTreeMap<Ticket, Asked>,
     /// By their last write, and by the order in which they came.
     unkept: BTreeMap<(Place, u64), Unkept>,
-    /// What sockets said that is not kept yet, in order, and who is to be told if it cannot be.
-    said: VecDeque<(Places, Said)>,
+    /// What sockets said that is not kept yet, in order, from its first to its last place, and who is
+    /// to be told if it cannot be.
+    said: VecDeque<((Place, Place), Said)>,
     count: u64,
     link: Option<StoreLink>,
 }
@@ -89,20 +130,24 @@ impl Storing {
     }
 
     /// What a socket said is handed over at these places.
-    pub(super) fn note_said(&mut self, places: Places, said: Said) {
-        self.said.push_back((places, said));
+    pub(super) fn note_said(&mut self, written: &Written, said: Said) {
+        for &stretch in &written.stretches {
+            self.said.push_back((stretch, said));
+        }
     }
 
-    /// Takes out what was said and is kept, all of it, up to `upto`.
-    fn said_and_kept(&mut self, upto: Place) {
-        let count = self.said.partition_point(|(places, _)| places.last <= upto);
+    /// What was said up to `upto` is kept.
+    fn said_is_kept(&mut self, upto: Place) {
+        let count = self.said.partition_point(|((_, last), _)| *last <= upto);
         self.said.drain(..count);
     }
 
-    /// Takes out what was said up to `upto`, if only in part.
-    fn take_said(&mut self, upto: Place) -> impl Iterator<Item = (Places, Said)> {
-        let count = self.said.partition_point(|(places, _)| places.first <= upto);
-        self.said.drain(..count)
+    /// Takes out what was said of which something stands in these places. All before it is kept.
+    fn take_lost(&mut self, from: Place, upto: Place) -> Vec<Said> {
+        let count = self.said.partition_point(|((first, _), _)| *first <= upto);
+        let told = self.said.drain(..count);
+        let lost = told.filter(|((_, last), _)| *last >= from);
+        lost.map(|(_, said)| said).collect()
     }
 
     fn ask(&mut self, ticket: Ticket, asked: Asked) {
@@ -117,12 +162,8 @@ impl Storing {
 
     /// Takes out the answers that one of these writes belongs to.
     fn failed(&mut self, from: Place, upto: Place) -> Vec<Unkept> {
-        let is_hit = |unkept: &Unkept| {
-            let mut places = unkept.places.iter();
-            places.any(|places| places.are_in(from, upto))
-        };
         let hit = self.unkept.iter();
-        let hit = hit.filter(|(_, unkept)| is_hit(unkept));
+        let hit = hit.filter(|(_, unkept)| unkept.written.has_any(from, upto));
         let keys: Vec<(Place, u64)> = hit.map(|(&key, _)| key).collect();
         keys.iter()
             .filter_map(|key| self.unkept.remove(key))
@@ -131,10 +172,22 @@ impl Storing {
 }
 
 impl World {
-    /// The writes that were put in since `before`, nobody having asked for their outcome.
-    pub(super) fn write_since(&self, before: Place) -> Option<Places> {
-        let (first, last) = (Place(before.0 + 1), self.store.last_write());
-        (first <= last).then_some(Places { first, last })
+    /// Where the next job is put. [`World::written_since`] is asked later.
+    pub(super) fn begin_writing(&mut self) -> Place {
+        self.unstored = None;
+        Place(self.store.last_place().0 + 1)
+    }
+
+    /// What was put in from `first` on, nobody having asked for its outcome, and what could not be.
+    pub(super) fn written_since(&mut self, first: Place) -> Written {
+        let last = self.store.last_write();
+        Written {
+            stretches: (last >= first)
+                .then_some((first, last))
+                .into_iter()
+                .collect(),
+            failed: self.unstored.take(),
+        }
     }
 
     /// Changes that have gathered become writes, one for each app.
@@ -148,12 +201,13 @@ impl World {
             let Some(app) = self.apps.row(app) else {
                 self.metrics.changes_not_stored += changes.len() as u64;
                 self.unstored = Some(Trouble::Failing);
+                self.hub.lost_reports();
                 continue;
             };
             let write = Write::Keep { app, changes };
-            // Whoever asked for it is told, and may ask again: all of this is the same when it is done
-            // twice. Messages are turned away before they are told to anybody. What only time
-            // brings is lost, and comes again with the next change.
+            // Whoever asked for it is told, and may ask again: then it is reported again. Messages are
+            // turned away before they are told to anybody. What only time brings is lost, and comes
+            // again with the next change.
             match self.store.has_room(1, write.bytes()) {
                 Ok(()) => {
                     self.store.write(write);
@@ -161,6 +215,7 @@ impl World {
                 Err(why) => {
                     self.metrics.changes_not_stored += 1;
                     self.unstored = Some(why);
+                    self.hub.lost_reports();
                 }
             }
         }
@@ -188,6 +243,7 @@ impl World {
         if apps.is_empty() {
             return;
         }
+        self.looks_at_apps |= apps.iter().any(|known| !known.record.is_enabled());
         for dialect in &mut self.dialects {
             for &app in &apps {
                 dialect.learn_app(app);
@@ -203,13 +259,11 @@ impl Engine {
     pub fn open_store(&mut self, loaded: &Loaded, link: Option<StoreLink>, turn: &mut Turn<'_>) {
         self.world.store.open();
         self.storing.link = link;
-        // Which of those are apps of the settings is said before they are learned, and which of the
-        // settings are not among them is known after that.
-        self.rowless_apps();
+        self.expect_apps();
         for record in &loaded.apps {
             self.learn(record.clone());
         }
-        self.adopt_apps();
+        self.adopt_apps(turn.now);
         self.world.keep_up();
         for dialect in 0..self.world.dialects.len() {
             let nobody = ConnId::NONE;
@@ -229,16 +283,17 @@ impl Engine {
         }
     }
 
-    /// Apps of the settings that have no row yet.
-    fn rowless_apps(&mut self) -> Vec<Box<str>> {
+    /// Apps of the settings that something is stored of. Gives those that have no row.
+    fn expect_apps(&mut self) -> Vec<Box<str>> {
         let apps = self.config.stored_apps.iter();
         let apps = apps.map(|(app, ident)| (*app, ident.as_str()));
         self.world.apps.expect(apps)
     }
 
-    /// They get one.
-    pub(super) fn adopt_apps(&mut self) {
-        let rowless = self.rowless_apps();
+    /// Apps of the settings that have no row yet get one.
+    pub(super) fn adopt_apps(&mut self, now: Now) {
+        let unix_s = now.unix_seconds();
+        let rowless = self.expect_apps();
         if self.world.store.trouble().is_some() {
             return;
         }
@@ -246,7 +301,7 @@ impl Engine {
             // The answer is an app, which is learned whoever asks for it.
             self.world
                 .store
-                .write_and_tell(Write::AdoptApp { ident, unix_s: 0 });
+                .write_and_tell(Write::AdoptApp { ident, unix_s });
         }
     }
 
@@ -261,12 +316,36 @@ impl Engine {
     }
 
     /// Hands over what is to be stored.
-    pub(super) fn hand_over(&mut self) {
-        if self.world.store.has_jobs()
-            && let Some(link) = &mut self.storing.link
-        {
-            link(self.world.store.take());
+    pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
+        if !self.world.store.has_jobs() {
+            return;
         }
+        let Some(link) = &mut self.storing.link else {
+            return;
+        };
+        if !link(self.world.store.take()) {
+            self.lose_store(turn);
+        }
+    }
+
+    /// The store has ended, and answers nothing any more: whoever waits is told so.
+    #[cold]
+    fn lose_store(&mut self, turn: &mut Turn<'_>) {
+        log::error!("the store has ended; nothing is stored until this server is started again");
+        let why = Trouble::Failing;
+        let mut news = vec![News::State(Some(why))];
+        let tickets = self.storing.asked.keys().copied();
+        let answer = |ticket| News::Answer {
+            ticket,
+            answer: Answer::Trouble(why),
+        };
+        news.extend(tickets.map(answer));
+        news.push(News::Failed {
+            from: Place(0),
+            upto: self.world.store.last_place(),
+            why,
+        });
+        self.hear_store(news, turn);
     }
 
     /// A request waits for an answer of the store.
@@ -275,13 +354,14 @@ impl Engine {
         conn: ConnId,
         from: Origin,
         dialect: usize,
-        shape: Shape,
+        (shape, written): (Shape, Written),
         (ticket, then): (Ticket, AnswerThen),
     ) {
         let asked = Asked {
             conn,
             from,
             dialect,
+            written,
             then: Then::Answer(shape, then),
         };
         self.storing.ask(ticket, asked);
@@ -298,16 +378,30 @@ impl Engine {
             conn,
             from: NOWHERE,
             dialect,
+            written: Written::default(),
             then: Then::Hear(then),
         };
         self.storing.ask(ticket, asked);
     }
 
-    /// An answer waits until its last write is kept.
-    pub(super) fn hold_until_kept(&mut self, unkept: Unkept) {
-        let Some(last) = unkept.places.last().map(|places| places.last) else {
-            return;
-        };
+    /// Gives an answer once all is kept that it acknowledges; at once if nothing is to be waited for.
+    pub(super) fn answer_when_kept(&mut self, unkept: Unkept, turn: &mut Turn<'_>) {
+        match unkept.written.outcome() {
+            Outcome::Failed(why) => {
+                let response = self.not_stored(unkept.dialect, why);
+                self.finish(unkept.conn, unkept.shape, &response, turn);
+            }
+            Outcome::Open(last) if self.world.store.is_waiting_for(last) => {
+                self.hold_until_kept(last, unkept);
+            }
+            Outcome::Open(_) | Outcome::Known => {
+                self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
+            }
+        }
+    }
+
+    /// An answer waits until all up to `last` is kept.
+    pub(super) fn hold_until_kept(&mut self, last: Place, unkept: Unkept) {
         self.storing.count += 1;
         let count = self.storing.count;
         self.storing.unkept.insert((last, count), unkept);
@@ -319,15 +413,17 @@ impl Engine {
             self.world.store.hear(&news);
             match news {
                 News::Done { upto } => {
-                    self.storing.said_and_kept(upto);
+                    self.storing.said_is_kept(upto);
                     for (_, unkept) in self.storing.kept(upto) {
                         self.finish(unkept.conn, unkept.shape, &unkept.response, turn);
                     }
                 }
                 News::Failed { from, upto, why } => self.not_kept(from, upto, why, turn),
                 News::Answer { ticket, answer } => self.answered(ticket, answer, turn),
-                News::State(None) => log::info!("the store works again"),
-                News::State(Some(why)) => log::error!("the store: {why}"),
+                // Apps that could not get a row get one now. The store itself says in the log how it
+                // fares.
+                News::State(None) => self.world.looks_at_apps = true,
+                News::State(Some(_)) => {}
                 News::Stats(stats) => self.world.metrics.store = *stats,
                 News::Apps(records) => {
                     for record in records {
@@ -340,14 +436,16 @@ impl Engine {
     }
 
     fn not_kept(&mut self, from: Place, upto: Place, why: Trouble, turn: &mut Turn<'_>) {
+        self.world.hub.lost_reports();
+        for asked in self.storing.asked.values_mut() {
+            asked.written.not_kept(from, upto, why);
+        }
         for unkept in self.storing.failed(from, upto) {
             let response = self.not_stored(unkept.dialect, why);
             self.finish(unkept.conn, unkept.shape, &response, turn);
         }
         self.world.jobs.not_kept(from, upto, why);
-        let said: Vec<(Places, Said)> = self.storing.take_said(upto).collect();
-        let lost = said.into_iter().filter(|(places, _)| places.last >= from);
-        for (_, Said { conn, dialect, who }) in lost {
+        for Said { conn, dialect, who } in self.storing.take_lost(from, upto) {
             let is_there = self.world.hub.subscriber(who);
             if is_there.is_some_and(|known| known.outlet() == conn) {
                 self.world
@@ -378,7 +476,7 @@ impl Engine {
         };
         match asked.then {
             Then::Answer(shape, then) => {
-                let before = self.world.store.last_place();
+                let first = self.world.begin_writing();
                 let (conn, from, dialect) = (asked.conn, asked.from, asked.dialect);
                 let world = &mut self.world;
                 let reply = catch_unwind(AssertUnwindSafe(|| {
@@ -387,9 +485,11 @@ impl Engine {
                         then(answer, ctx)
                     })
                 }));
+                let mut written = asked.written;
+                written.add(self.world.written_since(first));
                 match reply {
                     Ok(Some(reply)) => {
-                        self.replied(conn, from, dialect, shape, reply, before, turn)
+                        self.replied(conn, from, dialect, (shape, written), reply, turn)
                     }
                     Ok(None) | Err(_) => {
                         let response = self.panicked();
@@ -402,41 +502,36 @@ impl Engine {
     }
 
     /// A request that has waited goes on to its end, or waits for something else.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "all of it belongs to one request"
-    )]
     fn replied(
         &mut self,
         conn: ConnId,
         from: Origin,
         dialect: usize,
-        shape: Shape,
+        (shape, written): (Shape, Written),
         reply: Reply,
-        before: Place,
         turn: &mut Turn<'_>,
     ) {
-        let places: Vec<Places> = self.world.write_since(before).into_iter().collect();
         match reply {
-            Reply::Now(response) if places.is_empty() => {
-                self.finish(conn, shape, &response, turn);
+            Reply::Now(response) => {
+                let unkept = Unkept {
+                    conn,
+                    dialect,
+                    shape,
+                    response,
+                    written,
+                };
+                self.answer_when_kept(unkept, turn);
             }
-            Reply::Now(response) => self.hold_until_kept(Unkept {
-                conn,
-                dialect,
-                shape,
-                response,
-                places,
-            }),
-            Reply::Ask(ticket, then) => self.ask(conn, from, dialect, shape, (ticket, then)),
+            Reply::Ask(ticket, then) => {
+                self.ask(conn, from, dialect, (shape, written), (ticket, then));
+            }
             Reply::Later(job) => self.world.jobs.push(Waiting {
                 conn,
                 from,
                 dialect,
                 shape,
                 job,
-                places,
-                failed: None,
+                written,
             }),
             Reply::Park(_)
             | Reply::Stream(_)
@@ -467,6 +562,8 @@ impl Engine {
             return;
         };
         open.stop_waiting();
+        let who = open.who();
+        let first = self.world.begin_writing();
         let world = &mut self.world;
         let heard = catch_unwind(AssertUnwindSafe(|| {
             world.with(dialect, conn, NOWHERE, turn, |_, ctx| {
@@ -475,6 +572,9 @@ impl Engine {
                 ctx.waits_for.take()
             })
         }));
+        let written = self.world.written_since(first);
+        self.storing
+            .note_said(&written, Said { conn, dialect, who });
         match heard {
             Ok(Some(Some(asked))) => {
                 self.wait_on_socket(conn, dialect, asked, turn);
@@ -492,3 +592,6 @@ impl Engine {
         turn.out.pause(conn);
     }
 }
+
+#[cfg(test)]
+mod tests;

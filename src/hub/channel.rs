@@ -188,6 +188,8 @@ pub struct Channel {
     pub(crate) is_bare: bool,
     /// It was reported as one that survives a restart.
     pub(crate) is_remembered: bool,
+    /// How often reports had been lost when it was last reported.
+    pub(crate) reported_at: u32,
     /// One list per format that is there; nearly always one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) members: Vec<MembershipId>,
@@ -220,6 +222,7 @@ impl Channel {
             is_configured: false,
             is_bare: false,
             is_remembered: false,
+            reported_at: 0,
             audiences: Vec::new(),
             members: Vec::new(),
             history: VecDeque::new(),

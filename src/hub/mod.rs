@@ -207,6 +207,8 @@ pub struct Hub {
     watching: watch::Watching,
     /// Counts everything that happens; the order in which events are told and caught up with.
     sequence: u64,
+    /// How often something was lost that was reported for the time after a restart.
+    losses: u32,
     totals: HubTotals,
 }
 
@@ -234,6 +236,7 @@ impl Hub {
             cached_bytes: 0,
             watching: watch::Watching::default(),
             sequence: 0,
+            losses: 0,
             totals: HubTotals::default(),
         }
     }
@@ -342,6 +345,8 @@ impl Hub {
         {
             channel.settings = settings;
             self.remember_channel(id, true, fx);
+        } else {
+            self.remember_again(id, fx);
         }
         id
     }

@@ -78,6 +78,17 @@ pub struct RestoredChannel {
     pub last_active_micros: u64,
 }
 
+/// What was reported of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reported {
+    /// It is none that is kept.
+    Nothing,
+    /// What there was to report, and none of its messages.
+    Channel,
+    /// All of it, with its messages.
+    Whole,
+}
+
 impl Channel {
     /// Whether it survives a restart.
     pub(super) fn survives(&self) -> bool {
@@ -89,36 +100,66 @@ impl Channel {
 impl Hub {
     // ---- reporting -------------------------------------------------------------------------
 
+    /// Something that was reported could not be kept, and whoever asked for it was told so. What is
+    /// kept may differ from what is known here from now on, so whatever is asked for next is reported
+    /// as if nothing were kept of it: asking again then does what it says.
+    pub fn lost_reports(&mut self) {
+        self.losses = self.losses.wrapping_add(1);
+    }
+
+    /// Whether something that was reported may have been lost since a channel was last reported.
+    fn is_out_of_step(&self, key: ChannelId) -> bool {
+        let channel = self.channels.get(key);
+        channel.is_some_and(|channel| channel.reported_at != self.losses)
+    }
+
     /// Reports a channel if it survives a restart and did not before, or with other settings if they
-    /// `changed`; or that it does not any more. Whether it does.
+    /// `changed`; or that it does not any more.
     pub(super) fn remember_channel(
         &mut self,
         key: ChannelId,
         changed: bool,
         fx: &mut impl Effects,
-    ) -> bool {
+    ) -> Reported {
         let app = self.channels.get(key).map(|channel| channel.app);
         if !app.is_some_and(|app| self.rules(app).remembers) {
-            return false;
+            return Reported::Nothing;
         }
+        let losses = self.losses;
         let Some(channel) = self.channels.get_mut(key) else {
-            return false;
+            return Reported::Nothing;
         };
         let survives = channel.survives();
         let was = std::mem::replace(&mut channel.is_remembered, survives);
-        if survives && (changed || !was) {
-            fx.remember(channel.app, Remember::Channel { channel });
+        let is_lost = std::mem::replace(&mut channel.reported_at, losses) != losses;
+        match survives {
+            true if is_lost => {
+                report_whole(channel, fx);
+                return Reported::Whole;
+            }
+            true if changed || !was => fx.remember(channel.app, Remember::Channel { channel }),
+            false if was || is_lost => {
+                let name = &channel.name;
+                fx.remember(channel.app, Remember::NoChannel { channel: name });
+            }
+            true | false => {}
         }
-        if was && !survives {
-            let name = &channel.name;
-            fx.remember(channel.app, Remember::NoChannel { channel: name });
+        match survives {
+            true => Reported::Channel,
+            false => Reported::Nothing,
         }
-        survives
+    }
+
+    /// A channel that is there was asked for: reports it if that may have been lost before.
+    pub(super) fn remember_again(&mut self, key: ChannelId, fx: &mut impl Effects) {
+        if self.is_out_of_step(key) {
+            self.remember_channel(key, false, fx);
+        }
     }
 
     /// Reports the message that has just come into the history of a channel.
     pub(super) fn remember_message(&mut self, key: ChannelId, fx: &mut impl Effects) {
-        if !self.remember_channel(key, false, fx) {
+        if self.remember_channel(key, false, fx) != Reported::Channel {
             return;
         }
         if let Some(channel) = self.channels.get(key)
@@ -137,6 +178,11 @@ impl Hub {
         found: usize,
         fx: &mut impl Effects,
     ) {
+        if self.is_out_of_step(key) {
+            // What is not found here may still be kept.
+            self.remember_channel(key, false, fx);
+            return;
+        }
         let Some(channel) = self.channels.get(key) else {
             return;
         };
@@ -148,13 +194,7 @@ impl Hub {
         match (change, edited) {
             // Senders choose ids: several of one id may be different, and are again what they were
             // but for this change.
-            (Change::Edit(_), _) if found > 1 => {
-                fx.remember(app, Remember::NoChannel { channel: name });
-                fx.remember(app, Remember::Channel { channel });
-                for message in &channel.history {
-                    report_message(channel, message, fx);
-                }
-            }
+            (Change::Edit(_), _) if found > 1 => report_whole(channel, fx),
             (Change::Edit(_), Some(message)) => {
                 fx.remember(app, Remember::Edited { channel, message });
             }
@@ -173,14 +213,15 @@ impl Hub {
             return;
         };
         let app = user.app;
-        if !std::mem::take(&mut user.is_changed) || !user.has_state() {
+        let is_lost = user.is_remembered && user.reported_at != self.losses;
+        if !(std::mem::take(&mut user.is_changed) || is_lost) || !user.has_state() {
             return;
         }
         if !self.rules(app).remembers {
             return;
         }
         if let Some(user) = self.users.get_mut(id) {
-            user.is_remembered = true;
+            (user.is_remembered, user.reported_at) = (true, self.losses);
             fx.remember(app, Remember::User { user });
         }
     }
@@ -203,7 +244,7 @@ impl Hub {
         let (settings, micros) = (kept.settings, kept.last_active_micros);
         let mut channel = Channel::new(app, kept.id, name, settings, traits, micros);
         (channel.is_configured, channel.is_bare) = (kept.is_configured, kept.is_bare);
-        channel.is_remembered = true;
+        (channel.is_remembered, channel.reported_at) = (true, self.losses);
         let id = self.insert_channel(channel);
         if !kept.is_configured {
             // Until it has a message.
@@ -247,10 +288,20 @@ impl Hub {
         let mut user = User::new(app, id, name);
         user.state = Some(Box::new(state));
         user.public_keys = (!public_keys.is_empty()).then(|| Box::new(public_keys));
-        user.is_remembered = true;
+        (user.is_remembered, user.reported_at) = (true, self.losses);
         let id = self.insert_user(user);
         self.settle_user(id, now);
         Some(id)
+    }
+}
+
+/// Reports a channel with all its messages, whatever is kept of it.
+fn report_whole(channel: &Channel, fx: &mut impl Effects) {
+    let name = &channel.name;
+    fx.remember(channel.app, Remember::NoChannel { channel: name });
+    fx.remember(channel.app, Remember::Channel { channel });
+    for message in &channel.history {
+        report_message(channel, message, fx);
     }
 }
 

@@ -36,6 +36,8 @@ pub struct User {
     pub(crate) is_changed: bool,
     /// It was reported as one that survives a restart.
     pub(crate) is_remembered: bool,
+    /// How often reports had been lost when it was last reported.
+    pub(crate) reported_at: u32,
 }
 
 impl User {
@@ -54,6 +56,7 @@ impl User {
             away: None,
             is_changed: false,
             is_remembered: false,
+            reported_at: 0,
         }
     }
 

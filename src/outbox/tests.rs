@@ -253,3 +253,22 @@ fn a_gone_peer_is_skipped_and_a_harsher_ending_stays() {
     out.remove(conn);
     assert_eq!((out.len(), out.ending(conn)), (0, None));
 }
+
+#[test]
+fn reading_that_was_stopped_outlasts_an_empty_queue_and_writing_goes_on() {
+    let mut conns: Table<Conn, ()> = Table::new();
+    let conn = conns.insert(());
+    let mut out = Outbox::new(1000);
+    out.open(conn);
+    out.stop_reading(conn);
+    out.push(conn, &frame(b"news"));
+    assert_eq!(out.take_dirty(), [conn], "it is written to");
+    assert_eq!(waiting(&out, conn), b"news");
+    out.advance(conn, 4);
+    let state = out.visit(conn).expect("it is there");
+    assert!(state.paused && state.held, "and is not to be read from");
+    assert!(!out.has_held(), "what is pushed is not put aside");
+    out.let_go(conn);
+    let state = out.visit(conn).expect("it is there");
+    assert!(state.paused && !state.held, "a pause like any other now");
+}

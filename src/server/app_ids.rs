@@ -5,6 +5,10 @@ use crate::options::Config;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The highest number that an app of the settings may have; the others are for apps of the store,
+/// which are counted from the other end.
+const NUMBERS_MAX: u16 = u16::MAX / 2;
+
 /// Which app has which number. [`AppId::FIRST`] is nobody's but Channelstream's own and the host
 /// program's; apps of the settings are counted from one, in the order in which they are first seen.
 ///
@@ -22,7 +26,7 @@ pub struct TooManyApps;
 
 impl fmt::Display for TooManyApps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = u16::MAX;
+        let most = NUMBERS_MAX;
         write!(
             f,
             "there have been {most} apps since the start, and there are no numbers for more; a \
@@ -53,7 +57,7 @@ impl AppIds {
         let new: Vec<&str> = ids.filter(is_new).collect();
         // Numbers are never given back, so those that are known are as many as are taken.
         let known = self.numbers.len();
-        if known + new.len() > usize::from(u16::MAX) {
+        if known + new.len() > usize::from(NUMBERS_MAX) {
             return Err(TooManyApps);
         }
         for (id, number) in new.into_iter().zip(known + 1..) {
@@ -125,14 +129,16 @@ mod tests {
 
     #[test]
     fn numbers_run_out_for_all_or_none() {
-        let names: Vec<String> = (0..65_534).map(|number| number.to_string()).collect();
+        let names: Vec<String> = (0..u32::from(NUMBERS_MAX) - 1)
+            .map(|number| number.to_string())
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut ids = AppIds::of(&with_apps(&names));
         let two = with_apps(&["x", "y"]);
         assert_eq!(ids.learn(&two), Err(TooManyApps));
         assert_eq!(numbers(&ids, &["x", "y"]), [None, None]);
         ids.learn(&with_apps(&["x"])).expect("the last number");
-        assert_eq!(numbers(&ids, &["x"]), [Some(u16::MAX)]);
+        assert_eq!(numbers(&ids, &["x"]), [Some(NUMBERS_MAX)]);
         ids.learn(&with_apps(&["x", "0"])).expect("known ones");
         assert_eq!(ids.learn(&with_apps(&["y"])), Err(TooManyApps));
     }

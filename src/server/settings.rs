@@ -5,6 +5,7 @@ use crate::dialect::Pace;
 use crate::dialect::channelstream::access::Scheme;
 use crate::dialect::channelstream::{self, Channelstream};
 use crate::dialect::pusher::{self, Pusher};
+use crate::dialect::pushi::config::Mail;
 use crate::dialect::pushi::{self, Pushi};
 use crate::engine::{AdminAccess, DevPage, EngineConfig};
 use crate::hub::{AppId, HubConfig};
@@ -108,8 +109,12 @@ pub fn pusher_config(config: &Config, ids: &AppIds) -> pusher::config::Config {
         trusted_proxies: config.trusted_proxies.clone(),
         apps: open
             .filter_map(|app| {
-                let is_shared = config.channelstream.enabled && config.channelstream.app == app.id;
-                Some(pusher_app(app, ids.get(&app.id)?, is_shared))
+                let mut made = pusher_app(app, ids.get(&app.id)?);
+                made.is_shared = config.channelstream.enabled && config.channelstream.app == app.id;
+                if config.pushi.enabled && app.allows(Protocol::Pushi) {
+                    made.closed = &pushi::names::OF_USERS;
+                }
+                Some(made)
             })
             .collect(),
     }
@@ -141,7 +146,9 @@ pub fn pushi_config(config: &Config, ids: &AppIds) -> pushi::config::Config {
         app_key_routes: settings.app_key_routes,
         origins: settings.origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
+        is_beside_pusher: config.pusher.enabled,
         owns_info: !config.channelstream.enabled,
+        mail: Mail::of(config.deliveries.smtp_url.expose()),
     }
 }
 
@@ -164,13 +171,14 @@ pub fn stored_apps(config: &Config, ids: &AppIds) -> Vec<(AppId, String)> {
 /// What Channelstream's own app is called in the store. No app of the settings has such an id.
 const CHANNELSTREAM_IDENT: &str = "@channelstream";
 
-fn pusher_app(app: &options::App, number: AppId, is_shared: bool) -> pusher::config::App {
+fn pusher_app(app: &options::App, number: AppId) -> pusher::config::App {
     pusher::config::App {
         app: number,
         id: app.id.clone(),
         key: app.key.clone(),
         secret: app.secret.expose().to_owned(),
-        is_shared,
+        is_shared: false,
+        closed: &[],
         enabled: app.enabled,
         tls_only: app.tls_only,
         authorized_only: app.authorized_only,
@@ -206,7 +214,6 @@ pub fn why_restart(new: &Config, old: &Config) -> Option<String> {
             old.channelstream.enabled,
         ),
         ("pusher", new.pusher.enabled, old.pusher.enabled),
-        ("pushi", new.pushi.enabled, old.pushi.enabled),
         ("pushi", new.pushi.enabled, old.pushi.enabled),
     ] {
         if new != old {
@@ -323,6 +330,24 @@ mod tests {
         assert_eq!(apps, [(2, "2"), (4, "4")]);
         assert_eq!(pusher.path_prefix, "/ws");
         assert_eq!(pusher_config(&config, &AppIds::default()).apps.len(), 0);
+    }
+
+    #[test]
+    fn what_is_for_single_users_of_pushi_is_closed_where_pusher_is_beside_it() {
+        let mut config = config();
+        config
+            .apps
+            .push(app("5", &[Protocol::Pusher, Protocol::Pushi]));
+        let closed = |config: &Config| {
+            let pusher = pusher_config(config, &AppIds::of(config));
+            let apps = pusher.apps.iter();
+            apps.map(|app| app.closed.to_vec()).collect::<Vec<_>>()
+        };
+        let none: Vec<&str> = Vec::new();
+        let closed_to_it = vec!["personal-", "peer-"];
+        assert_eq!(closed(&config), [none.clone(), none.clone(), closed_to_it]);
+        config.pushi.enabled = false;
+        assert_eq!(closed(&config), [none.clone(), none.clone(), none]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl OpenedStore {
         };
         let path = options.path.clone().unwrap_or_default();
         let unix_s = clock.now().unix_seconds();
-        let (mut store, found) = store::open(options)?;
+        let (mut store, mut loaded) = store::open(options)?;
         let failed = |trouble: crate::store::Trouble| {
             OpenError::System(path.clone(), io::Error::other(trouble.message()))
         };
@@ -57,11 +57,8 @@ impl OpenedStore {
         let idents: Vec<&str> = apps.iter().map(|(_, ident)| ident.as_str()).collect();
         let storage = store.storage();
         let rows = storage.adopt(&idents, unix_s).map_err(failed)?;
-        let mut loaded = Loaded {
-            apps: storage.apps().map_err(failed)?,
-            ended: found.ended_sessions,
-            remembered: Vec::new(),
-        };
+        // Now with those that were adopted.
+        loaded.apps = storage.apps().map_err(failed)?;
         if config.channelstream.enabled && config.channelstream.persist {
             for row in rows {
                 let remembered = storage.remembered(row).map_err(failed)?;
@@ -81,10 +78,7 @@ impl OpenedStore {
     pub(super) fn start(self, mailbox: Mailbox<Mail>) -> io::Result<(Loaded, StoreLink, AtWork)> {
         let running = self.store.start(move |news| tell(&mailbox, news))?;
         let link = running.link();
-        // If the thread is no more it has said that it fails.
-        let link: StoreLink = Box::new(move |jobs| {
-            link.send(jobs);
-        });
+        let link: StoreLink = Box::new(move |jobs| link.send(jobs));
         Ok((self.loaded, link, AtWork(Some(running))))
     }
 }

@@ -1,7 +1,8 @@
 //! Channelstream and Pusher in one app, and apart: every row of `docs/bridge.md`, which names these
-//! tests.
+//! tests. Those in which Pushi is there, too, are in `three`.
 
 mod stage;
+mod three;
 
 use crate::session::Sut;
 use crate::websocket::Event;
@@ -370,7 +371,9 @@ fn facts_are_told_of_both_and_once() {
     stage.ask("GET", &format!("/disconnect?conn_id={}", ann.id), &[], None);
     stage.close(one);
     let mut facts = Vec::new();
-    stage.memory.with(|engine, _| facts = engine.take_facts());
+    stage
+        .memory
+        .with(|kept, _| facts = kept.engine_mut().take_facts());
     let channel = || Box::from("presence-room");
     let user = || Box::from("pia");
     let expected = [
@@ -842,11 +845,10 @@ fn two_apps_never_hear_each_other() {
 
 #[test]
 fn the_document_names_every_test() {
-    let (document, tests) = (
-        include_str!("../../docs/bridge.md"),
-        include_str!("bridge.rs"),
-    );
-    let names = tests.split("#[test]\nfn ").skip(1);
+    let document = include_str!("../../docs/bridge.md");
+    let tests = [include_str!("bridge.rs"), include_str!("bridge/three.rs")];
+    let names = tests.iter();
+    let names = names.flat_map(|tests| tests.split("#[test]\nfn ").skip(1));
     let names = names.filter_map(|rest| rest.split('(').next());
     let own = "the_document_names_every_test";
     for name in names.filter(|&name| name != own) {

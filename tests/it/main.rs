@@ -13,6 +13,7 @@
 //! | `transcript`, `replay`, `bindings` | the format, the replayer, placeholders and matchers |
 //! | `session` | the system under test as a client sees it; `memory`, `tcp`, `parrot` are such |
 //! | `client` | a socket that is open, and requests one after the other |
+//! | `kept` | an engine in memory with a store behind it |
 //! | `http`, `websocket`, `signature`, `json` | the client's side of the wire, over bytes |
 
 mod better;
@@ -21,6 +22,7 @@ mod channelstream;
 mod client;
 mod http;
 mod json;
+mod kept;
 mod memory;
 mod openapi;
 mod parrot;

@@ -2,6 +2,7 @@
 //! and answers with what it says.
 
 use crate::http::{self, Answer};
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
 use crate::session::{Cut, Link, Received, Sut};
 use crate::signature;
@@ -10,6 +11,8 @@ use fanwire::dialect::channelstream::{Channelstream, Config};
 use fanwire::dialect::pusher::Pusher;
 use fanwire::dialect::pusher::auth::Keys;
 use fanwire::dialect::pusher::config::{App, Config as PusherConfig};
+use fanwire::dialect::pushi::Pushi;
+use fanwire::dialect::pushi::config::{App as PushiApp, Config as PushiConfig};
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
@@ -20,10 +23,17 @@ const SECRET: &str = "of these tests";
 /// An app of Pusher's, and what is signed with.
 const KEY: &str = "key";
 const APP_SECRET: &str = "of the app";
+/// One of Pushi's, whose key has 64 digits.
+const SHOP: &str = "shop";
+const SHOP_SECRET: &str = "of-the-shop";
+
+fn shop_key() -> String {
+    "c0ffee00".repeat(8)
+}
 
 /// A client that keeps one connection, and dials anew when it was ended.
 struct Client {
-    memory: Memory<Engine>,
+    memory: Memory<Kept>,
     link: Link,
     bytes: Vec<u8>,
 }
@@ -38,12 +48,25 @@ impl Client {
             apps: vec![App::new(AppId(1), "1", KEY, APP_SECRET)],
             ..PusherConfig::default()
         };
+        let shop = AppId(2);
+        let pushi = PushiConfig {
+            apps: vec![PushiApp::new(shop, SHOP, &shop_key(), SHOP_SECRET)],
+            open_registration: true,
+            ..PushiConfig::default()
+        };
         let dialects: Vec<Box<dyn Dialect>> = vec![
             Box::new(Pusher::new(pusher)),
+            Box::new(Pushi::new(pushi)),
             Box::new(Channelstream::new(config)),
         ];
-        let engine = Engine::new(EngineConfig::default(), dialects, Random::seeded(1));
-        let mut memory = Memory::new(engine, SECRET, Cut::Whole);
+        let config = EngineConfig {
+            stored_apps: vec![(shop, SHOP.to_owned())],
+            ..EngineConfig::default()
+        };
+        let engine = Engine::new(config, dialects, Random::seeded(1));
+        let kept = Kept::new(engine, &[SHOP], Manner::AtOnce);
+        let mut memory = Memory::new(kept, SECRET, Cut::Whole);
+        memory.with(Kept::open);
         let link = memory.dial();
         Self {
             memory,
@@ -141,8 +164,9 @@ fn everything_described_is_there_and_answers_as_described() {
     let mut count = 0;
     for (path, item) in document["paths"].as_object().expect("an object") {
         for (verb, operation) in item.as_object().expect("an object") {
-            // Those of Pusher have signatures of another kind.
-            if verb == "servers" || operation["tags"] == json!(["pusher"]) {
+            // Those of the others are proved in another way.
+            let is_others = ["pusher", "pushi"].map(|tag| json!([tag]));
+            if verb == "servers" || is_others.contains(&operation["tags"]) {
                 continue;
             }
             count += 1;
@@ -230,6 +254,98 @@ fn everything_described_of_pusher_is_there_and_answers_as_described() {
     }
     assert_eq!(good.len(), 8, "{good:?}");
     assert_eq!(seen, BTreeSet::from([200, 400, 401, 404, 405, 413]));
+}
+
+#[test]
+fn everything_described_of_pushi_is_there_and_answers_as_described() {
+    let mut client = Client::new();
+    let document = client.document();
+    let credentials = format!(
+        "app_id={SHOP}&app_key={}&app_secret={SHOP_SECRET}",
+        shop_key()
+    );
+    let login = client.ask("GET", &format!("/login?{credentials}"), &[], None);
+    let token: Value = serde_json::from_slice(&login.expect("at once").body).expect("JSON");
+    let sid = token["token"].as_str().expect("a text").to_owned();
+    let good_session = format!("{credentials}&sid={sid}");
+    let app_key = format!("app_key={}", shop_key());
+    // With what any of them needs, and with some of it missing.
+    let all = json!({
+        "data": "d", "event": "news", "user_id": "u", "url": "http://h/", "token": "t",
+        "email": "e", "endpoint": "http://p/", "p256dh": "p", "auth": "a", "adapters": "pigeon",
+        "tokens": ["aa"], "message": "m", "to": "a", "subject": "s", "body": "b",
+    });
+    let mut named = all.clone();
+    named["name"] = json!("new");
+    let (all, named) = (all.to_string(), named.to_string());
+    let bodies = [
+        None,
+        Some(&*all),
+        Some(&*named),
+        Some("{}"),
+        Some("{"),
+        Some("[1]"),
+    ];
+    let queries = [&*good_session, "sid=none", &app_key, ""];
+    let (mut seen, mut good, mut bad) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (template, item) in document["paths"].as_object().expect("an object") {
+        let verbs = item.as_object().expect("an object").iter();
+        for (verb, operation) in verbs.filter(|(verb, _)| *verb != "servers") {
+            // Whoever logs out is tried at the end.
+            if operation["tags"] != json!(["pushi"]) || template == "/logout" {
+                continue;
+            }
+            let id = operation["operationId"].as_str().expect("a name");
+            let path = template
+                .replace("{app_id}", SHOP)
+                .replace("{user_id}", "u")
+                .replace("{socket_id}", "none")
+                .replace("{channel}", "news");
+            let path = ["url", "token", "email", "endpoint"]
+                .iter()
+                .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "x"));
+            for (query, body) in queries
+                .into_iter()
+                .flat_map(|query| bodies.map(|body| (query, body)))
+            {
+                let target = format!("{path}?{query}");
+                let answer = client.ask(&verb.to_uppercase(), &target, &[], body);
+                let answer = answer.expect("at once");
+                let said = http::lossy(&answer.body);
+                let what = format!("{verb} {target} {body:?}: {} {said}", answer.status);
+                assert!(names(&document, operation, &answer), "{what}");
+                assert!(!said.contains("not handled"), "{what}");
+                seen.insert(answer.status);
+                let of_status = if answer.status == 200 {
+                    &mut good
+                } else {
+                    &mut bad
+                };
+                of_status.insert(id.to_owned());
+            }
+        }
+    }
+    // Nothing is sent yet, and the app has no key for Web Push.
+    let never = bad.difference(&good).map(String::as_str);
+    let never: Vec<&str> = never.collect();
+    assert_eq!(
+        never,
+        ["pushi_send_apn", "pushi_send_webhook", "pushi_vapid_key"]
+    );
+    assert!(good.len() > 35, "{good:?}");
+    assert_eq!(seen, BTreeSet::from([200, 400, 403, 404, 501]));
+    for (verb, operation) in document["paths"]["/logout"].as_object().expect("both") {
+        if verb == "servers" {
+            continue;
+        }
+        for query in [&*good_session, "sid=none", ""] {
+            let target = format!("/logout?{query}");
+            let answer = client.ask(&verb.to_uppercase(), &target, &[], None);
+            let answer = answer.expect("at once");
+            assert_eq!(answer.status, 200);
+            assert!(names(&document, operation, &answer));
+        }
+    }
 }
 
 #[test]

@@ -5,23 +5,25 @@
 //! with its store in a file. Stories that look into the engine, or in which the store fails, are told
 //! in memory only.
 
+mod api;
 mod channels;
 mod errors;
 mod frames;
-mod kept;
 mod limits;
 mod opening;
 mod peer;
 mod personal;
 mod presence;
 mod publishing;
+mod reload;
 mod replay;
 mod scenario;
 mod stage;
 mod storing;
 mod transcripts;
-mod values;
+pub(crate) mod values;
 
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
 use crate::session::{Cut, cuts};
 use fanwire::dialect::Dialect;
@@ -31,30 +33,35 @@ use fanwire::dialect::pushi::config::Config;
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
-use kept::{Kept, Manner};
 use stage::Stage;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Pushi as its transcripts want it, and Channelstream in an app of its own.
-fn engine(config: Config) -> Engine {
-    let apps = config.apps.iter();
-    let stored_apps: Vec<(AppId, String)> = apps.map(|app| (app.app, app.ident.clone())).collect();
-    let dialects: Vec<Box<dyn Dialect>> = vec![
+/// Pushi, and Channelstream in an app of its own.
+fn dialects(config: Config) -> Vec<Box<dyn Dialect>> {
+    let own = channelstream::Config::default();
+    vec![
         Box::new(Pushi::new(config)),
-        Box::new(Channelstream::new(channelstream::Config::default())),
-    ];
-    let config = EngineConfig {
-        stored_apps,
+        Box::new(Channelstream::new(own)),
+    ]
+}
+
+/// The apps of the settings, with their ids.
+fn stored_apps(config: &Config) -> Vec<(AppId, String)> {
+    let apps = config.apps.iter();
+    apps.map(|app| (app.app, app.ident.clone())).collect()
+}
+
+/// An engine in memory, with a store behind it. Writes are cut as `cut` says.
+fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
+    let apps = stored_apps(&config);
+    let idents: Vec<&str> = apps.iter().map(|(_, ident)| &**ident).collect();
+    let engine_config = EngineConfig {
+        stored_apps: apps.clone(),
         facts_kept: 1_000,
         ..EngineConfig::default()
     };
-    Engine::new(config, dialects, Random::seeded(1))
-}
-
-/// The same in memory, with a store behind it. Writes are cut as `cut` says.
-fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
-    let apps: Vec<String> = config.apps.iter().map(|app| app.ident.clone()).collect();
-    let apps: Vec<&str> = apps.iter().map(|ident| &**ident).collect();
-    let kept = Kept::new(engine(config), &apps, manner);
+    let engine = Engine::new(engine_config, dialects(config), Random::seeded(1));
+    let kept = Kept::new(engine, &idents, manner);
     let mut memory = Memory::new(kept, "", cut);
     memory.with(Kept::open);
     memory
@@ -63,9 +70,13 @@ fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
 /// Tells a story in every split, and with a late store.
 fn in_memory(story: fn(&mut Stage)) {
     let once = |manner: Manner, cut: Cut| {
-        let mut stage = Stage::new(manner, cut);
-        story(&mut stage);
-        stage.finish()
+        // Where it goes wrong it has said how; this says when.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::new(manner, cut);
+            story(&mut stage);
+            stage.finish()
+        }));
+        told.unwrap_or_else(|_| panic!("in {manner:?}, {cut:?}"))
     };
     let longest = once(Manner::AtOnce, Cut::Whole);
     once(Manner::Late, Cut::Whole);
@@ -112,6 +123,10 @@ macro_rules! stories {
 
 macro_rules! memory_only {
     ($($stories:tt)*) => { told! { memory_only, in_memory: $($stories)* } };
+}
+
+macro_rules! memory_long {
+    ($($stories:tt)*) => { told! { memory_long, in_memory_whole: $($stories)* } };
 }
 
 macro_rules! long_stories {
@@ -165,10 +180,92 @@ stories! {
         members_stand_in_the_order_of_joining,
         asking_again_is_leaving_and_coming,
     }
+    peer {
+        two_members_have_a_channel,
+        who_comes_later_decides,
+        numbers_are_users_too,
+        names_that_can_be_read_in_several_ways,
+        who_leaves_is_off_its_pairs,
+        a_pair_may_be_left_by_name,
+        a_pair_that_was_left_stays_so_when_another_channel_is,
+        a_member_may_ask_for_the_latest_of_its_pairs,
+        a_signature_opens_it_by_name,
+        what_was_left_stays_left_wherever_else_one_leaves,
+    }
+    personal {
+        a_users_channels_come_with_what_waits,
+        the_latest_of_a_personal_channel_is_what_waits,
+        leaving_takes_along_what_it_brought_and_no_more,
+        two_may_bring_the_same,
+        a_circle_comes_to_an_end,
+        applications_reach_a_user_by_it,
+        what_it_brings_is_joined_as_said,
+        a_subscription_that_goes_leaves_sockets_where_they_are,
+        users_have_odd_ids,
+        an_event_waits_once_for_each_user,
+    }
+    publishing {
+        a_socket_hears_a_publish_once,
+        every_channel_keeps_its_own,
+        what_is_not_to_be_stored_is_not,
+        what_was_delivered_is_there_for_whoever_asks,
+        words_are_acted_on_in_their_order,
+    }
+    api {
+        a_ping_reaches_whoever_is_in_global,
+        sockets_are_listed_with_their_channels,
+        nobody_makes_apps_where_that_is_closed,
+        an_app_of_the_settings_is_called_what_they_say,
+        the_key_of_an_app_is_no_permission_to_look,
+        direct_messages_are_not_pretended,
+        the_server_tells_of_itself,
+        one_logout_ends_one_session,
+    }
+    limits {
+        names_have_their_lengths,
+        members_say_so_much,
+        the_longest_pair_has_a_channel,
+    }
 }
 
 memory_only! {
     frames {
         nobody_has_to_say_anything,
+    }
+    storing {
+        a_full_queue_refuses,
+        who_was_delivered_and_not_kept_is_told_to_the_sender,
+        an_application_is_answered_when_it_is_kept,
+        who_waits_keeps_nobody_waiting,
+        who_goes_while_it_waits_leaves_nothing,
+        a_logout_that_was_not_kept_may_be_asked_for_again,
+        who_asks_what_cannot_be_read_is_told_so,
+    }
+    reload {
+        a_disabled_app_lets_go,
+        a_removed_app_lets_go,
+        apps_of_the_store_stay,
+        a_stop_closes_everybody,
+    }
+}
+
+long_stories! {
+    publishing {
+        a_hundred_thousand_channels,
+        an_event_is_not_stored_without_end,
+        a_mebibyte,
+    }
+    limits {
+        a_socket_is_in_so_many_channels,
+        so_many_events_are_listed,
+    }
+}
+
+memory_long! {
+    personal {
+        so_much_may_be_brought,
+    }
+    limits {
+        a_socket_says_so_much_in_a_second,
     }
 }

@@ -5,6 +5,7 @@
 //! | `original` | the settings of Channelstream do what they are there for |
 //! | `start`, `stop`, `reload` | the life of the process, and what it says of itself |
 //! | `tls` | all of it over TLS |
+//! | `moved` | an installation of Pushi that moved here |
 //! | `admin` | signing in, and what may be done then |
 //! | `requests`, `sockets` | what bad, slow and odd peers get, over HTTP and WebSocket |
 //! | `pressure` | those who do not read, who send rubbish, who are too many |
@@ -21,8 +22,11 @@
 mod admin;
 mod client;
 mod heads;
+#[cfg(feature = "store")]
+mod moved;
 mod original;
 mod pressure;
+#[allow(dead_code, reason = "shared with tests/crash")]
 mod process;
 mod reload;
 mod requests;

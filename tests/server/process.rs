@@ -73,11 +73,7 @@ impl Server {
         let mut server = Self::launch(command);
         for _ in 0..listeners {
             let line = server.says("listening on ");
-            let (_, bound) = line.split_once("listening on ").expect("it was looked for");
-            let end = bound.find('"').unwrap_or(bound.len());
-            if let Ok(address) = bound[..end].parse() {
-                server.addresses.push(address);
-            }
+            server.addresses.extend(bound_in(&line));
         }
         server
     }
@@ -101,6 +97,11 @@ impl Server {
             looked_at: 0,
             addresses: Vec::new(),
         }
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens first.
@@ -197,6 +198,30 @@ impl Drop for Server {
             eprintln!("the server said:\n{}", self.said.join("\n"));
         }
     }
+}
+
+/// The address that a server says it listens on; none if it is not one of TCP.
+fn bound_in(line: &str) -> Option<SocketAddr> {
+    let (_, bound) = line.split_once("listening on ")?;
+    let end = bound.find('"').unwrap_or(bound.len());
+    bound[..end].parse().ok()
+}
+
+/// Waits until a server that was launched listens on so many addresses, or ends. Whether it listens.
+#[track_caller]
+pub(crate) fn listens_or_ends(server: &mut Server, listeners: usize) -> bool {
+    let limit = Instant::now() + PATIENCE;
+    while server.addresses.len() < listeners {
+        let left = limit.saturating_duration_since(Instant::now());
+        let line = match server.lines.recv_timeout(left) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
+        };
+        server.addresses.extend(bound_in(&line));
+        server.said.push(line);
+    }
+    true
 }
 
 /// Tries until it is true.

@@ -182,8 +182,25 @@ pub(crate) fn of_the_settings_are_adopted(world: &mut World) {
         "those of the settings are not stored here"
     );
 
-    let changed = world.write(update(AppRow(2), AppFields::default(), 1));
-    assert_eq!(changed, Answer::Nothing);
+    // What stands in no settings is stored here.
+    let fields = AppFields {
+        vapid_email: Field::Is("push@example.com".into()),
+        ..AppFields::default()
+    };
+    let changed = world.write(update(AppRow(2), fields.clone(), 9_000));
+    let Answer::App(changed) = changed else {
+        panic!("{changed:?}");
+    };
+    assert!(changed.is_of_settings);
+    assert_eq!((&changed.fields, changed.modified_s), (&fields, 9_000));
+    world.reopen();
+    assert_eq!(world.apps()[1], *changed);
+    let named = AppFields {
+        name: Field::Is(world.apps()[0].fields.name.value().expect("a name").clone()),
+        ..AppFields::default()
+    };
+    let twin = world.write(update(AppRow(2), named, 9_001));
+    assert_eq!(twin, Answer::Duplicate);
     let taken = NewApp {
         ident: "a".into(),
         ..new_app("new")
@@ -193,6 +210,19 @@ pub(crate) fn of_the_settings_are_adopted(world: &mut World) {
     world.publish(AppRow(3), &["room"], "of b");
     assert_eq!(world.texts(AppRow(3), "room"), ["of b"]);
     assert_eq!(world.app("next"), AppRow(5));
+    // While everything runs, after the settings were read again, it is a write like others.
+    let adopt = |ident: &str| Write::AdoptApp {
+        ident: ident.into(),
+        unix_s: 8_000,
+    };
+    let answers = world.commit(&[adopt("late"), adopt("b"), adopt("ident of stored")]);
+    let rows = answers.iter().map(|answer| match answer {
+        Answer::App(app) => (app.row, app.is_of_settings),
+        other => panic!("{other:?}"),
+    });
+    let expected = [(AppRow(6), true), (AppRow(3), true), (stored, false)];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+    assert_eq!(world.apps()[5].created_s, 8_000);
 }
 
 pub(crate) fn sessions_end(world: &mut World) {
@@ -224,10 +254,21 @@ pub(crate) fn sessions_end(world: &mut World) {
     );
     assert_eq!(list(world, 0), [all[0], all[2]], "for good");
 
-    let before = |app, unix_s| Write::EndSessionsBefore { app, unix_s };
-    let answers = world.commit(&[before(one, 500), before(one, 400), before(AppRow(9), 1)]);
+    let before = |app, unix_s| Write::EndSessionsBefore {
+        app,
+        unix_s,
+        until_unix_s: unix_s - 300,
+    };
+    world.commit(&[end(one, 3, 199), end(two, 3, 199)]);
+    let answers = world.commit(&[before(one, 500), before(one, 400), before(AppRow(9), 301)]);
     assert_eq!(answers, [Answer::Done, Answer::Done, Answer::Nothing]);
     world.reopen();
     let from: Vec<u64> = world.apps().iter().map(|app| app.sessions_from_s).collect();
     assert_eq!(from, [500, 0], "what is over stays over");
+    let left = [all[0], all[2], ended(two, 3, 199)];
+    assert_eq!(
+        list(world, 0),
+        left,
+        "what holds for all is not kept for each"
+    );
 }

@@ -79,7 +79,7 @@ impl Dice {
 
     fn write(&mut self, number: u64) -> Write {
         let (app, unix_s) = (self.app(), number);
-        match self.below(24) {
+        match self.below(25) {
             0..10 => self.publish(number),
             10..15 => Write::PutRecord {
                 app,
@@ -129,8 +129,16 @@ impl Dice {
                     unix_s,
                 }
             }
+            23 => Write::AdoptApp {
+                ident: self.name(),
+                unix_s,
+            },
             _ => match self.below(2) {
-                0 => Write::EndSessionsBefore { app, unix_s },
+                0 => Write::EndSessionsBefore {
+                    app,
+                    unix_s,
+                    until_unix_s: unix_s + self.below(50),
+                },
                 _ => Write::EndSession {
                     app,
                     session: [self.below(9) as u8; 32],

@@ -97,7 +97,7 @@ fn what_is_sent_behind_a_batch_is_answered_behind_it() {
             assert_eq!(answers.matches("HTTP/1.1 200").count(), 3, "{answers}");
             let place = |text: &str| answers.find(text).expect(text);
             assert!(place("\"n\":899}") < place("\"n\":900}"));
-            assert!(place("\"n\":900}") < place("\"status\":\"live\""));
+            assert!(place("\"n\":900}") < place("\"status\":\"ok\""));
             assert_eq!(world.numbers(listener), (0..901).collect::<Vec<_>>());
             assert_eq!(
                 world.conns.contains(conn),

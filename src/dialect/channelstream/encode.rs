@@ -26,6 +26,20 @@ impl From<DateTime> for Stamp {
     }
 }
 
+/// What another protocol, whose events have names and channels, makes of one of this protocol's: the
+/// name of the event and the channel. None for what is private to users, which stays here, and for
+/// what every protocol tells in words of its own.
+pub(in crate::dialect) fn foreign<'e>(event: &'e Event<'_>) -> Option<(&'static str, &'e str)> {
+    let (name, channel) = match event {
+        Event::Message(message) => ("message", message.channel),
+        Event::MessageEdit(edit) => ("message:edit", edit.channel),
+        Event::MessageDelete(delete) => ("message:delete", delete.channel),
+        Event::UserState(change) => ("user_state_change", Some(&*change.channel)),
+        Event::Presence(_) | Event::Count(_) | Event::Watched(_) => return None,
+    };
+    Some((name, channel?))
+}
+
 /// The one object of an event's frame, for another protocol that tells of it.
 pub(in crate::dialect) fn frame_object(event: &Event<'_>, catch_up: bool) -> String {
     let mut frame = Vec::new();

@@ -45,5 +45,5 @@ pub mod words;
 
 pub use super::json;
 pub(in crate::dialect) use admin::client;
-pub(super) use encode::frame_object;
+pub(super) use encode::{foreign, frame_object};
 pub use speaker::{APP, Channelstream, Config, FORMAT};

@@ -35,6 +35,9 @@ pub struct App {
     /// Whether another protocol uses its channels, too: what is published is then kept for those
     /// that catch up.
     pub is_shared: bool,
+    /// Beginnings of names of channels that another protocol of this app opens to single users only:
+    /// by this one, to which they would be public, nobody subscribes to them.
+    pub closed: &'static [&'static str],
     /// A disabled app refuses everybody, with words of its own.
     pub enabled: bool,
     /// Refuses connections that are not encrypted.
@@ -90,6 +93,7 @@ impl App {
             key: key.to_owned(),
             secret: secret.to_owned(),
             is_shared: false,
+            closed: &[],
             enabled: true,
             tls_only: false,
             authorized_only: false,

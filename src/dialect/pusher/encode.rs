@@ -1,7 +1,7 @@
 //! What subscribers are told, as JSON objects (section 2.1: which data is text and which an object).
 
 use super::names::{Access, Kind, push_socket_id};
-use crate::dialect::channelstream::frame_object;
+use crate::dialect::channelstream::{foreign, frame_object};
 use crate::dialect::json::push_text;
 use crate::hub::{ChannelId, Event, Hub, Id, MessageView, Presence, PublicState, User, Watched};
 use std::io::Write;
@@ -12,22 +12,12 @@ pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 /// Answers that we are.
 pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
 
-/// Names of events of the other protocol, which has none: one for each kind.
-const MESSAGE: &str = "message";
-const MESSAGE_EDIT: &str = "message:edit";
-const MESSAGE_DELETE: &str = "message:delete";
-const USER_STATE: &str = "user_state_change";
-
 /// Appends an event as the text of one frame; nothing if this protocol does not tell it.
 pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
     match event {
         Event::Message(message) => push_message(out, message, event, catch_up),
-        Event::MessageEdit(edit) => push_foreign(out, MESSAGE_EDIT, edit.channel, event, catch_up),
-        Event::MessageDelete(delete) => {
-            push_foreign(out, MESSAGE_DELETE, delete.channel, event, catch_up);
-        }
-        Event::UserState(change) => {
-            push_foreign(out, USER_STATE, Some(&change.channel), event, catch_up);
+        Event::MessageEdit(_) | Event::MessageDelete(_) | Event::UserState(_) => {
+            push_foreign(out, event, catch_up);
         }
         Event::Presence(presence) => push_presence(out, presence),
         Event::Count(count) => {
@@ -40,7 +30,7 @@ pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
 
 fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, event: &Event<'_>, catch_up: bool) {
     let (Some(channel), Some(name)) = (message.channel, message.event) else {
-        push_foreign(out, MESSAGE, message.channel, event, catch_up);
+        push_foreign(out, event, catch_up);
         return;
     };
     let data = message.body.unwrap_or("");
@@ -57,15 +47,9 @@ fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, event: &Event<'_>,
 }
 
 /// An event of the other protocol: its data is the object that is told there, as text.
-fn push_foreign(
-    out: &mut Vec<u8>,
-    name: &str,
-    channel: Option<&str>,
-    event: &Event<'_>,
-    catch_up: bool,
-) {
+fn push_foreign(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
     // What is private to users of the other protocol stays there.
-    let Some(channel) = channel else {
+    let Some((name, channel)) = foreign(event) else {
         return;
     };
     // Clients throw away what is not encrypted in a channel where everything is.

@@ -16,6 +16,7 @@ type Refused = (u16, &'static str);
 const BAD_NAME: Refused = (400, "the name of the channel is not valid");
 const BAD_SIGNATURE: Refused = (401, "the signature of the subscription is not valid");
 const NOT_THE_USER: Refused = (401, "this channel is that of another user");
+const CLOSED: Refused = (401, "this channel is for users of another protocol");
 const NO_MEMBER: Refused = (
     400,
     "a presence channel needs channel_data, or a user that signed in",
@@ -106,6 +107,10 @@ fn subscribe(served: &Served, name: &str, proof: Proof<'_>, who: SubscriberId, c
     }
     if !is_channel(name, app.channel_chars) {
         refuse(name, BAD_NAME, ctx);
+        return;
+    }
+    if app.closed.iter().any(|closed| name.starts_with(closed)) {
+        refuse(name, CLOSED, ctx);
         return;
     }
     let known = ctx.hub.find_channel(app.app, name);

@@ -6,14 +6,17 @@ use super::encode;
 use super::errors::{Close, push_error};
 use super::names::Kind;
 use crate::dialect::channelstream::access::Seen;
-use crate::dialect::{Ctx, Dialect, Liveness, Reply, SocketEnd};
+use crate::dialect::pushi::names::OF_USERS;
+use crate::dialect::{Ctx, Dialect, KnownApp, Liveness, Reply, SocketEnd};
 use crate::hub::{
     AppId, AppRules, Event, Format, HangUp, Hub, Settings, Subscriber, SubscriberId, Traits,
 };
 use crate::limits::{PUSHER_BODY_BYTES_MAX, PUSHER_PONG_MS};
+use crate::store::{BY_PUSHER, BY_PUSHI};
 use crate::transport::http::{Request, Response, upgrade};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// The one wire format: JSON objects in WebSocket texts. All versions that are spoken are the same
 /// on the wire.
@@ -85,26 +88,46 @@ fn traits(name: &str) -> Traits {
 impl Pusher {
     /// The protocol with these settings.
     pub fn new(config: Config) -> Self {
-        let served: Vec<Served> = config
-            .apps
-            .iter()
-            .map(|app| Served {
-                app: app.clone(),
-                keys: Keys::new(&app.key, &app.secret),
-            })
-            .collect();
-        let named = |name: fn(&App) -> &String| {
-            let apps = served.iter().enumerate();
-            apps.map(|(at, served)| (name(&served.app).clone(), at))
-                .collect()
-        };
-        let by_app = served.iter().enumerate();
-        Self {
-            by_key: named(|app| &app.key),
-            by_id: named(|app| &app.id),
-            by_app: by_app.map(|(at, served)| (served.app.app, at)).collect(),
-            served,
+        let mut pusher = Self {
+            served: Vec::with_capacity(config.apps.len()),
+            by_key: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            by_app: BTreeMap::new(),
             config,
+        };
+        for app in pusher.config.apps.clone() {
+            pusher.serve(app);
+        }
+        pusher
+    }
+
+    /// Serves an app from now on, or with other settings.
+    fn serve(&mut self, app: App) {
+        self.stop_serving(app.app);
+        let at = self.served.len();
+        self.by_key.insert(app.key.clone(), at);
+        self.by_id.insert(app.id.clone(), at);
+        self.by_app.insert(app.app, at);
+        let keys = Keys::new(&app.key, &app.secret);
+        self.served.push(Served { app, keys });
+    }
+
+    fn stop_serving(&mut self, app: AppId) {
+        let Some(at) = self.by_app.remove(&app) else {
+            return;
+        };
+        self.by_key.retain(|_, of| *of != at);
+        self.by_id.retain(|_, of| *of != at);
+        // The last one moves into its place.
+        let last = self.served.len() - 1;
+        self.served.swap_remove(at);
+        let of_key = self.by_key.values_mut();
+        let of_id = self.by_id.values_mut();
+        let of_app = self.by_app.values_mut();
+        for of in of_key.chain(of_id).chain(of_app) {
+            if *of == last {
+                *of = at;
+            }
         }
     }
 
@@ -208,6 +231,30 @@ impl Dialect for Pusher {
             (app.app, rules)
         };
         self.served.iter().map(rules).collect()
+    }
+
+    /// Apps of the store have everything but their credentials as it is by default.
+    fn learn_app(&mut self, known: &Rc<KnownApp>) {
+        let record = &known.record;
+        if record.protocols & BY_PUSHER == 0 {
+            self.stop_serving(known.app);
+            return;
+        }
+        let mut app = App::new(known.app, &record.ident, &record.key, &record.secret);
+        app.enabled = record.fields.enabled.value() != Some(&false);
+        if record.protocols & BY_PUSHI != 0 {
+            app.closed = &OF_USERS;
+        }
+        // Whoever was there first keeps the key and the id.
+        let is_taken = |at: Option<&usize>| {
+            let other = at.and_then(|&at| self.served.get(at));
+            other.is_some_and(|other| other.app.app != known.app)
+        };
+        if is_taken(self.by_key.get(&app.key)) || is_taken(self.by_id.get(&app.id)) {
+            log::error!("an app of the store has the key or the id of another one: not served");
+            return;
+        }
+        self.serve(app);
     }
 
     fn serves(&self, who: &Subscriber) -> bool {
@@ -318,5 +365,68 @@ impl Dialect for Pusher {
             Close::ServerFull.number(),
             "too much was sent that was not read",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{AppFields, AppRecord, AppRow, Field};
+
+    fn known(app: u16, key: &str, protocols: u8, enabled: bool) -> Rc<KnownApp> {
+        let record = AppRecord {
+            row: AppRow(u32::from(app)),
+            ident: format!("id-{key}").into(),
+            key: key.into(),
+            secret: "secret".into(),
+            protocols,
+            is_of_settings: false,
+            fields: AppFields {
+                enabled: Field::Is(enabled),
+                ..AppFields::default()
+            },
+            created_s: 0,
+            modified_s: 0,
+            sessions_from_s: 0,
+        };
+        let app = AppId(app);
+        Rc::new(KnownApp { app, record })
+    }
+
+    #[test]
+    fn apps_of_the_store_come_and_go_and_never_take_anothers_place() {
+        let own = App::new(AppId(1), "1", "own", "s");
+        let apps = vec![own, App::new(AppId(2), "2", "two", "s")];
+        let mut pusher = Pusher::new(Config {
+            apps,
+            ..Config::default()
+        });
+        let found = |pusher: &Pusher, key: &str| pusher.by_key(key).map(|served| served.app.app.0);
+        pusher.learn_app(&known(900, "store", BY_PUSHER, true));
+        assert_eq!(found(&pusher, "store"), Some(900));
+        // What is for single users of Pushi is public by its name here.
+        pusher.learn_app(&known(903, "both", BY_PUSHER | BY_PUSHI, true));
+        let closed = |key: &str| pusher.by_key(key).map(|served| served.app.closed);
+        assert_eq!(closed("both"), Some(&OF_USERS[..]));
+        assert_eq!(closed("store"), Some(&[][..]));
+        assert!(pusher.by_id("id-store").is_some());
+        // One with a key of the settings is not served.
+        pusher.learn_app(&known(901, "own", BY_PUSHER, true));
+        assert_eq!(found(&pusher, "own"), Some(1));
+        // A new key takes the place of the old one.
+        pusher.learn_app(&known(900, "fresh", BY_PUSHER, false));
+        assert_eq!(found(&pusher, "store"), None);
+        assert!(
+            pusher
+                .by_key("fresh")
+                .is_some_and(|served| !served.app.enabled)
+        );
+        // Another protocol's only: it goes, and the others stay who they are.
+        pusher.learn_app(&known(902, "last", BY_PUSHER, true));
+        pusher.learn_app(&known(900, "fresh", 0, true));
+        assert_eq!(found(&pusher, "fresh"), None);
+        let left = ["own", "two", "last"].map(|key| found(&pusher, key));
+        assert_eq!(left, [Some(1), Some(2), Some(902)]);
+        assert_eq!(pusher.rules().len(), 4);
     }
 }

@@ -3,6 +3,7 @@
 use crate::hub::AppId;
 use crate::limits::PUSHI_REGISTRATIONS_PER_MINUTE;
 use crate::peers::PeerList;
+use crate::transport::http::query::last;
 
 /// Settings of the protocol.
 #[derive(Debug, Clone)]
@@ -20,8 +21,40 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: PeerList,
+    /// Whether Pusher is served, too, and says what channels are by their names in the apps of both.
+    pub is_beside_pusher: bool,
     /// Whether `/` and `/info` are this protocol's, as nobody else has something to say there.
     pub owns_info: bool,
+    /// The mail server of apps that name none.
+    pub mail: Mail,
+}
+
+/// What is known of a mail server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Whether it can be found.
+    pub has_host: bool,
+    /// Whether it is known whom mail comes from.
+    pub has_sender: bool,
+}
+
+impl Mail {
+    /// What a URL says: `smtp://[user:password@]host[:port][?sender=address]`, or with `smtps` or
+    /// `smtp+tls`. Of any other it is nothing.
+    pub fn of(url: &str) -> Self {
+        let (scheme, rest) = url.trim().split_once("://").unwrap_or(("", ""));
+        if !matches!(scheme, "smtp" | "smtps" | "smtp+tls") {
+            return Self::default();
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = place.split('/').next().unwrap_or("");
+        let host = authority.rsplit('@').next().unwrap_or("");
+        let sender = last(query, "sender");
+        Self {
+            has_host: !host.is_empty() && !host.starts_with(':'),
+            has_sender: sender.is_some_and(|sender| !sender.is_empty()),
+        }
+    }
 }
 
 impl Default for Config {
@@ -33,7 +66,9 @@ impl Default for Config {
             app_key_routes: true,
             origins: Vec::new(),
             trusted_proxies: PeerList::default(),
+            is_beside_pusher: false,
             owns_info: false,
+            mail: Mail::default(),
         }
     }
 }
@@ -80,5 +115,33 @@ impl std::fmt::Debug for App {
     /// Without the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "App({} {:?})", self.ident, self.app)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_server_is_known_by_its_url() {
+        for (url, has_host, has_sender) in [
+            ("", false, false),
+            ("mail", false, false),
+            ("http://mail", false, false),
+            ("smtp://", false, false),
+            ("smtp://:25", false, false),
+            ("smtp://u:p@:25", false, false),
+            ("smtp://mail", true, false),
+            ("smtps://u:p%40@mail:587", true, false),
+            ("smtp+tls://[::1]:587/?x=1&sender=", true, false),
+            ("smtp://?sender=a@example.com", false, true),
+            ("smtps://mail?sender=a%40example.com", true, true),
+        ] {
+            let known = Mail {
+                has_host,
+                has_sender,
+            };
+            assert_eq!(Mail::of(url), known, "{url}");
+        }
     }
 }

@@ -19,6 +19,10 @@ pub const PERSONAL: &str = "personal-";
 /// What the name of a channel of two users begins with.
 pub const PEER: &str = "peer-";
 
+/// What the names of channels begin with that are for one user or two. They need a signature here,
+/// and protocols that share an app with this one keep them closed.
+pub const OF_USERS: [&str; 2] = [PERSONAL, PEER];
+
 /// What a channel's name says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

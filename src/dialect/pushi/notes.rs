@@ -1,8 +1,8 @@
 //! What the protocol has to remember beyond what the hub does.
 
 use super::session::EndedSessions;
-use crate::hub::{ChannelId, SubscriberId};
-use crate::limits::{REGISTRATION_ADDRESSES_MAX, REGISTRATION_WINDOW_MS};
+use crate::hub::{ChannelId, SubscriberId, UserId};
+use crate::limits::{PUSHI_LEFT_PAIRS_MAX, REGISTRATION_ADDRESSES_MAX, REGISTRATION_WINDOW_MS};
 use crate::time::Millis;
 use core::net::IpAddr;
 use std::any::Any;
@@ -25,9 +25,9 @@ pub(super) struct Notes {
 struct SocketNotes {
     /// Channels that it is in because of a personal channel, by that.
     brought: BTreeMap<ChannelId, BTreeSet<ChannelId>>,
-    /// Presence channels, and members there whose pair channel with it it has left by name. A member
-    /// that comes back is another one.
-    left_pairs: BTreeSet<(ChannelId, u64)>,
+    /// Users whose pair channel with it it has left by name, by the presence channel, and which of
+    /// their memberships it was. Who comes back is another member.
+    left_pairs: BTreeMap<(ChannelId, UserId), u64>,
 }
 
 impl SocketNotes {
@@ -87,23 +87,12 @@ impl Notes {
         }
     }
 
-    /// The personal channels because of which a socket is in `channel`; none if it is by its own wish.
+    /// The personal channels because of which a socket is in `channel`.
     pub(super) fn bringers(&self, who: SubscriberId, channel: ChannelId) -> Vec<ChannelId> {
         let socket = self.sockets.get(&who);
         let brought = socket.into_iter().flat_map(|socket| &socket.brought);
-        brought
-            .filter(|(_, channels)| channels.contains(&channel))
-            .map(|(personal, _)| *personal)
-            .collect()
-    }
-
-    /// A personal channel that a socket was in has another key: it was left and joined again.
-    pub(super) fn move_brought(&mut self, who: SubscriberId, former: ChannelId, now: ChannelId) {
-        if let Some(socket) = self.sockets.get_mut(&who)
-            && let Some(channels) = socket.brought.remove(&former)
-        {
-            socket.brought.entry(now).or_default().extend(channels);
-        }
+        let brought = brought.filter(|(_, channels)| channels.contains(&channel));
+        brought.map(|(&personal, _)| personal).collect()
     }
 
     /// The channels that a socket is in because of `personal` and of nothing else. They are not
@@ -126,28 +115,55 @@ impl Notes {
         brought
     }
 
-    /// A socket leaves its pair channel with a member of a presence channel.
-    pub(super) fn leave_pair(&mut self, who: SubscriberId, presence: ChannelId, member: u64) {
-        let socket = self.sockets.entry(who).or_default();
-        socket.left_pairs.insert((presence, member));
+    /// How many channels a socket is in because of personal ones, each counted for each of these.
+    pub(super) fn brought(&self, who: SubscriberId) -> usize {
+        let socket = self.sockets.get(&who);
+        let brought = socket
+            .into_iter()
+            .flat_map(|socket| socket.brought.values());
+        brought.map(BTreeSet::len).sum()
     }
 
-    /// Whether a socket has left its pair channel with a member of a presence channel.
+    /// A socket leaves its pair channel with a user who is there as `member`. Who is no member any
+    /// more, by `is_member`, is forgotten when room is needed; false if there is none even so.
+    #[must_use]
+    pub(super) fn leave_pair(
+        &mut self,
+        who: SubscriberId,
+        pair: (ChannelId, UserId),
+        member: u64,
+        is_member: impl Fn((ChannelId, UserId), u64) -> bool,
+    ) -> bool {
+        let pairs = &mut self.sockets.entry(who).or_default().left_pairs;
+        if pairs.len() >= PUSHI_LEFT_PAIRS_MAX {
+            pairs.retain(|&pair, &mut member| is_member(pair, member));
+        }
+        let has_room = pairs.len() < PUSHI_LEFT_PAIRS_MAX || pairs.contains_key(&pair);
+        if has_room {
+            pairs.insert(pair, member);
+        }
+        has_room
+    }
+
+    /// Whether a socket has left its pair channel with a user who is there as `member`.
     pub(super) fn has_left_pair(
         &self,
         who: SubscriberId,
-        presence: ChannelId,
+        pair: (ChannelId, UserId),
         member: u64,
     ) -> bool {
         let socket = self.sockets.get(&who);
-        socket.is_some_and(|socket| socket.left_pairs.contains(&(presence, member)))
+        let left = socket.and_then(|socket| socket.left_pairs.get(&pair));
+        left == Some(&member)
     }
 
     /// A socket has left a presence channel, and with it all pair channels of that: those that it
     /// had left by name before are forgotten.
     pub(super) fn forget_pairs(&mut self, who: SubscriberId, presence: ChannelId) {
         if let Some(socket) = self.sockets.get_mut(&who) {
-            socket.left_pairs.retain(|(of, _)| *of != presence);
+            socket
+                .left_pairs
+                .retain(|(channel, _), _| *channel != presence);
             if socket.is_empty() {
                 self.sockets.remove(&who);
             }
@@ -207,39 +223,49 @@ mod tests {
             notes.bring(who, mine, channel(number));
         }
         notes.bring(who, other, channel(3));
+        assert_eq!(notes.bringers(who, channel(3)), [mine, other]);
+        assert_eq!(notes.bringers(who, channel(0)), [mine]);
         notes.release(who, channel(0));
+        assert_eq!(notes.bringers(who, channel(0)), []);
         let brought: Vec<ChannelId> = notes.take_brought(who, mine).into_iter().collect();
         assert_eq!(brought, [channel(1), channel(2)]);
         assert!(!notes.is_at_rest());
         assert_eq!(notes.take_brought(who, other).len(), 1);
         assert!(notes.is_at_rest());
         assert!(notes.take_brought(who, other).is_empty());
-        notes.leave_pair(who, channel(5), 7);
-        let has_left = |notes: &Notes, member| notes.has_left_pair(who, channel(5), member);
-        assert!(has_left(&notes, 7) && !has_left(&notes, 8));
-        notes.forget_pairs(who, channel(6));
-        assert!(has_left(&notes, 7), "it has left another presence channel");
-        notes.forget_pairs(who, channel(5));
-        assert!(notes.is_at_rest());
-        notes.leave_pair(who, channel(5), 7);
-        notes.forget(who);
-        assert!(notes.is_at_rest());
     }
 
     #[test]
-    fn who_brought_a_channel_is_known_as_long_as_it_is_there() {
+    fn pairs_that_were_left_go_with_their_channel_or_when_room_is_needed() {
         let mut notes = Notes::default();
         let who = Key::from_bits(1 << 32);
         let channel = |number: u64| Key::from_bits((1 << 32) | number);
-        let (mine, other, again) = (channel(100), channel(101), channel(102));
-        notes.bring(who, mine, channel(0));
-        notes.bring(who, other, channel(0));
-        assert_eq!(notes.bringers(who, channel(0)), [mine, other]);
-        assert!(notes.bringers(who, channel(1)).is_empty());
-        notes.move_brought(who, mine, again);
-        assert_eq!(notes.bringers(who, channel(0)), [other, again]);
-        assert!(notes.take_brought(who, other).is_empty(), "another one is");
-        assert_eq!(notes.take_brought(who, again).len(), 1);
+        let user = |number: u64| Key::from_bits((1 << 32) | number);
+        let (one, other) = (channel(1), channel(2));
+        let is_member = |_: (ChannelId, UserId), member: u64| member.is_multiple_of(2);
+        for presence in [one, other] {
+            assert!(notes.leave_pair(who, (presence, user(7)), 7, is_member));
+        }
+        assert!(notes.has_left_pair(who, (one, user(7)), 7));
+        assert!(
+            !notes.has_left_pair(who, (one, user(7)), 8),
+            "another member"
+        );
+        assert!(!notes.has_left_pair(who, (one, user(8)), 7));
+        notes.forget_pairs(who, one);
+        assert!(!notes.has_left_pair(who, (one, user(7)), 7));
+        assert!(notes.has_left_pair(who, (other, user(7)), 7));
+        for member in 0..2 * PUSHI_LEFT_PAIRS_MAX as u64 - 1 {
+            assert!(
+                notes.leave_pair(who, (one, user(member)), member, is_member),
+                "half of them have gone"
+            );
+        }
+        let one_more = (one, user(u64::from(u32::MAX)));
+        assert!(!notes.leave_pair(who, one_more, 1, |_, _| true));
+        assert!(notes.has_left_pair(who, (one, user(0)), 0));
+        assert!(notes.leave_pair(who, (one, user(0)), 9, |_, _| true));
+        notes.forget(who);
         assert!(notes.is_at_rest());
     }
 

@@ -5,10 +5,10 @@
 //! of U and V as long as V is present, if either S asked for peers and came after V, or V came after S
 //! and the socket by which V came asked for them (section 3.7).
 
-use super::names::{other_of_pair, pair_tail, presence_base};
+use super::names::{other_of_pair, pair_name, pair_tail, presence_base};
 use super::notes::Notes;
 use super::speaker::is_ours;
-use crate::hub::{AppId, ChannelId, Hub, SubscriberId, UserId};
+use crate::hub::{AppId, ChannelId, Guest, Hub, SubscriberId, UserId};
 use crate::limits::PUSHI_PEER_NAME_TRIES_MAX;
 
 /// What a name of a peer channel is to a socket that may use it.
@@ -23,16 +23,18 @@ pub(super) struct Peer {
 }
 
 /// What a name is to a socket: a channel of its own and another user's, whether that is there or not.
-/// None: it has no part in it.
+/// None: it has no part in it. Only by the name that the two have for it is the other one found.
 pub(super) fn of_socket(hub: &Hub, app: AppId, who: SubscriberId, name: &str) -> Option<Peer> {
     let subscriber = hub.subscriber(who)?;
     subscriber.channels().find_map(|presence| {
         let base = presence_base(hub.channel(presence)?.name())?;
         let tail = pair_tail(name, base)?;
         let user = hub.user_in(who, presence)?;
-        let other = other_of_pair(tail, hub.user(user)?.name())?;
-        let other = hub
-            .find_user(app, other)
+        let own_name = hub.user(user)?.name();
+        let other = other_of_pair(tail, own_name)?;
+        let other = Some(other)
+            .filter(|other| pair_name(base, own_name, other) == name)
+            .and_then(|other| hub.find_user(app, other))
             .filter(|&other| other != user && hub.is_member(presence, other));
         Some(Peer {
             presence,
@@ -52,9 +54,18 @@ pub(super) fn is_on(
     other: UserId,
 ) -> bool {
     let mut guests = hub.guests(presence, user).iter();
-    let Some(guest) = guests.find(|guest| guest.who() == who) else {
-        return false;
-    };
+    let guest = guests.find(|guest| guest.who() == who);
+    guest.is_some_and(|guest| is_guest_on(hub, notes, presence, guest, other))
+}
+
+/// The same of a socket that is known as the guest that it is there.
+fn is_guest_on(
+    hub: &Hub,
+    notes: &Notes,
+    presence: ChannelId,
+    guest: &Guest,
+    other: UserId,
+) -> bool {
     let Some((joined, first_is_peer)) = hub.membership_joined(presence, other) else {
         return false;
     };
@@ -64,7 +75,8 @@ pub(super) fn is_on(
         first_is_peer
     };
     let member = hub.membership_key(presence, other);
-    is_made && !member.is_some_and(|member| notes.has_left_pair(who, presence, member))
+    is_made
+        && !member.is_some_and(|member| notes.has_left_pair(guest.who(), (presence, other), member))
 }
 
 /// The sockets on the channel of a pair.
@@ -82,7 +94,7 @@ pub(super) fn audience(
             let is_ours = hub
                 .subscriber(who)
                 .is_some_and(|known| is_ours(known.format()));
-            if is_ours && is_on(hub, notes, presence, who, user, other) {
+            if is_ours && is_guest_on(hub, notes, presence, guest, other) {
                 audience.push(who);
             }
         }
@@ -96,6 +108,10 @@ pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> Option<(ChannelId, [
     let rest = name.strip_prefix(super::names::PEER)?;
     let mut tries = 0;
     for (colon, _) in rest.match_indices(':') {
+        tries += 1;
+        if tries > PUSHI_PEER_NAME_TRIES_MAX {
+            return None;
+        }
         let (base, tail) = (rest.get(..colon)?, rest.get(colon + 1..)?);
         let Some(presence) = hub.find_channel(app, &format!("presence-{base}")) else {
             continue;
@@ -106,6 +122,10 @@ pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> Option<(ChannelId, [
                 return None;
             }
             let (one, other) = (tail.get(..at)?, tail.get(at + 1..)?);
+            // In the other order it is nobody's name.
+            if one > other {
+                continue;
+            }
             let member = |user: &str| {
                 let user = hub.find_user(app, user)?;
                 hub.is_member(presence, user).then_some(user)
@@ -137,9 +157,13 @@ pub(super) fn names(
     let Some(name) = hub.user(user).map(|user| user.name()) else {
         return Vec::new();
     };
+    let mut guests = hub.guests(presence, user).iter();
+    let Some(guest) = guests.find(|guest| guest.who() == who) else {
+        return Vec::new();
+    };
     let others = hub.members(presence).into_iter();
     others
-        .filter(|&other| other != user && is_on(hub, notes, presence, who, user, other))
-        .filter_map(|other| Some(super::names::pair_name(base, name, hub.user(other)?.name())))
+        .filter(|&other| other != user && is_guest_on(hub, notes, presence, guest, other))
+        .filter_map(|other| Some(pair_name(base, name, hub.user(other)?.name())))
         .collect()
 }

@@ -5,13 +5,16 @@
 
 use super::encode::{SUBSCRIBED, UNSUBSCRIBED};
 use super::names::personal_user;
-use super::socket::{GONE, NO_STORE, Refused, complain, describe, join, leave, refuse};
+use super::socket::{
+    GONE, NO_STORE, Refused, TOO_MANY_CHANNELS, complain, describe, join, leave, refuse,
+};
 use super::speaker::Served;
 use super::{notes, words::ChannelData};
 use crate::dialect::Ctx;
 use crate::hub::{ChannelId, SubscriberId};
-use crate::limits::PUSHI_WAITING_EVENTS;
+use crate::limits::{PUSHI_BROUGHT_MAX, PUSHI_WAITING_EVENTS};
 use crate::store::{Answer, Question, Ticket};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Asks for a user's channels and what waits for it.
@@ -42,30 +45,36 @@ pub(super) fn subscribe(
         let Answer::Personal { aliases, events } = answer else {
             return refuse(&name, NO_STORE, ctx);
         };
+        if notes::of_ref(ctx.notes).brought(who) + aliases.len() > PUSHI_BROUGHT_MAX {
+            return refuse(&name, TOO_MANY_CHANNELS, ctx);
+        }
+        // What it was in because of this channel before is that still, and may be left with it.
         let former = ctx.hub.find_channel(served.app, &name);
+        let brought = former.map_or_else(BTreeSet::new, |former| {
+            notes::of(ctx.notes).take_brought(who, former)
+        });
         let personal = match join(&served, &name, None, who, ctx) {
             Ok(personal) => personal,
             Err(refused) => return refuse(&name, refused, ctx),
         };
-        // What it was in because of this channel before is that still, and may be left with it.
-        if let Some(former) = former.filter(|&former| former != personal) {
-            notes::of(ctx.notes).move_brought(who, former, personal);
+        for &channel in &brought {
+            notes::of(ctx.notes).bring(who, personal, channel);
         }
         for alias in &aliases {
             let known = ctx.hub.find_channel(served.app, alias);
             let known = known.filter(|&channel| ctx.hub.is_subscribed(who, channel));
-            let mut bringers = known.map_or_else(Vec::new, |channel| {
-                notes::of(ctx.notes).bringers(who, channel)
+            // Others that brought it go on to do so; one that the socket asked for by name stays its own.
+            let others = known.map_or_else(Vec::new, |channel| {
+                notes::of_ref(ctx.notes).bringers(who, channel)
             });
-            // One that the socket asked for by name stays its own; one that another personal channel
-            // brought is of both.
-            let is_own = known.is_some() && bringers.is_empty();
-            bringers.push(personal);
+            let is_own = known.is_some_and(|channel| !brought.contains(&channel));
+            let is_own = is_own && others.is_empty();
             match join(&served, alias, data.as_ref(), who, ctx) {
                 Ok(_) if is_own => {}
                 Ok(channel) => {
-                    for bringer in bringers {
-                        notes::of(ctx.notes).bring(who, bringer, channel);
+                    let notes = notes::of(ctx.notes);
+                    for personal in others.into_iter().chain([personal]) {
+                        notes.bring(who, personal, channel);
                     }
                 }
                 Err(GONE) => return,

@@ -205,14 +205,15 @@ fn sid_in_cookie<'a>(request: &Request<'a>) -> Option<&'a str> {
 
 /// The value of `Set-Cookie` that gives a browser this session; without one, that takes it away.
 ///
-/// Pages of other sites bring it along only if that is said, and browsers want TLS for it.
+/// Pages of other sites bring it along only if that is said, and browsers want TLS for it. Those that
+/// let nobody be followed from site to site do so only if each site may have a cookie of its own.
 pub fn cookie(sid: Option<&Sid>, is_tls: bool, is_for_other_sites: bool) -> String {
     let mut text = match sid {
         Some(sid) => format!("sid={sid}; Path=/; Max-Age={PUSHI_SESSION_S}; HttpOnly"),
         None => "sid=; Path=/; Max-Age=0; HttpOnly".to_owned(),
     };
     text.push_str(match (is_tls, is_for_other_sites) {
-        (true, true) => "; SameSite=None; Secure",
+        (true, true) => "; SameSite=None; Secure; Partitioned",
         (true, false) => "; SameSite=Lax; Secure",
         (false, _) => "; SameSite=Lax",
     });
@@ -260,30 +261,30 @@ impl EndedSessions {
         ended.is_some_and(|ended| ended.is_over(sid))
     }
 
-    /// Ends a session that was checked, and says what is to be stored; nothing if it was over
-    /// already.
+    /// Ends a session that was checked, and says what is to be stored. Of one that is over already
+    /// that is said again: it may not have been kept before.
     pub fn end(&mut self, sid: &Sid, unix_s: u64) -> Vec<Write> {
         let app = sid.app();
         let ended = self.apps.entry(app).or_default();
-        if ended.is_over(sid) {
-            return Vec::new();
-        }
         ended.drop_expired(unix_s);
         let mut writes = Vec::new();
-        if ended.sids.len() >= PUSHI_ENDED_SESSIONS_MAX
+        if !ended.is_over(sid)
+            && ended.sids.len() >= PUSHI_ENDED_SESSIONS_MAX
             && let Some(middle) = ended.sids.iter().nth(ended.sids.len() / 2)
         {
-            let unix_s = Sid(*middle).issued_s() + 1;
-            ended.end_before(app, unix_s);
-            writes.push(Write::EndSessionsBefore { app, unix_s });
+            let from_s = Sid(*middle).issued_s() + 1;
+            ended.end_before(app, from_s);
+            writes.push(ended.before(app));
         }
-        if !ended.is_over(sid) {
+        if sid.issued_s() >= ended.from_s {
             ended.sids.insert(sid.0);
             writes.push(Write::EndSession {
                 app,
                 session: sid.0,
                 until_unix_s: sid.until_s(),
             });
+        } else if writes.is_empty() {
+            writes.push(ended.before(app));
         }
         writes
     }
@@ -292,6 +293,15 @@ impl EndedSessions {
 impl Ended {
     fn is_over(&self, sid: &Sid) -> bool {
         sid.issued_s() < self.from_s || self.sids.contains(&sid.0)
+    }
+
+    /// What is to be stored of those that are over for their age.
+    fn before(&self, app: AppRow) -> Write {
+        Write::EndSessionsBefore {
+            app,
+            unix_s: self.from_s,
+            until_unix_s: self.from_s + PUSHI_SESSION_S,
+        }
     }
 
     fn end_before(&mut self, app: AppRow, unix_s: u64) {

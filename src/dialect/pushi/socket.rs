@@ -8,7 +8,8 @@ use super::speaker::{FORMAT, Pushi, QUIET, Served};
 use super::words::{self, ChannelData, Word};
 use super::{notes, peer, personal, tell};
 use crate::dialect::{Ctx, Io};
-use crate::hub::{ChannelId, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::hub::{ChannelId, Effects, HangUp, Hub, Refusal, Role, SubscriberId, UserId};
+use crate::limits::FRAME_BYTES_PER_WORK;
 use crate::store::{Answer, Question, StoredEvent};
 use crate::time::Now;
 use std::rc::Rc;
@@ -20,7 +21,8 @@ pub(super) const GONE: Refused = (410, "the connection is closed");
 pub(super) const NO_STORE: Refused = (503, "nothing can be looked up right now");
 const BAD_SIGNATURE: Refused = (403, "the signature of the subscription is not valid");
 const NO_USER: Refused = (400, "channel_data needs a user_id");
-const TOO_MANY_CHANNELS: Refused = (400, "the connection is in as many channels as it may");
+pub(super) const TOO_MANY_CHANNELS: Refused =
+    (400, "the connection is in as many channels as it may");
 pub(super) const NOT_IN_CHANNEL: Refused = (403, "the socket is not subscribed to the channel");
 
 /// Says that something could not be done. The connection goes on.
@@ -57,6 +59,10 @@ pub(super) fn describe(
     let conn = ctx.conn;
     let channel = ctx.hub.find_channel(served.app, name);
     let members = tell::members(ctx.hub, channel);
+    let bytes = members.iter().map(|(user, told)| user.len() + told.len());
+    let bytes = bytes.sum::<usize>() as u64;
+    ctx.io
+        .spend(members.len() as u64 + bytes / FRAME_BYTES_PER_WORK);
     let description = Description {
         name,
         members: members.iter().map(|(user, told)| (&**user, &**told)),
@@ -247,7 +253,12 @@ fn unsubscribe(served: &Rc<Served>, name: &str, who: SubscriberId, ctx: &mut Ctx
         && let Some(other) = pair.other
         && let Some(member) = ctx.hub.membership_key(pair.presence, other)
     {
-        notes.leave_pair(who, pair.presence, member);
+        let hub = &*ctx.hub;
+        let is_member =
+            |(presence, user), member| hub.membership_key(presence, user) == Some(member);
+        if !notes.leave_pair(who, (pair.presence, other), member, is_member) {
+            return complain(name, TOO_MANY_CHANNELS.0, TOO_MANY_CHANNELS.1, ctx);
+        }
     }
     if let Some(channel) = channel {
         leave(name, channel, who, ctx.hub, notes, ctx.now, &mut ctx.io);

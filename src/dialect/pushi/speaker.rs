@@ -323,9 +323,9 @@ impl Dialect for Pushi {
             secret: record.secret.clone(),
             keys: Keys::new(&record.key, &record.secret),
             sessions: SessionKey::new(&record.secret),
-            enabled: record.fields.enabled.value() != Some(&false),
+            enabled: record.is_enabled(),
             is_shared: false,
-            is_pushers: record.protocols & BY_PUSHER != 0,
+            is_pushers: self.config.is_beside_pusher && record.protocols & BY_PUSHER != 0,
             origins: Vec::new(),
             record: Some(known.clone()),
         });

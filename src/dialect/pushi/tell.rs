@@ -3,28 +3,18 @@
 use super::encode;
 use super::names::presence_base;
 use super::speaker::is_ours;
-use crate::dialect::channelstream::frame_object;
+use crate::dialect::channelstream::{foreign, frame_object};
 use crate::dialect::json::push_text;
 use crate::hub::{ChannelId, Event, Hub, MessageView, Presence, PublicState, UserId};
 use crate::limits::MEMBERS_STATE_BYTES_MAX;
-
-/// Names of events of the other protocol, which has none: one for each kind.
-const MESSAGE: &str = "message";
-const MESSAGE_EDIT: &str = "message:edit";
-const MESSAGE_DELETE: &str = "message:delete";
-const USER_STATE: &str = "user_state_change";
 
 /// Appends an event as the text of one frame; nothing if this protocol does not tell it. Who
 /// `is_quiet` is not told who comes and goes.
 pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool, is_quiet: bool) {
     match event {
         Event::Message(message) => push_message(out, message, event, catch_up),
-        Event::MessageEdit(edit) => push_foreign(out, MESSAGE_EDIT, edit.channel, event, catch_up),
-        Event::MessageDelete(delete) => {
-            push_foreign(out, MESSAGE_DELETE, delete.channel, event, catch_up);
-        }
-        Event::UserState(change) => {
-            push_foreign(out, USER_STATE, Some(&change.channel), event, catch_up);
+        Event::MessageEdit(_) | Event::MessageDelete(_) | Event::UserState(_) => {
+            push_foreign(out, event, catch_up);
         }
         Event::Presence(presence) if !is_quiet => push_presence(out, presence),
         // Every protocol counts and watches for itself.
@@ -34,7 +24,7 @@ pub(super) fn push_event(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool, i
 
 fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, event: &Event<'_>, catch_up: bool) {
     let (Some(channel), Some(name)) = (message.channel, message.event) else {
-        push_foreign(out, MESSAGE, message.channel, event, catch_up);
+        push_foreign(out, event, catch_up);
         return;
     };
     let stored = message
@@ -51,15 +41,9 @@ fn push_message(out: &mut Vec<u8>, message: &MessageView<'_>, event: &Event<'_>,
 }
 
 /// An event of the other protocol: its data is the object that is told there, as text.
-fn push_foreign(
-    out: &mut Vec<u8>,
-    name: &str,
-    channel: Option<&str>,
-    event: &Event<'_>,
-    catch_up: bool,
-) {
+fn push_foreign(out: &mut Vec<u8>, event: &Event<'_>, catch_up: bool) {
     // What is private to users of the other protocol stays there.
-    if let Some(channel) = channel {
+    if let Some((name, channel)) = foreign(event) {
         let object = frame_object(event, catch_up);
         encode::push_message(out, name, channel, Some(&object), None, "");
     }

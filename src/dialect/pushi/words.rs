@@ -5,16 +5,13 @@ use crate::dialect::json::{Raw, Slots, checked, compact, read_object};
 pub use crate::dialect::pusher::words::Data;
 use crate::dialect::pusher::words::decimal;
 use crate::limits::{
-    PUSHI_CHANNEL_BYTES_MAX, PUSHI_CHANNEL_DATA_BYTES_MAX, PUSHI_EVENT_BYTES_MAX,
+    PUSHI_CHANNEL_BYTES_MAX, PUSHI_CHANNEL_DATA_BYTES_MAX, PUSHI_EVENT_BYTES_MAX, PUSHI_SKIP_MAX,
     PUSHI_USER_BYTES_MAX, STORE_EVENTS_LISTED_MAX,
 };
 use std::borrow::Cow;
 
 /// Events that are asked for if no number is said.
 const COUNT_DEFAULT: u64 = 10;
-/// More than can be stored, and a number that every store can count with.
-const SKIP_MAX: u64 = i64::MAX as u64;
-
 /// One message of a client. Names of channels and events have a length that is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word<'a> {
@@ -36,7 +33,7 @@ pub enum Word<'a> {
     Latest {
         /// Which channel.
         channel: Cow<'a, str>,
-        /// How many of the newest events are passed over; fits 63 bits.
+        /// How many of the newest events are passed over, at most [`PUSHI_SKIP_MAX`].
         skip: u64,
         /// How many are wanted, 1 to [`STORE_EVENTS_LISTED_MAX`].
         count: u64,
@@ -109,12 +106,13 @@ pub enum Fault {
     BadUserId,
     LongUserId,
     BadSkip,
+    FarSkip,
     BadCount,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotJson,
         Self::NoObject,
         Self::NoEvent,
@@ -129,6 +127,7 @@ impl Fault {
         Self::BadUserId,
         Self::LongUserId,
         Self::BadSkip,
+        Self::FarSkip,
         Self::BadCount,
     ];
 
@@ -146,6 +145,7 @@ impl Fault {
             | Self::BadChannelData
             | Self::BadUserId
             | Self::BadSkip
+            | Self::FarSkip
             | Self::BadCount => 400,
         }
     }
@@ -167,6 +167,7 @@ impl Fault {
             Self::BadUserId => "user_id must be a text or a number",
             Self::LongUserId => "user_id has at most 512 bytes",
             Self::BadSkip => "skip must be a whole number, not negative",
+            Self::FarSkip => "skip is at most 100000",
             Self::BadCount => "count must be a whole number, not negative",
         }
     }
@@ -176,7 +177,8 @@ const _: () = assert!(
     PUSHI_EVENT_BYTES_MAX == 1024
         && PUSHI_CHANNEL_BYTES_MAX == 1024
         && PUSHI_CHANNEL_DATA_BYTES_MAX == 8192
-        && PUSHI_USER_BYTES_MAX == 512,
+        && PUSHI_USER_BYTES_MAX == 512
+        && PUSHI_SKIP_MAX == 100_000,
     "the messages say so"
 );
 
@@ -239,9 +241,12 @@ fn latest(data: Option<&str>) -> Result<Word<'_>, Unreadable> {
     let channel = channel_in(channel, refused)?;
     let refuse = |fault| about(&channel, fault, refused);
     let skip = number(skip, 0).ok_or_else(|| refuse(Fault::BadSkip))?;
+    if skip > PUSHI_SKIP_MAX {
+        return Err(refuse(Fault::FarSkip));
+    }
     let count = number(count, COUNT_DEFAULT).ok_or_else(|| refuse(Fault::BadCount))?;
     Ok(Word::Latest {
-        skip: skip.min(SKIP_MAX),
+        skip,
         count: listed(count),
         channel,
     })

@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is kept of a message.
 type Message = (Id, Stamp, String, Option<String>, Option<Stamp>);
 
+/// The id of a user, its state, and the names of what is in it for everybody.
+type Known = (Id, Vec<(String, String)>, Vec<String>);
+
 /// Something that makes the changes that are reported, in the simplest way.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Disk {
     channels: BTreeMap<String, (RestoredChannel, Vec<Message>)>,
-    users: BTreeMap<String, (Id, Vec<(String, String)>, Vec<String>)>,
+    users: BTreeMap<String, Known>,
     /// How many changes there were.
     changes: usize,
+    /// Some were lost, so that it may be told that something is gone which it never had.
+    has_lost: bool,
 }
 
 fn kept(channel: &Channel) -> RestoredChannel {
@@ -48,7 +53,8 @@ impl Disk {
                 row.or_insert((kept(channel), Vec::new())).0 = kept(channel);
             }
             Remember::NoChannel { channel } => {
-                assert!(self.channels.remove(channel).is_some(), "it was there");
+                let was = self.channels.remove(channel).is_some();
+                assert!(was || self.has_lost, "it was there");
             }
             Remember::Message {
                 channel,
@@ -117,6 +123,7 @@ impl World {
                 .map(|known| (known.name().to_owned(), user(known)))
                 .collect(),
             changes: self.fx.disk.changes,
+            has_lost: self.fx.disk.has_lost,
         }
     }
 
@@ -259,6 +266,87 @@ fn of_too_many_users_that_are_remembered_the_oldest_go_in_the_next_turn() {
     let left: Vec<&String> = world.fx.disk.users.keys().collect();
     assert_eq!(left, ["u5", "u6", "u7"]);
     world.check_disk();
+}
+
+/// Whoever asked for something that could not be kept is told so, and asks again: then it is kept,
+/// though here nothing changes by it.
+#[test]
+fn what_was_lost_is_reported_again_when_it_is_asked_for_again() {
+    const FIRST: Id = Id(1 << 64);
+    const FEWER: Settings = Settings {
+        history_messages: 2,
+        ..KEEPS
+    };
+    fn state(world: &mut World, name: &str) {
+        world.set(name, "mood", "2");
+        let user = world.hub.find_user(APP, name).expect("it is known");
+        world.hub.set_public_keys(user, ["mood"].into_iter());
+        world.hub.remember_user(user, &mut world.fx);
+    }
+    fn ensure(world: &mut World, name: &str) {
+        let (now, fx) = (world.now, &mut world.fx);
+        let made = world.hub.ensure_channel(APP, name, KEEPS, now, fx);
+        world.hub.release_channel(made, now);
+    }
+    type Ask = fn(&mut World);
+    let asks: [(&str, Ask); 9] = [
+        ("other settings", |world| world.configure("room", FEWER)),
+        ("a new channel", |world| world.configure("new", PRESENCE)),
+        ("its first settings", |world| ensure(world, "new")),
+        ("settings of its first caller", |world| {
+            ensure(world, "bare")
+        }),
+        ("a message", |world| {
+            world.publish_as(9, "room", "9");
+        }),
+        ("an edit", |world| {
+            world.amend(&edit(FIRST, Some("room"), "edited"));
+        }),
+        ("a deletion", |world| {
+            world.amend(&delete(FIRST, Some("room")));
+        }),
+        ("a state", |world| state(world, "ann")),
+        ("a first state", |world| state(world, "bob")),
+    ];
+    for (what, ask) in asks {
+        let mut world = remembering();
+        for name in ["ann", "bob"] {
+            let who = world.connect(name);
+            world.subscribe(who, "room", KEEPS);
+            let (now, fx) = (world.now, &mut world.fx);
+            let bare = world.hub.ensure_bare_channel(APP, "bare", KEEPS, now, fx);
+            world
+                .hub
+                .subscribe(who, bare, now, fx)
+                .expect("it is there");
+        }
+        state(&mut world, "ann");
+        world.set("ann", "mood", "1");
+        let user = world.hub.find_user(APP, "ann").expect("it is known");
+        world.hub.remember_user(user, &mut world.fx);
+        world.publish_as(1, "room", "1");
+        world.publish_as(2, "room", "2");
+        world.check_disk();
+        let before = world.fx.disk.clone();
+        ask(&mut world);
+        assert_ne!(world.fx.disk, before, "{what} is kept");
+        // Or not.
+        world.fx.disk = Disk {
+            has_lost: true,
+            ..before
+        };
+        world.hub.lost_reports();
+        ask(&mut world);
+        world.check_disk();
+        let changes = world.fx.disk.changes;
+        if !what.contains("message") {
+            ask(&mut world);
+            let more = world.fx.disk.changes - changes;
+            assert!(more <= 1, "{what} is not reported for ever");
+        }
+        world.publish_as(3, "room", "3");
+        world.check_disk();
+    }
 }
 
 #[test]

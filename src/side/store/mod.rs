@@ -18,7 +18,7 @@ pub use sqlite::Sqlite;
 pub use storage::{Reading, Retention, Retired, Storage, events_of};
 pub use thread::{Link, Running};
 
-use crate::store::{AppRecord, EndedSession, Trouble};
+use crate::store::{Loaded, Trouble};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -161,15 +161,6 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// What there is at the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Loaded {
-    /// All apps, those of the settings too, by their numbers.
-    pub apps: Vec<AppRecord>,
-    /// Sessions that were ended before their time, which has not come yet.
-    pub ended_sessions: Vec<EndedSession>,
-}
-
 /// An open store that nobody works for yet.
 pub struct Store {
     storage: Box<dyn Storage>,
@@ -218,7 +209,9 @@ impl Store {
         let unix_s = (self.options.clock)().unix_us / 1_000_000;
         Ok(Loaded {
             apps: self.storage.apps()?,
-            ended_sessions: self.storage.ended_sessions(unix_s)?,
+            ended: self.storage.ended_sessions(unix_s)?,
+            // Asked for where it is wanted: it may be much.
+            remembered: Vec::new(),
         })
     }
 

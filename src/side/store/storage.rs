@@ -209,6 +209,9 @@ pub(super) fn merge(fields: &mut AppFields, given: &AppFields) {
 /// What the name of a personal channel begins with.
 const PERSONAL: &str = "personal-";
 
+/// Subscriptions that are looked at for one user, those of others that are followed included.
+const SUBSCRIPTIONS_MAX: usize = 4 * STORE_ALIASES_MAX;
+
 /// The channels that a user's subscriptions come to, each once, at most [`STORE_ALIASES_MAX`]. Where
 /// one is the personal channel of a user, that user's channels stand in its place; nobody's twice, so
 /// that users who subscribe to each other come to an end. `channels_of` gives the channels of a
@@ -221,11 +224,16 @@ pub(super) fn aliases<E>(
     let (mut listed, mut followed) = (BTreeSet::new(), BTreeSet::new());
     followed.insert(Box::<str>::from(user));
     let mut under_way = vec![channels_of(user)?.into_iter()];
+    let mut left = SUBSCRIPTIONS_MAX;
     while let Some(list) = under_way.last_mut() {
         let Some(channel) = list.next() else {
             under_way.pop();
             continue;
         };
+        left -= 1;
+        if left == 0 {
+            break;
+        }
         if let Some(other) = channel.strip_prefix(PERSONAL) {
             // Bounds the users as well: each may have nothing but one more personal channel.
             if followed.len() < STORE_ALIASES_MAX && followed.insert(other.into()) {
@@ -333,6 +341,16 @@ mod tests {
             Ok(vec![format!("personal-{}", number + 1).into()])
         };
         assert_eq!(aliases("0", next), Ok(Vec::new()));
+        // As many users as there may be, each of whom follows all the others.
+        let mut looked = 0;
+        let all = |_: &str| -> Result<Vec<Box<str>>, Infallible> {
+            looked += 1;
+            Ok((0..STORE_ALIASES_MAX)
+                .map(|n| format!("personal-{n}").into())
+                .collect())
+        };
+        assert_eq!(aliases("0", all), Ok(Vec::new()));
+        assert!(looked <= STORE_ALIASES_MAX);
         let many = |_: &str| -> Result<Vec<Box<str>>, Infallible> {
             Ok((0..2 * STORE_ALIASES_MAX)
                 .map(|n| n.to_string().into())

@@ -1,14 +1,18 @@
-//! Both protocols in one engine, and clients of both.
+//! Two or three protocols in one engine, and clients of each.
 
 use crate::http::{self, Answer};
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
+use crate::pushi::values::AppKeys;
 use crate::session::{Cut, Link, Received, Sut};
 use crate::signature;
 use crate::websocket::{Event, Reader, TEXT, Writer};
+use fanwire::dialect::Dialect;
 use fanwire::dialect::channelstream::{self, Channelstream};
 use fanwire::dialect::pusher::Pusher;
 use fanwire::dialect::pusher::auth::Keys;
 use fanwire::dialect::pusher::config::{self, App};
+use fanwire::dialect::pushi::{self, Pushi};
 use fanwire::engine::{Engine, EngineConfig};
 use fanwire::hub::AppId;
 use fanwire::random::Random;
@@ -17,12 +21,14 @@ use serde_json::{Value, json};
 const SECRET: &str = "of channelstream";
 /// Channelstream's own app, where it has one.
 pub(super) const OWN: AppId = AppId::FIRST;
-/// The two apps of Pusher: ids, keys and secrets are `1`, `key-1`, `secret-1` and so on.
+/// The two apps of Pusher: ids, keys and secrets are `1`, `key-1`, `secret-1` and so on; where Pushi
+/// is there keys are as it wants them.
 pub(super) const ONE: AppId = AppId(1);
 
-/// An engine with two apps of Pusher, and Channelstream.
+/// An engine with two apps of Pusher, and Channelstream; with Pushi if so wished.
 pub(super) struct Stage {
-    pub(super) memory: Memory<Engine>,
+    pub(super) memory: Memory<Kept>,
+    has_pushi: bool,
 }
 
 /// A WebSocket of either protocol.
@@ -40,17 +46,47 @@ impl Stage {
         Self::new(ONE, |_| {})
     }
 
+    /// The same with Pushi in both apps: three protocols share the first one.
+    pub(super) fn three() -> Self {
+        Self::made(ONE, |_| {}, true)
+    }
+
+    /// Pushi and Pusher in both apps, Channelstream in one of its own.
+    pub(super) fn apart() -> Self {
+        Self::made(OWN, |_| {}, true)
+    }
+
     /// Channelstream lives in `app`; `adjust` changes both apps of Pusher.
     pub(super) fn new(app: AppId, adjust: impl Fn(&mut App)) -> Self {
-        let pusher_app = |number: u16| {
-            let (key, secret) = (format!("key-{number}"), format!("secret-{number}"));
-            let mut made = App::new(AppId(number), &number.to_string(), &key, &secret);
+        Self::made(app, adjust, false)
+    }
+
+    pub(super) fn made(app: AppId, adjust: impl Fn(&mut App), has_pushi: bool) -> Self {
+        let apps = [1, 2].map(|number: u16| {
+            let keys = keys(number, has_pushi);
+            let mut made = App::new(AppId(number), &keys.ident, &keys.key, &keys.secret);
             made.is_shared = made.app == app;
+            if has_pushi {
+                made.closed = &pushi::names::OF_USERS;
+            }
             adjust(&mut made);
             made
-        };
+        });
+        let of_pushi = apps.iter().map(|of_pusher| {
+            let (app, ident) = (of_pusher.app, &of_pusher.id);
+            let keys = keys(app.0, has_pushi);
+            let mut made = pushi::config::App::new(app, ident, &keys.key, &keys.secret);
+            made.enabled = of_pusher.enabled;
+            made.is_shared = of_pusher.is_shared;
+            made.is_pushers = true;
+            made
+        });
+        let pushi = Pushi::new(pushi::config::Config {
+            apps: of_pushi.collect(),
+            ..pushi::config::Config::default()
+        });
         let pusher = Pusher::new(config::Config {
-            apps: vec![pusher_app(1), pusher_app(2)],
+            apps: apps.to_vec(),
             ..config::Config::default()
         });
         let channelstream = Channelstream::new(channelstream::Config {
@@ -58,18 +94,25 @@ impl Stage {
             secret: SECRET.to_owned(),
             ..channelstream::Config::default()
         });
-        let config = EngineConfig {
+        let mut dialects: Vec<Box<dyn Dialect>> = vec![Box::new(pusher)];
+        let mut config = EngineConfig {
             facts_kept: 1_000,
             ..EngineConfig::default()
         };
-        let engine = Engine::new(
-            config,
-            vec![Box::new(pusher), Box::new(channelstream)],
-            Random::seeded(1),
-        );
-        Self {
-            memory: Memory::new(engine, SECRET, Cut::Whole),
+        if has_pushi {
+            dialects.push(Box::new(pushi));
+            config.stored_apps = [1, 2].map(|app| (AppId(app), app.to_string())).to_vec();
         }
+        dialects.push(Box::new(channelstream));
+        let engine = Engine::new(config, dialects, Random::seeded(1));
+        let kept = Kept::new(engine, &["1", "2"], Manner::AtOnce);
+        let mut memory = Memory::new(kept, SECRET, Cut::Whole);
+        memory.with(Kept::open);
+        Self { memory, has_pushi }
+    }
+
+    fn keys(&self, app: u16) -> AppKeys {
+        keys(app, self.has_pushi)
     }
 
     pub(super) fn ask(
@@ -183,17 +226,23 @@ impl Stage {
 
     /// A socket of the app with this number.
     pub(super) fn pusher(&mut self, app: u16) -> Socket {
-        let mut socket = self.open(&format!("/app/key-{app}?protocol=7"));
+        let key = self.keys(app).key;
+        let mut socket = self.open(&format!("/app/{key}?protocol=7"));
         let (event, data) = self.event(&mut socket);
         assert_eq!(event, "pusher:connection_established");
         socket.id = data["socket_id"].as_str().expect("an id").to_owned();
         socket
     }
 
+    fn pusher_keys(&self, app: u16) -> Keys {
+        let keys = self.keys(app);
+        Keys::new(&keys.key, &keys.secret)
+    }
+
     /// Asks to be let into a channel of the first app, with a good signature.
     pub(super) fn ask_in(&mut self, socket: &mut Socket, channel: &str, data: Option<&Value>) {
         let data = data.map(Value::to_string);
-        let keys = Keys::new("key-1", "secret-1");
+        let keys = self.pusher_keys(1);
         let signed = data.as_deref().filter(|_| channel.starts_with("presence-"));
         let auth = keys.channel_auth(&socket.id, channel, signed);
         let asked = json!({"channel": channel, "auth": auth, "channel_data": data});
@@ -221,7 +270,7 @@ impl Stage {
     /// Signs in to the first app.
     pub(super) fn sign_in(&mut self, socket: &mut Socket, user: &Value) {
         let user = user.to_string();
-        let auth = Keys::new("key-1", "secret-1").signin_auth(&socket.id, &user);
+        let auth = self.pusher_keys(1).signin_auth(&socket.id, &user);
         let data = json!({"auth": auth, "user_data": user});
         self.send(socket, &json!({"event": "pusher:signin", "data": data}));
     }
@@ -238,7 +287,7 @@ impl Stage {
         let path = format!("/apps/{app}/{rest}");
         let body = body.map(Value::to_string);
         let bytes = body.as_deref().unwrap_or("").as_bytes();
-        let keys = Keys::new(&format!("key-{app}"), &format!("secret-{app}"));
+        let keys = self.pusher_keys(app);
         let unix_s = self.memory.unix_seconds();
         let query = keys.sign_request(method, &path, params, bytes, unix_s);
         self.ask(method, &format!("{path}?{query}"), &[], body.as_deref())
@@ -256,6 +305,78 @@ impl Stage {
     pub(super) fn trigger(&mut self, app: u16, channel: &str, name: &str, data: &str) {
         let body = json!({"name": name, "channel": channel, "data": data});
         let answer = self.api(app, "POST", "events", &[], Some(&body));
+        assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
+    }
+
+    /// What Pusher's applications sign for a socket of the first app.
+    pub(super) fn pusher_auth(&self, id: &str, channel: &str, data: Option<&Value>) -> String {
+        let data = data.map(Value::to_string);
+        self.pusher_keys(1)
+            .channel_auth(id, channel, data.as_deref())
+    }
+
+    // ---- Pushi -----------------------------------------------------------------------------
+
+    /// A socket of the app with this number.
+    pub(super) fn pushi(&mut self, app: u16) -> Socket {
+        let key = self.keys(app).key;
+        let mut socket = self.open(&format!("/{key}"));
+        let (event, data) = self.event(&mut socket);
+        assert_eq!(event, "pusher:connection_established");
+        socket.id = data["socket_id"].as_str().expect("an id").to_owned();
+        socket
+    }
+
+    /// What Pushi's applications sign for a socket of the first app.
+    pub(super) fn pushi_auth(&self, id: &str, channel: &str) -> String {
+        self.keys(1).sign(id, channel)
+    }
+
+    /// Asks to be let into a channel of the first app, with a good signature.
+    pub(super) fn pushi_asks(&mut self, socket: &mut Socket, channel: &str, data: Option<&Value>) {
+        let auth = self.keys(1).sign(&socket.id, channel);
+        let mut asked = json!({"channel": channel, "auth": auth});
+        if let Some(data) = data {
+            asked["channel_data"] = data.clone();
+        }
+        self.send(socket, &json!({"event": "pusher:subscribe", "data": asked}));
+    }
+
+    /// Joins a channel of the first app. Gives the members.
+    pub(super) fn pushi_joins(
+        &mut self,
+        socket: &mut Socket,
+        channel: &str,
+        data: Option<&Value>,
+    ) -> Value {
+        self.pushi_asks(socket, channel, data);
+        let (event, data) = self.event(socket);
+        assert_eq!(event, "pusher_internal:subscription_succeeded", "{data}");
+        data["members"].clone()
+    }
+
+    /// The data of the latest events that are stored for a channel.
+    pub(super) fn pushi_latest(&mut self, socket: &mut Socket, channel: &str) -> Vec<Value> {
+        let asked = json!({"event": "pusher:latest", "data": {"channel": channel}});
+        self.send(socket, &asked);
+        let (event, data) = self.event(socket);
+        assert_eq!(event, "pusher_internal:latest", "{data}");
+        let events = data["events"].as_array().expect("a list").iter();
+        events.map(|event| event["data"]["data"].clone()).collect()
+    }
+
+    /// Publishes in the first app.
+    pub(super) fn pushi_publishes(&mut self, body: &Value) {
+        let AppKeys {
+            ident, key, secret, ..
+        } = self.keys(1);
+        let path = format!("/login?app_id={ident}&app_key={key}&app_secret={secret}");
+        let answer = self.ask("GET", &path, &[], None);
+        let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let sid = told["token"].as_str().expect("a session");
+        let json = [("Content-Type".to_owned(), "application/json".to_owned())];
+        let path = format!("/events?sid={sid}");
+        let answer = self.ask("POST", &path, &json, Some(&body.to_string()));
         assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
     }
 
@@ -302,6 +423,18 @@ impl Stage {
         let body = json!({"info": {"channels": [channel], "include_users": true,
                                    "include_history": true}});
         self.call("POST", "/info", &body)["channels"][channel].clone()
+    }
+}
+
+fn keys(app: u16, has_pushi: bool) -> AppKeys {
+    AppKeys {
+        name: format!("app {app}"),
+        ident: app.to_string(),
+        key: match has_pushi {
+            true => format!("{app:064x}"),
+            false => format!("key-{app}"),
+        },
+        secret: format!("secret-{app}"),
     }
 }
 

@@ -5,10 +5,11 @@
 //! and where an object.
 
 use super::apps;
+use crate::client::{Client, Heard};
 use crate::http;
 use crate::memory::Memory;
 use crate::session::{Cut, Link, Received, Sut};
-use crate::websocket::{self, Event, Reader, Writer};
+use crate::websocket::{self, Event};
 use fanwire::dialect::Dialect;
 use fanwire::dialect::channelstream::{self, Channelstream};
 use fanwire::dialect::pusher::Pusher;
@@ -28,10 +29,20 @@ enum Scene {
     Real(crate::tcp::Tcp, #[allow(dead_code)] crate::server::Process),
 }
 
+impl Scene {
+    fn sut(&mut self) -> &mut dyn Sut {
+        match self {
+            Self::Memory(memory) => &mut **memory,
+            #[cfg(feature = "server")]
+            Self::Real(tcp, _) => tcp,
+        }
+    }
+}
+
 /// See the module's comment.
 pub(crate) struct Stage {
     scene: Scene,
-    sockets: Vec<Socket>,
+    clients: Vec<Client>,
 }
 
 /// A socket by its number, and the id that the server gave it.
@@ -40,13 +51,6 @@ pub(crate) struct Sock {
     at: usize,
     pub(crate) id: String,
     app: &'static str,
-}
-
-struct Socket {
-    link: Link,
-    reader: Reader,
-    writer: Writer,
-    over: bool,
 }
 
 /// The engine that the stories are told to.
@@ -76,7 +80,7 @@ impl Stage {
     pub(crate) fn with(cut: Cut, config: Config) -> Self {
         Self {
             scene: Scene::Memory(Box::new(Memory::new(engine(config), "", cut))),
-            sockets: Vec::new(),
+            clients: Vec::new(),
         }
     }
 
@@ -87,16 +91,12 @@ impl Stage {
         let tcp = crate::tcp::Tcp::new(process.address(), "", cut);
         Self {
             scene: Scene::Real(tcp, process),
-            sockets: Vec::new(),
+            clients: Vec::new(),
         }
     }
 
     pub(crate) fn sut(&mut self) -> &mut dyn Sut {
-        match &mut self.scene {
-            Scene::Memory(memory) => &mut **memory,
-            #[cfg(feature = "server")]
-            Scene::Real(tcp, _) => tcp,
-        }
+        self.scene.sut()
     }
 
     /// The engine in memory.
@@ -133,8 +133,8 @@ impl Stage {
 
     /// Ends it: in memory nothing may be left.
     pub(crate) fn finish(mut self) -> usize {
-        for at in 0..self.sockets.len() {
-            let link = self.sockets[at].link;
+        let links: Vec<Link> = self.clients.iter().map(|client| client.link).collect();
+        for link in links {
             self.sut().close(link);
         }
         match self.scene {
@@ -155,49 +155,14 @@ impl Stage {
 
     /// A socket whose first frame has not been looked at.
     pub(crate) fn dial(&mut self, path: &str, headers: &[(&str, &str)]) -> Sock {
-        let nonce = "AAAAAAAAAAAAAAAAAAAAAA==";
-        let usual = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", nonce),
-            ("Sec-WebSocket-Version", "13"),
-        ];
-        let all = usual.iter().chain(headers);
-        let headers: Vec<_> = all
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let request = http::request("GET", path, "h", &headers, None);
-        let sut = self.sut();
-        let link = sut.dial();
-        sut.send(link, &request);
-        let mut bytes = Vec::new();
-        let (answer, used) = loop {
-            let until = self.sut().now_ms() + WAIT_MS;
-            match self.sut().receive(link, until) {
-                Received::Bytes { bytes: more, .. } => bytes.extend(more),
-                other => panic!("no handshake for {path}: {other:?} {}", http::lossy(&bytes)),
-            }
-            if let Some(whole) = http::answer(&bytes, false, false).expect("in order") {
-                break whole;
-            }
-        };
-        assert_eq!(answer.status, 101, "{path}: {}", http::lossy(&bytes));
-        assert_eq!(
-            answer.header("sec-websocket-accept"),
-            Some(&*websocket::accept_of(nonce))
-        );
+        let opened = Client::open(self.sut(), path, headers, &[]);
+        let (answer, client) = opened.expect("a handshake");
+        assert_eq!(answer.status, 101, "{path}: {}", http::lossy(&answer.body));
         assert_eq!(answer.header("sec-websocket-protocol"), None);
         assert_eq!(answer.header("sec-websocket-extensions"), None);
-        let mut reader = Reader::default();
-        reader.feed(&bytes[used..]);
-        self.sockets.push(Socket {
-            link,
-            reader,
-            writer: Writer::default(),
-            over: false,
-        });
+        self.clients.push(client.expect("a socket"));
         Sock {
-            at: self.sockets.len() - 1,
+            at: self.clients.len() - 1,
             id: String::new(),
             app: apps::PLAIN,
         }
@@ -232,18 +197,15 @@ impl Stage {
 
     /// What comes next on a socket: control frames are given as they are.
     pub(crate) fn event(&mut self, sock: &Sock, within_ms: u64) -> Option<Event> {
-        let until = self.sut().now_ms() + within_ms;
-        loop {
-            let socket = &mut self.sockets[sock.at];
-            if let Some(event) = socket.reader.next().expect("frames in order") {
-                return Some(event);
-            }
-            let link = socket.link;
-            match self.sut().receive(link, until) {
-                Received::Bytes { bytes, .. } => self.sockets[sock.at].reader.feed(&bytes),
-                Received::Ended { .. } | Received::Nothing => return None,
-            }
+        let (client, sut) = self.client(sock);
+        match client.hear(sut, within_ms).expect("frames in order") {
+            Heard::Event(event) => Some(event),
+            Heard::Ended | Heard::Nothing => None,
         }
+    }
+
+    fn client(&mut self, sock: &Sock) -> (&mut Client, &mut dyn Sut) {
+        (&mut self.clients[sock.at], self.scene.sut())
     }
 
     /// The next text.
@@ -322,14 +284,9 @@ impl Stage {
             Some(Event::Close(got, payload)) => {
                 assert_eq!(got, code);
                 assert!((3..=125).contains(&payload.len()), "a reason");
-                let socket = &mut self.sockets[sock.at];
-                socket.over = true;
-                let (link, echo) = (socket.link, socket.writer.frame(websocket::CLOSE, &payload));
-                self.sut().send(link, &echo);
-                let until = self.sut().now_ms() + WAIT_MS;
-                let end = self.sut().receive(link, until);
-                assert!(matches!(end, Received::Ended { .. }), "{end:?}");
-                self.sut().close(link);
+                let (client, sut) = self.client(sock);
+                client.say(sut, websocket::CLOSE, &payload);
+                client.ends(sut).expect("an end in order");
             }
             other => panic!("want a Close with {code}, heard {other:?}"),
         }
@@ -341,40 +298,29 @@ impl Stage {
     }
 
     pub(crate) fn say_frame(&mut self, sock: &Sock, opcode: u8, payload: &[u8]) {
-        let socket = &mut self.sockets[sock.at];
-        let (link, frame) = (socket.link, socket.writer.frame(opcode, payload));
-        self.sut().send(link, &frame);
+        let (client, sut) = self.client(sock);
+        client.say(sut, opcode, payload);
     }
 
     /// One frame of a message in several.
     pub(crate) fn say_part(&mut self, sock: &Sock, opcode: u8, is_last: bool, payload: &[u8]) {
-        let socket = &mut self.sockets[sock.at];
-        let mut frame = socket.writer.frame(opcode, payload);
-        if !is_last {
-            frame[0] &= 0x7f;
-        }
-        let link = socket.link;
-        self.sut().send(link, &frame);
+        let (client, sut) = self.client(sock);
+        client.say_part(sut, opcode, is_last, payload);
     }
 
     /// The client goes: in order, with a Close.
+    #[track_caller]
     pub(crate) fn leave(&mut self, sock: &Sock) {
-        let socket = &mut self.sockets[sock.at];
-        let (link, close) = (socket.link, socket.writer.close(1000, ""));
-        self.sut().send(link, &close);
-        match self.event(sock, WAIT_MS) {
-            Some(Event::Close(1000, _)) => {}
-            other => panic!("want our Close back, heard {other:?}"),
-        }
-        self.sockets[sock.at].over = true;
-        self.sut().close(link);
+        let (client, sut) = self.client(sock);
+        client.close(sut, 1000).expect("an end in order");
     }
 
     /// The client vanishes, and the server has noticed.
     #[track_caller]
     pub(crate) fn vanish(&mut self, sock: &Sock) {
-        self.sockets[sock.at].over = true;
-        let link = self.sockets[sock.at].link;
+        let (client, _) = self.client(sock);
+        client.over = true;
+        let link = client.link;
         if matches!(self.scene, Scene::Memory(_)) {
             self.sut().abort(link);
             return;
@@ -394,8 +340,8 @@ impl Stage {
     pub(crate) fn nothing_else(&mut self) {
         // Twice: what the first round makes a later socket's neighbour hear shows in the second.
         for _ in 0..2 {
-            for at in 0..self.sockets.len() {
-                if self.sockets[at].over {
+            for at in 0..self.clients.len() {
+                if self.clients[at].over {
                     continue;
                 }
                 let sock = Sock {

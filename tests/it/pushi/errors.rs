@@ -254,6 +254,15 @@ pub(crate) fn numbers_of_events_are_whole_and_not_negative(stage: &mut Stage) {
             stage.hears_error(&sock, "room", 400);
         }
     }
+    // The store would walk over all of them.
+    for far in ["100001", "99999999999999999999999"] {
+        let data = format!(r#"{{"channel": "room", "skip": {far}}}"#);
+        stage.say_text(
+            &sock,
+            &format!(r#"{{"event": "pusher:latest", "data": {data}}}"#),
+        );
+        stage.hears_error(&sock, "room", 400);
+    }
     stage.is_well(&sock);
     for text in ["one", "two", "three"] {
         stage.keep(&sock, "room", text);
@@ -270,7 +279,7 @@ pub(crate) fn numbers_of_events_are_whole_and_not_negative(stage: &mut Stage) {
         (r#", "skip": 1, "count": 1"#, json!(["two"])),
         (r#", "skip": 2, "count": 1000000000"#, json!(["one"])),
         (r#", "skip": 3"#, json!([])),
-        (&format!(r#", "skip": {huge}"#), json!([])),
+        (r#", "skip": 100000"#, json!([])),
     ] {
         let data = format!(r#"{{"channel": "room"{more}}}"#);
         stage.say_text(

@@ -26,15 +26,14 @@ pub(crate) enum Act {
     /// Something with one of the clients.
     Client(String, OfClient),
     Ask {
-        request: Request,
-        expect: Expect,
+        request: Box<Request>,
+        expect: Box<Expect>,
         /// What the app in the answer is called from now on.
         create_app: Option<String>,
         retry_ms: u64,
     },
-    Wait {
-        ms: u64,
-    },
+    /// The original stores in the background and is waited for.
+    Wait,
 }
 
 /// What a step does with a client.
@@ -138,14 +137,14 @@ impl Step {
 impl Act {
     fn read(keys: &mut Keys<'_>) -> Result<Self, String> {
         if let Some(ms) = keys.take("wait_ms") {
-            return Ok(Self::Wait { ms: number(ms)? });
+            return number(ms).map(|_| Self::Wait);
         }
         if let Some(client) = keys.take("client") {
             return Ok(Self::Client(string(client)?, OfClient::read(keys)?));
         }
         Ok(Self::Ask {
-            request: Request::read(keys.need("request")?)?,
-            expect: Expect::read(keys.need("response")?)?,
+            request: Box::new(Request::read(keys.need("request")?)?),
+            expect: Box::new(Expect::read(keys.need("response")?)?),
             create_app: keys.take("create_app").map(string).transpose()?,
             retry_ms: keys.take("retry_ms").map_or(Ok(0), number)?,
         })

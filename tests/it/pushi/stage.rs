@@ -4,13 +4,13 @@
 //! Frames are compared as JSON; what is a text that holds JSON, and what an object, is part of what is
 //! compared.
 
-use super::kept::{Kept, Manner};
 use super::replay::encoded;
 use super::values::AppKeys;
 use crate::client::{Caller, Client, Heard};
 use crate::http::{self, Answer};
+use crate::kept::{Kept, Manner};
 use crate::memory::Memory;
-use crate::session::{Cut, Sut};
+use crate::session::{Cut, Link, Received, Sut};
 use crate::websocket::{self, Event};
 use fanwire::dialect::pushi::config::{App, Config};
 use fanwire::hub::AppId;
@@ -535,26 +535,66 @@ impl Stage {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> (u16, Value) {
-        let sid = match self.sids.get(app) {
-            Some(sid) => sid.clone(),
-            None => {
-                let AppKeys {
-                    ident, key, secret, ..
-                } = keys(app);
-                let secret = encoded(&secret);
-                let query = format!("app_id={ident}&app_key={key}&app_secret={secret}");
-                let (status, told) = self.call("GET", &format!("/login?{query}"), None);
-                assert_eq!(status, 200, "{told}");
-                let sid = told["token"].as_str().expect("a text").to_owned();
-                self.sids.insert(app.to_owned(), sid.clone());
-                sid
-            }
-        };
+        let sid = self.is_known(app);
         let mut path = format!("{path}?sid={sid}");
         for (name, value) in query {
             path = format!("{path}&{}={}", encoded(name), encoded(value));
         }
         self.call(method, &path, body)
+    }
+
+    /// An app has logged in. Gives its session.
+    pub(crate) fn is_known(&mut self, app: &str) -> String {
+        if let Some(sid) = self.sids.get(app) {
+            return sid.clone();
+        }
+        let AppKeys {
+            ident, key, secret, ..
+        } = keys(app);
+        let secret = encoded(&secret);
+        let query = format!("app_id={ident}&app_key={key}&app_secret={secret}");
+        let (status, told) = self.call("GET", &format!("/login?{query}"), None);
+        assert_eq!(status, 200, "{told}");
+        let sid = told["token"].as_str().expect("a text").to_owned();
+        self.sids.insert(app.to_owned(), sid.clone());
+        sid
+    }
+
+    /// A request of an app that has logged in, on its way.
+    pub(crate) fn begin(&mut self, app: &str, method: &str, path: &str, body: &Value) -> Link {
+        let sid = self.is_known(app);
+        let json = ("Content-Type".to_owned(), "application/json".to_owned());
+        let body = body.to_string();
+        let path = format!("{path}?sid={sid}");
+        let request = http::request(method, &path, "h", &[json], Some(body.as_bytes()));
+        let sut = self.sut();
+        let link = sut.dial();
+        sut.send(link, &request);
+        link
+    }
+
+    /// The answer, if it is there.
+    pub(crate) fn answered(&mut self, link: Link) -> Option<(u16, Value)> {
+        let now = self.sut().now_ms();
+        let Received::Bytes { bytes, .. } = self.sut().receive(link, now) else {
+            return None;
+        };
+        let answer = http::answer(&bytes, false, false).expect("in order");
+        let (answer, _) = answer.expect("in one piece");
+        let told = serde_json::from_slice(&answer.body).expect("JSON");
+        Some((answer.status, told))
+    }
+
+    /// Whoever asked goes.
+    pub(crate) fn end(&mut self, link: Link) {
+        self.sut().close(link);
+    }
+
+    /// A client vanishes, whether anybody notices or not.
+    pub(crate) fn drop_now(&mut self, sock: &Sock) {
+        let (client, sut) = self.client(sock);
+        client.over = true;
+        sut.abort(client.link);
     }
 
     /// Any request.

@@ -54,13 +54,14 @@ export async function until(what, probe, timeoutMs = WAIT_MS) {
 
 /** A server of our own, with arguments of the command `dev` or `run`. It says on stderr where it
  * listens. */
-export async function startServer(listen = "127.0.0.1:0", args = ["dev"]) {
-  const child = spawn(process.env.FANWIRE_BIN, [...args, "--listen", listen], {
+export async function startServer(listen = "127.0.0.1:0", [command, ...args] = ["dev"]) {
+  const child = spawn(process.env.FANWIRE_BIN, [command, "--listen", listen, ...args], {
     // Settings of whoever runs the tests are none of theirs.
     env: {},
     stdio: ["ignore", "ignore", "pipe"],
   });
   const said = [];
+  const addresses = [];
   const address = await new Promise((resolve, reject) => {
     const giveUp = (why) => reject(new Error(`the server ${why}; it said:\n${said.join("\n")}`));
     const timer = setTimeout(() => giveUp("did not say where it listens"), WAIT_MS);
@@ -69,18 +70,23 @@ export async function startServer(listen = "127.0.0.1:0", args = ["dev"]) {
       const match = /\blistening on (?:http:\/\/)?([\d.]+:\d+)/.exec(line);
       if (match) {
         clearTimeout(timer);
+        addresses.push(match[1]);
         resolve(match[1]);
       }
     });
     child.once("error", (error) => giveUp(`did not start (${error.message})`));
     child.once("exit", (code) => giveUp(`ended with ${code}`));
   });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
   // A test that breaks off leaves no server behind.
-  process.once("exit", () => child.kill("SIGKILL"));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  ended.then(() => process.off("exit", kill));
   return {
     address,
     origin: `http://${address}`,
+    /** Where it has said so far that it listens: first where it was told here. */
+    addresses,
     /** Ends it with a signal and waits until it is gone. */
     async end(signal = "SIGTERM") {
       child.kill(signal);
@@ -109,7 +115,8 @@ export function startBrowser() {
       "--no-first-run",
       "--no-pings",
       "--no-proxy-server",
-      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+      // The second is another site on this machine.
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE 127.0.0.2",
     ],
   });
 }

@@ -314,18 +314,25 @@ await check("every control has a label, and frames are announced", async () => {
   assert.equal(await ada.locator("#frames").getAttribute("aria-live"), "polite");
 });
 
-const tab = (page, name) => page.getByRole("tab", { name }).click();
+const tab = (page, name) => page.getByRole("tab", { name, exact: true }).click();
 
-/** The frames on the Pusher tab: event, what stands beside it, and data. */
-const pusherFrames = (page) => page.evaluate(() => [...document.querySelectorAll("#p-frames .frame")].map((frame) => ({
+/** The frames of a list, newest first: event, what stands beside it, and data. */
+const framesIn = (page, list) => page.evaluate((list) => [...document.querySelectorAll(`${list} .frame`)].map((frame) => ({
   event: frame.querySelector("b").textContent,
   tags: [...frame.querySelectorAll(".tag")].map((tag) => tag.textContent),
   data: frame.querySelector(".said")?.textContent,
-})));
+})), list);
+
+const pusherFrames = (page) => framesIn(page, "#p-frames");
+const pushiFrames = (page) => framesIn(page, "#u-frames");
 
 /** The first frame on the Pusher tab of which this holds. */
 const pusherFrame = (page, what, holds) =>
   until(`${what} on the Pusher tab`, async () => (await pusherFrames(page)).find(holds));
+
+/** The same on the Pushi tab. */
+const pushiFrame = (page, what, holds) =>
+  until(`${what} on the Pushi tab`, async () => (await pushiFrames(page)).find(holds));
 
 async function trigger(page, { channel, event, data }) {
   await page.locator("#p-channel").fill(channel);
@@ -425,7 +432,7 @@ await check("the code to copy has the live key, and the curl line works as paste
     assert.equal(await ada.evaluate(() => navigator.clipboard.readText()), words);
     await ada.locator("#p-copy-text", { hasText: "Copy" }).waitFor();
   }
-  await ada.getByLabel("curl", { exact: true }).check();
+  await ada.locator("#panel-pusher").getByLabel("curl", { exact: true }).check();
   const text = `${HOSTILE}\u202e from curl`;
   await ada.locator("#p-data").fill(text);
   await ada.locator("#p-copy").click();
@@ -493,12 +500,210 @@ await check("at 390 pixels the Pusher tab fits, and fingers hit", async () => {
   await presence(bob, name, "left");
 });
 
+/** Publishes on the Pushi tab, by the socket or over REST. */
+async function emit(page, { way = "Socket", channel = "playground", event = "hello", data, echo = true, persist = true }) {
+  await page.locator("#panel-pushi").getByLabel(way, { exact: true }).check();
+  await page.locator("#u-channel").fill(channel);
+  await page.locator("#u-event").fill(event);
+  if (way === "Socket") await page.locator("#u-echo").setChecked(echo);
+  await page.locator("#u-persist").setChecked(persist);
+  await page.locator("#u-data").fill(data);
+  await page.locator("#u-data").press("Enter");
+}
+
+await check("the Pushi tab has a socket of its own, whose id is a UUID", async () => {
+  await tab(ada, "Pushi");
+  await ada.locator("#u-status[data-is=open]").waitFor();
+  assert.ok(await ada.locator("#panel-pusher").isHidden());
+  await pushiFrame(ada, "the success", ({ event }) => event === "pusher_internal:subscription_succeeded");
+  const frames = (await pushiFrames(ada)).toReversed();
+  assert.equal(frames[0].event, "pusher:connection_established");
+  const id = JSON.parse(frames[0].data).socket_id;
+  assert.match(id, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+  assert.equal(id, await ada.locator("#u-socket").textContent());
+});
+
+await check("what is published on the Pushi tab arrives, by the socket and over REST", async () => {
+  for (const way of ["Socket", "REST"]) {
+    const data = `{"by": ${JSON.stringify(`${way} ${HOSTILE}`)}}`;
+    await emit(ada, { way, event: "order.paid", data });
+    await ada.locator("#u-result.good").waitFor();
+    const frame = await pushiFrame(ada, way, (frame) => frame.event === "order.paid" && frame.data === data);
+    assert.deepEqual(frame.tags, ["playground"]);
+  }
+  assert.match(await ada.locator("#u-path").textContent(), /^POST \/events · session [\da-f]{6}…$/);
+  await tab(ada, "Pusher");
+  await pusherFrame(ada, "the same", ({ event, data }) => event === "order.paid" && data.includes("REST it's"));
+  await tab(ada, "Pushi");
+});
+
+await check("without echo nothing comes back, and what is not kept is not among the latest", async () => {
+  await ada.locator("#u-clear").click();
+  await emit(ada, { data: "no echo", echo: false });
+  await emit(ada, { data: "not kept", persist: false });
+  await emit(ada, { data: "kept" });
+  await pushiFrame(ada, "the last", ({ data }) => data === "kept");
+  assert.deepEqual((await pushiFrames(ada)).map(({ data }) => data), ["kept", "not kept"]);
+  await ada.locator("#u-latest").click();
+  await ada.locator("#u-result.good", { hasText: "of playground in the store." }).waitFor();
+  const stored = (await pushiFrames(ada)).filter(({ tags }) => tags.includes("stored"));
+  assert.deepEqual(stored.slice(0, 2).map(({ data }) => data), ["kept", "no echo"]);
+  assert.ok(stored.every(({ data }) => data !== "not kept"));
+});
+
+await check("signed channels are joined with the page's own signature, and what is refused is said", async () => {
+  for (const channel of ["private-news", "presence-room"]) {
+    await ada.locator("#u-join").fill(channel);
+    await ada.locator("#u-join").press("Enter");
+    await pushiFrame(ada, channel, ({ event, tags }) =>
+      event === "pusher_internal:subscription_succeeded" && tags.includes(channel));
+    await emit(ada, { channel, data: channel });
+    await pushiFrame(ada, `an event in ${channel}`, ({ event, data }) => event === "hello" && data === channel);
+  }
+  await ada.locator("#u-in button", { hasText: "private-news" }).click();
+  await pushiFrame(ada, "the goodbye", ({ event }) => event === "pusher_internal:unsubscription_succeeded");
+  await emit(ada, { channel: "private-news", data: "nobody" });
+  await ada.locator("#u-result.bad", { hasText: "Refused, 40" }).waitFor();
+  assert.deepEqual(await ada.locator("#u-in button > span:first-child").allTextContents(), ["playground", "presence-room"]);
+  refusalIsAsked = true;
+  await emit(ada, { way: "REST", data: "" });
+  await ada.locator("#u-result.bad", { hasText: "No data set for event" }).waitFor();
+  refusalIsAsked = false;
+  await emit(ada, { channel: "", data: "x" });
+  await ada.locator("#u-result.bad", { hasText: "Name a channel." }).waitFor();
+});
+
+await check("what is published while somebody is away waits, and comes with the personal channel", async () => {
+  await ada.locator("#u-channel").fill("playground");
+  await ada.locator("#u-user").fill("linus & co");
+  await ada.locator("#u-keep").click();
+  await pushiFrame(ada, "the personal channel", ({ event, tags }) =>
+    event === "pusher_internal:subscription_succeeded" && tags.includes("personal-linus & co"));
+  await ada.locator("#u-kept", { hasText: "personal-linus & co stands for playground; 0 events waited." }).waitFor();
+  await ada.locator("#u-away").click();
+  await ada.locator("#u-status", { hasText: "Offline" }).waitFor();
+  for (const data of ["first", "second"]) {
+    await emit(ada, { way: "REST", data });
+    await ada.locator("#u-result.good", { hasText: "Published in" }).waitFor();
+  }
+  // By the socket nothing can be said now.
+  await emit(ada, { data: "lost" });
+  await ada.locator("#u-result.bad", { hasText: "The socket is closed" }).waitFor();
+  await ada.locator("#u-clear").click();
+  await ada.locator("#u-away").click();
+  await ada.locator("#u-kept", { hasText: "2 events waited." }).waitFor();
+  const waited = (await pushiFrames(ada)).filter(({ tags }) => tags.includes("waited"));
+  assert.deepEqual(waited.map(({ data }) => data), ["second", "first"]);
+});
+
+await check("the code for Pushi has the live key, and its curl lines work as pasted", async () => {
+  const devKey = "0123456789abcdef".repeat(4);
+  const panel = ada.locator("#panel-pushi");
+  await ada.locator("#u-event").fill("it's");
+  for (const [kind, pieces] of [
+    ["pushi.js", [`new Pushi("${devKey}"`, `baseUrl: "ws://${server.address}/"`, 'subscribe("playground")', 'bind("it\'s"']],
+    ["Python", [`base_url="${server.origin}/"`, `app_id="1", app_key="${devKey}"`, 'event="it\'s", persist=True']],
+  ]) {
+    await panel.getByLabel(kind, { exact: true }).check();
+    const words = await ada.locator("#u-snippet").textContent();
+    for (const piece of pieces) assert.ok(words.includes(piece), `${piece} in ${words}`);
+    await ada.locator("#u-copy").click();
+    await ada.locator("#u-copy-text", { hasText: "Copied" }).waitFor();
+    assert.equal(await ada.evaluate(() => navigator.clipboard.readText()), words);
+    await ada.locator("#u-copy-text", { hasText: "Copy" }).waitFor();
+  }
+  await panel.getByLabel("curl", { exact: true }).check();
+  const text = `${HOSTILE}\u202e from curl`;
+  await ada.locator("#u-data").fill(text);
+  await ada.locator("#u-copy").click();
+  await ada.locator("#u-copy-text", { hasText: "Copied" }).waitFor();
+  const curl = await ada.evaluate(() => navigator.clipboard.readText());
+  assert.equal(JSON.parse(await runInShell(curl, "sh")).result, "success");
+  await pushiFrame(ada, "what curl sent", ({ event, data }) => event === "it's" && data === text);
+});
+
+/** Everything on the Pushi tab that is long. */
+async function fillPushi(page) {
+  await tab(page, "Pushi");
+  await page.locator("#u-status[data-is=open]").waitFor();
+  await page.locator("#u-join").fill(`presence-${"c".repeat(150)}`);
+  await page.locator("#u-join").press("Enter");
+  await page.locator("#u-in button", { hasText: "presence-ccc" }).waitFor();
+  await page.locator("#u-channel").fill("d".repeat(150));
+  await page.locator("#u-user").fill("w".repeat(200));
+  await page.locator("#u-keep").click();
+  await page.locator("#u-kept", { hasText: "waited" }).waitFor();
+  await emit(page, { event: "e".repeat(200), data: `{"${"wide".repeat(80)}": [1]}` });
+  await pushiFrame(page, "the long one", ({ event }) => event === "e".repeat(200));
+  await page.locator("#u-frames summary").first().click();
+  await page.locator("#u-frames .raw").first().waitFor();
+}
+
+/** The Pushi tab as one would show it. */
+async function showPushi(page, name) {
+  for (const left of ["presence-ccc", "personal-www", "presence-room", "personal-linus"]) {
+    const button = page.locator("#u-in button", { hasText: left });
+    if (await button.count() > 0) await button.click();
+  }
+  await page.locator("#u-user").fill("grace");
+  await page.locator("#u-channel").fill("playground");
+  await page.locator("#u-keep").click();
+  await page.locator("#u-kept", { hasText: "personal-grace stands for playground" }).waitFor();
+  await page.locator("#u-away").click();
+  await emit(page, { way: "REST", event: "invoice.paid", data: '{"invoice": 20418, "total": "129.00"}' });
+  await page.locator("#u-result.good", { hasText: "Published in" }).waitFor();
+  await page.locator("#u-clear").click();
+  await page.locator("#u-away").click();
+  await page.locator("#u-kept", { hasText: /\b[1-9]\d* events? waited/ }).waitFor();
+  await page.locator("#panel-pushi").getByLabel("pushi.js", { exact: true }).check();
+  await emit(page, { event: "message", data: '{"text": "And here I am again"}' });
+  await pushiFrame(page, "the last", ({ data }) => data?.includes("And here I am again"));
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.screenshot({ path: `${OUT}${name}-${colorScheme}.png`, fullPage: true });
+    assert.deepEqual(await page.evaluate(faintTexts, 4.5), []);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+await check("at 1280 pixels nothing on the Pushi tab overflows, and it can be shown", async () => {
+  await ada.bringToFront();
+  await fillPushi(ada);
+  await fits(ada);
+  await ada.screenshot({ path: `${OUT}pushi-full-1280.png` });
+  await showPushi(ada, "pushi-1280");
+  assert.deepEqual(await ada.evaluate(namelessControls), []);
+});
+
+await check("at 390 pixels the Pushi tab fits, and fingers hit", async () => {
+  const narrow = await newContext({ viewport: PHONE, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+  const page = await narrow.newPage();
+  await page.goto(`${server.origin}/#pushi`);
+  assert.ok(await page.locator("#panel-pushi").isVisible());
+  await fillPushi(page);
+  await fits(page);
+  assert.deepEqual(await page.evaluate(smallTargets, 40), []);
+  await page.screenshot({ path: `${OUT}pushi-full-390.png`, fullPage: true });
+  await page.setViewportSize({ width: 320, height: 640 });
+  await fits(page);
+  await page.setViewportSize(PHONE);
+  await showPushi(page, "pushi-390");
+  const name = await nameOf(page);
+  await narrow.close();
+  await presence(bob, name, "left");
+});
+
 await check("the tabs are reached by keyboard", async () => {
   await ada.bringToFront();
+  await ada.locator("#tab-pusher").click();
   await ada.locator("#tab-pusher").focus();
-  await ada.keyboard.press("ArrowLeft");
-  assert.ok(await ada.locator("#panel-channelstream").isVisible());
-  assert.equal(await ada.evaluate(() => document.activeElement.id), "tab-channelstream");
+  const shown = () => ada.evaluate(() => document.activeElement.id);
+  for (const [key, there] of [["ArrowRight", "pushi"], ["ArrowRight", "channelstream"], ["ArrowLeft", "pushi"],
+    ["ArrowLeft", "pusher"], ["ArrowLeft", "channelstream"]]) {
+    await ada.keyboard.press(key);
+    assert.ok(await ada.locator(`#panel-${there}`).isVisible());
+    assert.equal(await shown(), `tab-${there}`);
+  }
 });
 
 await check("the server closes the connection: the page comes back with another", async () => {
@@ -532,12 +737,15 @@ await check("the server is killed and started again: both pages come back", asyn
   assert.ok(await ada.locator("#status[data-is=waiting]").isVisible());
   await ada.locator("#retry").click();
   await connected(ada);
-  // Pusher's side has come back as well, in the channel that it was in.
+  // The other tabs have come back as well, in the channels that they were in.
   await ada.locator("#p-status[data-is=open]").waitFor({ state: "attached" });
+  await ada.locator("#u-status[data-is=open]").waitFor({ state: "attached" });
   serverIsDown = false;
   await publish(bob, "still here");
   await saying(ada, "still here");
-  await pusherFrame(ada, "what came after", ({ event, data }) => event === "message" && data.includes("still here"));
+  for (const frame of [pusherFrame, pushiFrame]) {
+    await frame(ada, "what came after", ({ event, data }) => event === "message" && data.includes("still here"));
+  }
   await until("both members again", async () => (await members(ada)).length === 2);
 });
 

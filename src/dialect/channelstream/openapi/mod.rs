@@ -1,12 +1,13 @@
-//! `/openapi.json`: a description of every HTTP endpoint, after OpenAPI 3.1. Those of Pusher are in
-//! it, too, whether or not they are served.
+//! `/openapi.json`: a description of every HTTP endpoint, after OpenAPI 3.1. Those of Pusher and
+//! Pushi are in it, too, whether or not they are served.
 //!
 //! One table says what there is ([`table`]), one what bodies look like ([`schemas`]), each with
-//! rows of Pusher's from [`pusher`]; `write` turns both into a document. Limits come from
+//! rows of the others' from [`pusher`] and [`pushi`]; `write` turns all into a document. Limits come from
 //! [`crate::limits`], so the document changes when they do. Tests walk the tables in both
 //! directions: what is described is routed and read, what is routed and read is described.
 
 mod pusher;
+mod pushi;
 mod schemas;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What bodies and answers look like: the field tables of the specification.
 
-use super::pusher;
+use super::{pusher, pushi};
 use crate::limits::{CS_MESSAGES_PER_REQUEST_MAX, CS_NAMES_PER_LIST_MAX, HISTORY_MESSAGES_DEFAULT};
 
 /// A kind of value.
@@ -78,10 +78,13 @@ pub(super) enum Scalar {
     PusherEventName,
     PusherEventData,
     PusherSocketId,
+    PushiName,
+    PushiText,
+    PushiEventData,
 }
 
 impl Scalar {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::UserName,
         Self::ChannelName,
         Self::Boolean,
@@ -95,6 +98,9 @@ impl Scalar {
         Self::PusherEventName,
         Self::PusherEventData,
         Self::PusherSocketId,
+        Self::PushiName,
+        Self::PushiText,
+        Self::PushiEventData,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -112,6 +118,9 @@ impl Scalar {
             Self::PusherEventName => "PusherEventName",
             Self::PusherEventData => "PusherEventData",
             Self::PusherSocketId => "PusherSocketId",
+            Self::PushiName => "PushiName",
+            Self::PushiText => "PushiText",
+            Self::PushiEventData => "PushiEventData",
         }
     }
 }
@@ -170,12 +179,13 @@ pub(super) fn aliases() -> impl Iterator<Item = &'static Alias> {
 
 /// All bodies of requests. Fields that are not listed are ignored.
 pub(super) fn bodies() -> impl Iterator<Item = &'static Structure> + Clone {
-    BODIES.iter().chain(pusher::BODIES)
+    BODIES.iter().chain(pusher::BODIES).chain(pushi::BODIES)
 }
 
 /// All that answers hold. More fields may come with later versions.
 pub(super) fn answers() -> impl Iterator<Item = &'static Structure> {
-    ANSWERS.iter().chain(pusher::ANSWERS)
+    let others = pusher::ANSWERS.iter().chain(pushi::answers());
+    ANSWERS.iter().chain(others)
 }
 
 const ALIASES: &[Alias] = &[

@@ -1,7 +1,7 @@
 //! The table of endpoints.
 
-use super::pusher;
 use super::schemas::Shape;
+use super::{pusher, pushi};
 use crate::transport::http::Method;
 
 /// Who may call.
@@ -17,6 +17,10 @@ pub(super) enum Access {
     Metrics,
     /// Who knows the secret of an app of Pusher's.
     Pusher,
+    /// Who has a session of Pushi's.
+    Session,
+    /// The same, or who knows the key of an app.
+    AppKey,
 }
 
 /// Whose endpoints they are; a heading in the document.
@@ -26,15 +30,17 @@ pub(super) enum Group {
     Client,
     Admin,
     Pusher,
+    Pushi,
     Fanwire,
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Server,
         Self::Client,
         Self::Admin,
         Self::Pusher,
+        Self::Pushi,
         Self::Fanwire,
     ];
 
@@ -44,6 +50,7 @@ impl Group {
             Self::Client => "client",
             Self::Admin => "admin",
             Self::Pusher => "pusher",
+            Self::Pushi => "pushi",
             Self::Fanwire => "fanwire",
         }
     }
@@ -57,6 +64,10 @@ impl Group {
                 "Pusher's HTTP API, where an app of Pusher's is configured. Applications sign each \
                  request, as `fanwire sign request` does; limits are those of an app that sets \
                  none of its own."
+            }
+            Self::Pushi => {
+                "Pushi's HTTP API, where Pushi is served. Applications log in once and bring the \
+                 session along; errors are all of one shape."
             }
             Self::Fanwire => "The server's own: health and metrics.",
         }
@@ -167,7 +178,8 @@ const DISCONNECTED: [Answer; 1] = [json!(
 
 /// Every endpoint.
 pub(super) fn operations() -> impl Iterator<Item = &'static Operation> + Clone {
-    OPERATIONS.iter().chain(pusher::OPERATIONS)
+    let others = pusher::OPERATIONS.iter().chain(pushi::operations());
+    OPERATIONS.iter().chain(others)
 }
 
 /// Channelstream's, and the server's own.

@@ -7,14 +7,16 @@ use super::table::{Group, Operation, operations};
 use super::write::{document, verb};
 use crate::dialect::pusher::bodies as pusher;
 use crate::dialect::pusher::config::App;
+use crate::dialect::pushi::{bodies as pushi, form};
 use crate::hub::AppId;
 use crate::limits::{
     CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_MESSAGES_PER_REQUEST_MAX,
     CS_NAMES_PER_LIST_MAX, CS_USER_CHARS_MAX, PUSHER_BATCH_EVENTS_MAX, PUSHER_CHANNEL_CHARS,
     PUSHER_CHANNELS_PER_EVENT_MAX, PUSHER_EVENT_BYTES_MAX, PUSHER_EVENT_CHARS_MAX,
-    PUSHER_USER_CHARS_MAX,
+    PUSHER_USER_CHARS_MAX, PUSHI_CHANNELS_PER_EVENT_MAX, PUSHI_USER_BYTES_MAX,
 };
-use crate::transport::http::Method;
+use crate::store::RecordKind;
+use crate::transport::http::{Headers, Method, Request};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -51,7 +53,8 @@ fn described(path: &str, method: Method) -> Option<&'static Operation> {
 
 #[test]
 fn what_is_described_is_routed() {
-    for operation in operations().filter(|operation| operation.group != Group::Pusher) {
+    let is_others = |group| matches!(group, Group::Pusher | Group::Pushi);
+    for operation in operations().filter(|operation| !is_others(operation.group)) {
         if OF_THE_ENGINE.contains(&operation.path) {
             assert!(!is_routed(operation.method, operation.path));
             continue;
@@ -142,6 +145,72 @@ fn what_pusher_routes_is_what_is_described_of_it() {
     let described: BTreeSet<_> = described.collect();
     assert_eq!(described, routed_by_pusher());
     assert_eq!(described.len(), 8);
+}
+
+/// What stands first in the paths that Pushi's router takes, read from its source.
+fn routed_by_pushi() -> BTreeSet<String> {
+    let source = include_str!("../../pushi/rest/mod.rs");
+    let (_, router) = source.split_once("fn route(").expect("the router");
+    let (router, _) = router
+        .split_once("/// Whoever the session")
+        .expect("its end");
+    let arms = router.lines().map(str::trim);
+    let arms = arms.filter_map(|arm| arm.strip_prefix('(')?.split_once("=>"));
+    let mut first = BTreeSet::new();
+    for (pattern, _) in arms.filter(|(pattern, _)| pattern.starts_with('"')) {
+        let (names, _) = pattern.split_once(", ").expect("a pair");
+        let names = names.split('|').map(|name| name.trim().trim_matches('"'));
+        first.extend(names.map(str::to_owned));
+    }
+    first
+}
+
+/// In both directions, as far as the first part of the path goes; that every route of the
+/// description answers `tests/it/openapi.rs` shows.
+#[test]
+fn what_pushi_routes_is_what_is_described_of_it() {
+    let described = operations().filter(|operation| operation.group == Group::Pushi);
+    let described = described.map(|one| {
+        let first = one.path.split('/').nth(1);
+        first.expect("a path").to_owned()
+    });
+    let described: BTreeSet<String> = described.collect();
+    let mut routed = routed_by_pushi();
+    // Where Channelstream is served these are its own.
+    for own in ["", "info"] {
+        assert!(routed.remove(own), "{own}");
+    }
+    assert_eq!(described, routed);
+    assert_eq!(described.len(), 13);
+}
+
+/// A session in any of its places, and for some routes the key of an app instead.
+#[test]
+fn pushi_wants_a_session_somewhere() {
+    let document = document("");
+    for operation in operations().filter(|operation| operation.group == Group::Pushi) {
+        let object = &document["paths"][operation.path][verb(operation.method)];
+        let ways = object["security"].as_array().expect("a list");
+        let is_open = matches!(
+            operation.path,
+            "/login" | "/logout" | "/health" | "/health/detailed"
+        ) || (operation.path, operation.method) == ("/apps", Method::Post);
+        let is_for_browsers = operation.path == "/vapid_key"
+            || (operation.path.starts_with("/web_pushes") && operation.method != Method::Get);
+        let count = match (is_open, is_for_browsers) {
+            (true, _) => 0,
+            (false, true) => 4,
+            (false, false) => 3,
+        };
+        assert_eq!(ways.len(), count, "{}", operation.path);
+        for status in ["200", "400", "403", "404", "413", "503"] {
+            assert!(
+                object["responses"][status].is_object(),
+                "{}",
+                operation.path
+            );
+        }
+    }
 }
 
 #[test]
@@ -329,8 +398,9 @@ fn a_prefix_is_where_the_endpoints_are() {
     let behind = document("/push");
     assert_eq!(behind["servers"][0]["url"], "/push");
     assert_eq!(behind["paths"]["/metrics"]["servers"][0]["url"], "/");
-    let pusher = &behind["paths"]["/apps/{app_id}/events"];
-    assert_eq!(pusher["servers"][0]["url"], "/");
+    for path in ["/apps/{app_id}/events", "/events", "/apps/{app_id}"] {
+        assert_eq!(behind["paths"][path]["servers"][0]["url"], "/", "{path}");
+    }
 }
 
 #[test]
@@ -503,6 +573,28 @@ fn scalar_samples(scalar: Scalar) -> (Vec<Value>, Vec<Value>) {
             good.push(text(PUSHER_EVENT_BYTES_MAX));
             (good, vec![text(PUSHER_EVENT_BYTES_MAX + 1)])
         }
+        Scalar::PushiName => (
+            vec![json!("a"), json!("/ &:\""), long(PUSHI_USER_BYTES_MAX / 4)],
+            vec![json!(""), json!([]), json!({}), Value::Null],
+        ),
+        Scalar::PushiText => (vec![json!(""), json!("a")], vec![json!([]), json!({})]),
+        Scalar::PushiEventData => (
+            vec![
+                json!("a"),
+                json!(-1),
+                json!(true),
+                json!([0]),
+                json!({"a": null}),
+            ],
+            vec![
+                json!(""),
+                json!(0),
+                json!(false),
+                json!([]),
+                json!({}),
+                Value::Null,
+            ],
+        ),
         Scalar::PusherSocketId => (
             vec![json!("1.2"), json!("00.99999999999999999999")],
             vec![
@@ -537,9 +629,34 @@ fn read(name: &str, body: &Value) -> Result<(), String> {
             batched
         }
         "PusherBatch" => pusher::batch(text.as_bytes(), &app).map(drop),
+        _ if name.starts_with("Pushi") => return read_pushi(name, &text),
         _ => return read_channelstream(name, body).map_err(|fault| format!("{fault:?}")),
     };
     read.map_err(|fault| fault.message.into_owned())
+}
+
+fn read_pushi(name: &str, text: &str) -> Result<(), String> {
+    let request = Request {
+        method: Method::Post,
+        path: "/",
+        query: None,
+        is_1_1: true,
+        headers: Headers(&[]),
+        body: text.as_bytes(),
+    };
+    let record = |kind, fields| pushi::record(kind, fields).map(drop);
+    let read = form::Fields::of(&request).and_then(|fields| match name {
+        "PushiEventBody" => pushi::event(&fields).map(drop),
+        "PushiAppBody" => pushi::app_name(&fields).map(drop),
+        "PushiAppFieldsBody" => pushi::app_fields(&fields).map(drop),
+        "PushiSubscriptionBody" => record(RecordKind::Subscription, fields),
+        "PushiWebBody" => record(RecordKind::Web, fields),
+        "PushiApnBody" => record(RecordKind::Apn, fields),
+        "PushiSmtpBody" => record(RecordKind::Smtp, fields),
+        "PushiWebPushBody" => record(RecordKind::WebPush, fields),
+        other => panic!("who reads {other}?"),
+    });
+    read.map_err(|fault| format!("{} {:?}", fault.message, fault.errors))
 }
 
 fn read_channelstream(name: &str, body: &Value) -> Result<(), BodyFault> {
@@ -633,6 +750,9 @@ fn lists_and_mappings_are_as_long_as_described() {
         let event = json!({"name": "a", "data": "", "channel": "a"});
         let batch = json!({"batch": vec![event; PUSHER_BATCH_EVENTS_MAX + more]});
         assert_eq!(read("PusherBatch", &batch).is_ok(), is_taken);
+        let channels = vec!["a"; PUSHI_CHANNELS_PER_EVENT_MAX + more];
+        let event = json!({"data": "d", "channel": channels});
+        assert_eq!(read("PushiEventBody", &event).is_ok(), is_taken);
     }
 }
 

@@ -1,22 +1,22 @@
 //! From the tables to the document.
 
-use super::pusher;
 use super::schemas::{self, Field, Scalar, Shape, Structure};
 use super::table::{Access, Answer, Group, Operation, Parameter, operations};
+use super::{pusher, pushi};
 use crate::limits::{
     CS_CALLBACK_CHARS_MAX, CS_CHANNEL_CHARS_MAX, CS_KEYS_PER_MAPPING_MAX, CS_USER_CHARS_MAX,
     PUSHER_CHANNEL_CHARS, PUSHER_EVENT_BYTES_MAX, PUSHER_EVENT_CHARS_MAX, PUSHER_TIMESTAMP_S,
-    PUSHER_USER_CHARS_MAX,
+    PUSHER_USER_CHARS_MAX, PUSHI_APP_FIELD_BYTES_MAX, PUSHI_USER_BYTES_MAX,
 };
 use crate::transport::http::Method;
 use serde_json::{Map, Value, json};
 
-const ABOUT: &str = "The HTTP interfaces of fanwire: Channelstream's, Pusher's and the \
-    server's own. For Channelstream, web applications sign their requests with the shared secret; \
+const ABOUT: &str = "The HTTP interfaces of fanwire: Channelstream's, Pusher's, Pushi's and \
+    the server's own. For Channelstream, web applications sign their requests with the shared secret; \
     browsers listen at `/ws` (a WebSocket, whose text frames are lists of `Frame`) or at \
     `/listen`. Bodies are JSON whatever their content type says; fields that are not described are \
-    ignored. Pusher's paths are described whether or not they are served: there is nothing at them \
-    unless an app of Pusher's is configured.";
+    ignored. Pusher's and Pushi's paths are described whether or not they are served: there is \
+    nothing at them unless these protocols are.";
 
 /// All of it. `prefix` is empty or a path without a slash at its end.
 pub(super) fn document(prefix: &str) -> Value {
@@ -64,7 +64,7 @@ fn path_item(operation: &Operation) -> Value {
     match operation.group {
         Group::Server | Group::Client | Group::Admin => json!({}),
         // Asked for by those who run the server, behind no prefix.
-        Group::Fanwire => json!({"servers": [{"url": "/"}]}),
+        Group::Fanwire | Group::Pushi => json!({"servers": [{"url": "/"}]}),
         // A prefix of their own is in the settings, and what a proxy says does not count.
         Group::Pusher => json!({"servers": [{
             "url": "/",
@@ -124,7 +124,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         })
     };
     let is_in_path = |known: &&Parameter| operation.path.contains(&format!("{{{}}}", known.name));
-    let in_path = pusher::IN_PATHS.iter().filter(is_in_path);
+    let in_path = pusher::IN_PATHS.iter().chain(pushi::IN_PATHS);
+    let in_path = in_path.filter(is_in_path);
     let mut parameters: Vec<Value> = in_path.map(|known| object(known, "path")).collect();
     let in_query = operation.parameters.iter();
     parameters.extend(in_query.map(|parameter| object(parameter, "query")));
@@ -149,6 +150,13 @@ fn security(operation: &Operation) -> Value {
         Access::Signed => json!([{"APIKeyHeader": []}]),
         Access::Admin => json!([{"AdminCookie": []}, {"APIKeyHeader": []}]),
         Access::Metrics => json!([{"AdminPassword": []}, {"MetricsToken": []}]),
+        // Any of them.
+        Access::Session => json!([
+            {"PushiSession": []}, {"PushiSid": []}, {"PushiCookie": []},
+        ]),
+        Access::AppKey => json!([
+            {"PushiSession": []}, {"PushiSid": []}, {"PushiCookie": []}, {"PushiAppKey": []},
+        ]),
         // All of them together.
         Access::Pusher => {
             let mut all = json!({
@@ -192,6 +200,20 @@ fn security_schemes() -> Value {
         "PusherVersion": in_query("auth_version", "`1.0`."),
         "PusherSignature": in_query("auth_signature", SIGNATURE),
         "PusherBodyDigest": in_query("body_md5", BODY_MD5),
+        "PushiSession": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Session-Id",
+            "description": "A session of Pushi's, from /login.",
+        },
+        "PushiSid": in_query("sid", "The same."),
+        "PushiCookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sid",
+            "description": "The same; set by /login.",
+        },
+        "PushiAppKey": in_query("app_key", "The key of an app, where `pushi.app_key_routes` is on."),
     })
 }
 
@@ -206,6 +228,14 @@ fn answers(operation: &Operation) -> Value {
     answers.insert("default".to_owned(), refer("Refused"));
     let common: &[(&str, &str)] = match operation.access {
         Access::Open if operation.group == Group::Fanwire => &[],
+        _ if operation.group == Group::Pushi => &[
+            ("400", "PushiUnusable"),
+            ("403", "PushiNotAllowed"),
+            ("404", "PushiNothing"),
+            ("413", "PushiTooLarge"),
+            ("503", "PushiNotStored"),
+        ],
+        Access::Session | Access::AppKey => &[],
         Access::Metrics => &[],
         Access::Pusher => &[
             ("400", "PusherUnusable"),
@@ -229,7 +259,8 @@ fn answers(operation: &Operation) -> Value {
     };
     // Without login it has no page to show.
     let is_document = operation.path == "/openapi.json";
-    let is_read_by_channelstream = operation.body.is_some() && operation.access != Access::Pusher;
+    let is_of_others = matches!(operation.group, Group::Pusher | Group::Pushi);
+    let is_read_by_channelstream = operation.body.is_some() && !is_of_others;
     let and = [
         (is_read_by_channelstream, "400", "NotJson"),
         (operation.can_be_invalid, "422", "Invalid"),
@@ -282,6 +313,10 @@ fn responses() -> Value {
     const ERROR: Shape = Shape::Ref("PusherError");
     const FORGED: Shape = Shape::Either(&ERROR, &Shape::Ref("BadSignature"));
     const REFUSED: Shape = Shape::Either(&ERROR, &Shape::Ref("Refusal"));
+    const OF_PUSHI: Shape = Shape::Ref("PushiError");
+    const NOT_OF_PUSHI: Shape = Shape::Either(&OF_PUSHI, &Shape::Ref("Refusal"));
+    let mut no_route = page("There is no such thing, or Pushi is not served.");
+    no_route["content"]["application/json"] = media(Shape::Either(&OF_PUSHI, &Shape::Ref("Page")));
     let mut nothing = page("No app has this id, or Pusher is not served.");
     nothing["content"]["application/json"] = media(Shape::Either(&ERROR, &Shape::Ref("Page")));
     json!({
@@ -297,6 +332,11 @@ fn responses() -> Value {
         "PusherNothing": nothing,
         "PusherWrongMethod": shaped("The path takes other methods; `Allow` names them.", ERROR),
         "PusherTooLarge": shaped("The data of an event, or the whole body, is too large.", REFUSED),
+        "PushiUnusable": shaped("The body, a field or the path is not taken.", NOT_OF_PUSHI),
+        "PushiNotAllowed": shaped("No session, or not with it; clients log in and try again.", OF_PUSHI),
+        "PushiNothing": no_route,
+        "PushiTooLarge": shaped("The body is larger than it may be here.", NOT_OF_PUSHI),
+        "PushiNotStored": shaped("It could not be stored or looked up; try again.", OF_PUSHI),
         "Refused": of("Malformed, too large, too slow, or too much.", "Refusal"),
     })
 }
@@ -455,6 +495,22 @@ fn scalar_schema(scalar: Scalar) -> Value {
         Scalar::PusherEventData => json!({
             "maxLength": PUSHER_EVENT_BYTES_MAX,
             "description": format!("At most {PUSHER_EVENT_BYTES_MAX} bytes, as a text."),
+        }),
+        Scalar::PushiName => json!({
+            "type": "string",
+            "minLength": 1,
+            // Whatever its characters are; of ASCII there may be four times as many.
+            "maxLength": PUSHI_USER_BYTES_MAX / 4,
+            "description": "A name, or an address.",
+        }),
+        Scalar::PushiText => json!({
+            "type": "string",
+            "maxLength": PUSHI_APP_FIELD_BYTES_MAX / 4,
+            "description": "A text.",
+        }),
+        Scalar::PushiEventData => json!({
+            "not": {"enum": ["", 0, false, null, [], {}]},
+            "description": "Anything that is not empty.",
         }),
         Scalar::PusherSocketId => json!({
             "type": "string",

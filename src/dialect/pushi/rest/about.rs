@@ -7,7 +7,7 @@ use crate::dialect::pushi::speaker::is_ours;
 use crate::dialect::pushi::{notes, peer};
 use crate::dialect::{Ctx, Job, Reply};
 use crate::hub::{AppId, Effects, Hub, Id, SubscriberId};
-use crate::limits::{BODY_BYTES_PER_WORK, PAGE_PLACES_MAX, PUSHI_SOCKETS_LISTED_BYTES_MAX};
+use crate::limits::{BODY_BYTES_PER_WORK, PUSHI_SOCKETS_LISTED_BYTES_MAX};
 use crate::store::{Answer, Question, RecordKind};
 use crate::transport::http::Response;
 use std::io::Write;
@@ -89,7 +89,7 @@ pub(super) fn health_in_detail(ctx: &mut Ctx<'_>) -> Routed {
 }
 
 /// The channels of a socket in the order in which it joined them, as a list.
-fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &Ctx<'_>) {
+fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &mut Ctx<'_>) {
     out.push(b'[');
     let mut is_first = true;
     let mut push = |out: &mut Vec<u8>, name: &str| {
@@ -105,6 +105,10 @@ fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &Ctx<'_>) {
         }
         push(out, &name);
         if Kind::of(&name) == Kind::Presence {
+            // Each of the others is looked at.
+            let members = ctx.hub.channel(channel);
+            ctx.io
+                .spend(members.map_or(0, |channel| channel.member_count() as u64));
             for pair in peer::names(ctx.hub, notes::of_ref(ctx.notes), channel, who) {
                 push(out, &pair);
             }
@@ -114,7 +118,7 @@ fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &Ctx<'_>) {
 }
 
 /// `POST /sockets/{id}`
-pub(super) fn socket(caller: &Caller, id: &str, ctx: &Ctx<'_>) -> Routed {
+pub(super) fn socket(caller: &Caller, id: &str, ctx: &mut Ctx<'_>) -> Routed {
     let who = parse_uuid(id).and_then(|id| ctx.hub.find_subscriber(caller.served.app, Id(id)));
     let who = who.filter(|&who| is_socket(ctx.hub, who));
     Ok(answer(|out| {
@@ -143,6 +147,10 @@ pub(super) fn sockets(caller: &Caller) -> Routed {
     })))
 }
 
+/// Places of the table that are looked at before it is asked whether the turn has done enough: a
+/// socket may be in a channel with thousands of others.
+const PLACES_PER_STEP: usize = 16;
+
 /// A list of sockets on its way.
 struct Sockets {
     app: AppId,
@@ -155,7 +163,7 @@ struct Sockets {
 impl Job for Sockets {
     fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Response> {
         while self.from < ctx.hub.subscriber_places() {
-            let to = self.from + PAGE_PLACES_MAX;
+            let to = self.from + PLACES_PER_STEP;
             let before = self.out.len();
             let page: Vec<(SubscriberId, u128)> = ctx
                 .hub
@@ -179,7 +187,7 @@ impl Job for Sockets {
             self.from = to;
             let bytes = (self.out.len() - before) as u64;
             ctx.io
-                .spend(PAGE_PLACES_MAX as u64 + bytes / BODY_BYTES_PER_WORK);
+                .spend(PLACES_PER_STEP as u64 + bytes / BODY_BYTES_PER_WORK);
             if ctx.io.has_done_enough() {
                 return None;
             }

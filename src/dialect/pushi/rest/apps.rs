@@ -10,13 +10,17 @@ use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
 use crate::dialect::pushi::form::Fields;
 use crate::dialect::pushi::session::{Sid, cookie, find_sid};
-use crate::dialect::pushi::speaker::Pushi;
+use crate::dialect::pushi::speaker::{Pushi, Served};
 use crate::dialect::pushi::{notes, vapid};
 use crate::limits::STORE_JOB_OVERHEAD_BYTES;
 use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
 use crate::transport::http::{Method, Request, Response};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
+
+const TOO_MANY_APPS: &str = "this server has as many apps as it can have";
+const OF_SETTINGS: &str =
+    "this app stands in the settings of the server, and so does what it is called";
 
 impl Pushi {
     /// `GET /login`: the three credentials in the query, a session in the answer.
@@ -53,7 +57,8 @@ impl Pushi {
         let forget = cookie(None, is_https, !self.config.origins.is_empty());
         let done = success().with("Set-Cookie", forget);
         let sid = find_sid(request).and_then(|sid| Sid::parse(&sid));
-        let Some(sid) = sid.filter(|sid| self.caller(sid, ctx).is_some()) else {
+        // One that is over already is ended again: what was said to be over may not have been kept.
+        let Some(sid) = sid.filter(|sid| self.issuer(sid, ctx).is_some()) else {
             return Ok(done.into());
         };
         ctx.io
@@ -76,6 +81,9 @@ impl Pushi {
         let fields = Fields::of(request);
         let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
         let name = app_name(&fields)?;
+        if ctx.apps.is_full() {
+            return Err(Fault::bad(TOO_MANY_APPS));
+        }
         let peer = ctx.from.peer.map(|peer| peer.ip());
         let address = client(request, peer, &self.config.trusted_proxies);
         let registrations = &mut notes::of(ctx.notes).registrations;
@@ -104,7 +112,7 @@ impl Pushi {
     }
 
     /// `GET /vapid_key`: the public half of what Web Push is signed with.
-    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Routed {
         let fields = Fields::of(request)?;
         let caller = self.session_or_app_key(request, &fields, ctx)?;
         let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
@@ -126,7 +134,7 @@ fn told_of_app(told: Answer, ctx: &mut Ctx<'_>) -> Result<Response, Fault> {
             let response = answer(|out| push_app(out, &record));
             ctx.apps
                 .learn(*record)
-                .ok_or_else(|| Fault::bad("this server has as many apps as it can have"))?;
+                .ok_or_else(|| Fault::bad(TOO_MANY_APPS))?;
             Ok(response)
         }
         Answer::Duplicate => Err(Fault::invalid(vec![("name", DUPLICATE)])),
@@ -137,15 +145,14 @@ fn told_of_app(told: Answer, ctx: &mut Ctx<'_>) -> Result<Response, Fault> {
 
 /// `GET /apps`: the app whose session it is, and no other.
 pub(super) fn list(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
-    let record = shown(caller, ctx).ok_or_else(Fault::no_app)?;
+    let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
     Ok(answer(|out| push_apps(out, [&record])).into())
 }
 
-/// The record of the caller's app. One of the settings shows what stands there.
-fn shown(caller: &Caller, ctx: &Ctx<'_>) -> Option<AppRecord> {
-    let mut record = ctx.apps.get(caller.served.app)?.record.clone();
+/// The record of an app. One of the settings shows what stands there.
+fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
+    let mut record = ctx.apps.get(served.app)?.record.clone();
     if record.is_of_settings {
-        let served = &caller.served;
         record.key = served.key.clone();
         record.secret = served.secret.clone();
         if record.fields.name.value().is_none() {
@@ -178,7 +185,7 @@ pub(super) fn one(
             Err(Fault::no_app())
         }
         (None, _) if is_get => {
-            let record = shown(caller, ctx).ok_or_else(Fault::no_app)?;
+            let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
             Ok(answer(|out| push_app(out, &record)).into())
         }
         (None, Method::Put) => update(caller, fields, ctx),
@@ -200,9 +207,7 @@ fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     if caller.served.record.is_none()
         && (fields.name.value().is_some() || fields.enabled != Field::Absent)
     {
-        let message =
-            "this app stands in the settings of the server, and so does what it is called";
-        return Err(Fault::bad(message));
+        return Err(Fault::bad(OF_SETTINGS));
     }
     let write = Write::UpdateApp {
         app: caller.row,
@@ -210,5 +215,16 @@ fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
         unix_s: ctx.now.unix_seconds(),
     };
     let ticket = stored(write, ctx)?;
-    Ok(ask(ticket, told_of_app))
+    let served = caller.served.clone();
+    Ok(ask(ticket, move |told, ctx| {
+        match told {
+            // Its credentials are not stored.
+            Answer::App(record) if served.record.is_none() => {
+                ctx.apps.learn(*record);
+                let record = shown(&served, ctx).ok_or_else(Fault::no_app)?;
+                Ok(answer(|out| push_app(out, &record)))
+            }
+            told => told_of_app(told, ctx),
+        }
+    }))
 }

@@ -7,6 +7,7 @@ use crate::dialect::pushi::encode::records::push_events;
 use crate::dialect::pushi::errors::Fault;
 use crate::dialect::pushi::form::Fields;
 use crate::dialect::pushi::publish::{Event, Publication};
+use crate::limits::PUSHI_STORED_BYTES_MAX;
 use crate::store::{Answer, Question};
 
 /// How many events are listed if nothing is said.
@@ -15,6 +16,14 @@ const LISTED: u64 = 10;
 /// `POST /events`
 pub(super) fn publish(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let event = bodies::event(fields)?;
+    let texts = event.name.len() + event.data.len() + event.extra.len();
+    let copies = event.channels.len().saturating_mul(texts);
+    if event.persist && copies > PUSHI_STORED_BYTES_MAX {
+        return Err(Fault::too_large(format!(
+            "an event is stored for each of its channels, and has at most {PUSHI_STORED_BYTES_MAX} \
+             bytes for all of them; publish it with persist: false, or to fewer"
+        )));
+    }
     let channels = event.channels.into_iter();
     let channels = channels.map(|name| name.into_owned()).collect();
     let event = Event {

@@ -1,11 +1,13 @@
 //! The HTTP API: what is asked for, who may ask, and how the answers look (section 5).
 //!
 //! `apps` logs in and out and looks after apps; `events` publishes and lists; `records` keeps who is to
-//! be told what; `about` tells of sockets and of the server itself.
+//! be told what; `messaging` is for messages to targets that are in no record; `about` tells of
+//! sockets and of the server itself.
 
 mod about;
 mod apps;
 mod events;
+mod messaging;
 mod records;
 
 use super::errors::{Fault, dress, preflight};
@@ -109,7 +111,8 @@ impl Pushi {
             return Err(response);
         }
         Ok(match first {
-            "events" | "messaging" => usize::MAX,
+            // Only JSON is read there, so a form is no more than its session.
+            "events" | "messaging" if !is_form => usize::MAX,
             _ => PUSHI_FIELDS_BODY_BYTES_MAX,
         })
     }
@@ -174,6 +177,10 @@ impl Pushi {
             ("apps", Some(path)) => apps::one(caller, path, fields, request, ctx),
             ("events", None) if is_get => events::list(caller, fields, ctx),
             ("events", None) if is_post => events::publish(caller, fields, ctx),
+            ("messaging", Some(what)) if is_post => {
+                let fields = fields.clone();
+                messaging::route(caller, what, fields, request, self.config.mail, ctx)
+            }
             ("sockets", None) if is_get => about::sockets(caller),
             ("sockets", Some(id)) if is_get || is_post => about::socket(caller, id, ctx),
             ("subscriptions" | "webs" | "apns" | "smtps", rest) => {
@@ -192,13 +199,18 @@ impl Pushi {
         caller.ok_or_else(Fault::not_authenticated)
     }
 
+    /// The app that a session was made for, if it was made here and is not over by itself.
+    pub(super) fn issuer(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<&Rc<Served>> {
+        let served = self.by_app(ctx.apps.of_row(sid.app())?)?;
+        let is_ours = served.sessions.check(sid, ctx.asked_unix_s);
+        is_ours.then_some(served)
+    }
+
     pub(super) fn caller(&self, sid: &Sid, ctx: &Ctx<'_>) -> Option<Caller> {
         let row = sid.app();
-        let app = ctx.apps.of_row(row)?;
-        let served = self.by_app(app)?;
-        let from_s = ctx.apps.get(app)?.record.sessions_from_s;
-        let is_good = served.sessions.check(sid, ctx.asked_unix_s)
-            && sid.issued_s() >= from_s
+        let served = self.issuer(sid, ctx)?;
+        let from_s = ctx.apps.get(served.app)?.record.sessions_from_s;
+        let is_good = sid.issued_s() >= from_s
             && !notes::of_ref(ctx.notes).ended.is_over(sid)
             && served.enabled;
         is_good.then(|| Caller {

@@ -118,11 +118,13 @@ fn numbers_of_events_are_whole_and_capped() {
         ("0", "1000", (0, CAP)),
         ("0", "1001", (0, CAP)),
         ("0", "1000000000", (0, CAP)),
-        (&huge, &huge, (SKIP_MAX, CAP)),
-        ("18446744073709551615", "1", (SKIP_MAX, 1)),
+        ("100000", &huge, (PUSHI_SKIP_MAX, CAP)),
     ];
     for (skip, count, expected) in cases {
         assert_eq!(latest(skip, count), Ok(expected), "{skip} {count}");
+    }
+    for far in ["100001", "18446744073709551615", &huge] {
+        assert_eq!(latest(far, "1"), Err(Fault::FarSkip), "{far}");
     }
     for wrong in [
         "-1", "-0", "1.0", "1e1", "\"1\"", "\"\"", "true", "[]", "{}", "-1e999",

@@ -50,13 +50,13 @@ impl Memory {
         let name = fields.name.value();
         let is_taken = name.is_some_and(|name| self.is_named(name, Some(row)));
         match self.apps.get_mut(&row) {
-            Some(app) if !app.is_of_settings && !is_taken => {
+            Some(app) if !is_taken => {
                 merge(&mut app.fields, fields);
                 app.modified_s = unix_s;
                 Answer::App(Box::new(app.clone()))
             }
-            Some(app) if !app.is_of_settings => Answer::Duplicate,
-            _ => Answer::Nothing,
+            Some(_) => Answer::Duplicate,
+            None => Answer::Nothing,
         }
     }
 

@@ -53,7 +53,7 @@ struct World {
 #[derive(Debug, Clone)]
 struct Event {
     event: Arc<StoredEvent>,
-    users: Arc<[Box<str>]>,
+    users: Vec<Box<str>>,
 }
 
 impl Event {
@@ -130,10 +130,18 @@ impl Memory {
             } => {
                 self.world(*app).ended.insert(*session, *until_unix_s);
             }
-            Write::EndSessionsBefore { app, unix_s } => match self.apps.get_mut(app) {
-                Some(app) => app.sessions_from_s = app.sessions_from_s.max(*unix_s),
-                None => return Answer::Nothing,
-            },
+            Write::EndSessionsBefore {
+                app,
+                unix_s,
+                until_unix_s,
+            } => {
+                let Some(known) = self.apps.get_mut(app) else {
+                    return Answer::Nothing;
+                };
+                known.sessions_from_s = known.sessions_from_s.max(*unix_s);
+                let ended = &mut self.world(*app).ended;
+                ended.retain(|_, until| *until >= *until_unix_s);
+            }
             Write::Keep { app, changes } => {
                 let kept = &mut self.world(*app).kept;
                 changes.iter().for_each(|change| kept.change(change));
@@ -153,11 +161,11 @@ impl Memory {
             self.last_event += 1;
             let id = self.last_event;
             let listeners = world.records[place(RecordKind::Subscription)].targets_of(channel);
-            let users: Arc<[Box<str>]> = listeners
+            let users: Vec<Box<str>> = listeners
                 .filter(|user| served.insert(Box::from(*user)))
                 .map(Box::from)
                 .collect();
-            for user in users.iter() {
+            for user in &users {
                 world.waiting.entry(user.clone()).or_default().insert(id);
             }
             let of_channel = world.channels.entry(channel.clone()).or_default();
@@ -221,7 +229,7 @@ impl World {
         };
         self.bytes -= event.bytes();
         forget(&mut self.channels, &event.event.channel, id);
-        for user in event.users.iter() {
+        for user in &event.users {
             forget(&mut self.waiting, user, id);
         }
     }

@@ -91,8 +91,7 @@ pub(super) fn update(
     given: &AppFields,
     unix_s: u64,
 ) -> Result<Answer> {
-    let there = find(connection, row)?.filter(|app| !app.is_of_settings);
-    let Some(mut app) = there else {
+    let Some(mut app) = find(connection, row)? else {
         return Ok(Answer::Nothing);
     };
     merge(&mut app.fields, given);
@@ -154,7 +153,12 @@ pub(super) fn end_sessions_before(
     connection: &Connection,
     app: AppRow,
     unix_s: u64,
+    until_unix_s: u64,
 ) -> Result<bool> {
+    // What holds for all of them need not be said of each.
+    connection
+        .prepare_cached("DELETE FROM ended_session WHERE app = ?1 AND until_s < ?2")?
+        .execute(params![app.0, int(until_unix_s)])?;
     let mut statement = connection.prepare_cached(
         "UPDATE app SET sessions_from_s = max(sessions_from_s, ?2) WHERE id = ?1",
     )?;

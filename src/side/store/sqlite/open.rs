@@ -34,15 +34,27 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
     let path = absolute(path)?;
     let lock = Lock::take(&path).map_err(|error| match error {
         NotLocked::Held => OpenError::Locked(path.clone()),
-        NotLocked::Refused(error) => OpenError::System(path.clone(), error),
+        NotLocked::Refused(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::ReadOnly(path.clone())
+            }
+            _ => OpenError::System(path.clone(), error),
+        },
     })?;
     let reserve = Reserve::of(&path);
-    if reserve.is_there() && std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
-        // There was more in it once. Without the reserve it may be a first start that was cut off.
-        return Err(OpenError::Damaged(path, "it is empty".to_owned()));
-    }
-    let mut store = open(path, durability, true)?;
-    whole(&store)?;
+    let open_whole = || {
+        let store = open(path.clone(), durability, true)?;
+        whole(&store).map(|()| store)
+    };
+    let mut store = match open_whole() {
+        Err(OpenError::System(_, error)) if reserve.is_there() => {
+            // Even to be read a database needs a little room beside it.
+            log::warn!("the store gives up its reserve, as it cannot be opened: {error}");
+            reserve.give_up();
+            open_whole()?
+        }
+        opened => opened?,
+    };
     if let Err(error) = reserve.take() {
         log::warn!("no room for the reserve of {STORE_RESERVE_BYTES} bytes: {error}");
     }
@@ -61,7 +73,11 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
     }
     // Held for as long as it takes to make the file or to bring it up to date.
     let lock = Lock::take(&path).ok();
-    open(path, Durability::Synced, lock.is_some())
+    let store = open(path, Durability::Synced, lock.is_some())?;
+    if lock.is_some() {
+        long_enough(&store)?;
+    }
+    Ok(store)
 }
 
 /// An absolute path is never taken for the address or the special name that SQLite knows.
@@ -122,6 +138,11 @@ fn scrap(path: &Path) -> Result<(), OpenError> {
     let Ok(file) = std::fs::metadata(path) else {
         return Ok(());
     };
+    if file.is_file() && file.len() == 0 && Reserve::of(path).is_there() {
+        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        let why = "it is empty".to_owned();
+        return Err(OpenError::Damaged(path.to_owned(), why));
+    }
     if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
         return Ok(());
     }
@@ -200,19 +221,7 @@ pub(super) fn sync_log(path: &Path) -> io::Result<()> {
 fn whole(store: &Sqlite) -> Result<(), OpenError> {
     let connection = &store.connection;
     let wrong = |error| open_error(&store.path, &error);
-    // What a crash left in the log belongs into the file before that is looked at.
-    checkpoint(connection, "TRUNCATE").map_err(wrong)?;
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let bytes =
-        number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
-    let bytes = u64::try_from(bytes).unwrap_or(0);
-    let file = std::fs::metadata(&store.path);
-    let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
-    if file.len() < bytes {
-        let why = format!("{} of {bytes} bytes are there", file.len());
-        return Err(OpenError::Damaged(store.path.clone(), why));
-    }
-    if bytes > STORE_CHECK_BYTES_MAX {
+    if long_enough(store)? > STORE_CHECK_BYTES_MAX {
         return edges(connection).map_err(wrong);
     }
     let said = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -222,28 +231,79 @@ fn whole(store: &Sqlite) -> Result<(), OpenError> {
     }
 }
 
+/// Whether a file ends where it says, which SQLite itself does not look at; how many bytes that is.
+/// Only where no server runs: else much of it may still be in the log.
+fn long_enough(store: &Sqlite) -> Result<u64, OpenError> {
+    let connection = &store.connection;
+    let wrong = |error| open_error(&store.path, &error);
+    // What a crash left in the log belongs into the file before that is looked at.
+    let is_copied = match checkpoint(connection, "TRUNCATE") {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            // It can be read as it is, and those who want nothing stored need not wait for room.
+            log::warn!("no room to copy the log of the store: {error}");
+            false
+        }
+        copied => copied.map(|()| true).map_err(wrong)?,
+    };
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let bytes =
+        number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
+    let bytes = u64::try_from(bytes).unwrap_or(0);
+    let file = std::fs::metadata(&store.path);
+    let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
+    if is_copied && file.len() < bytes {
+        let why = format!("{} of {bytes} bytes are there", file.len());
+        return Err(OpenError::Damaged(store.path.clone(), why));
+    }
+    Ok(bytes)
+}
+
+/// Every table and index: what is read of it, and in which order.
+const TREES: &[(&str, &str, &str)] = &[
+    ("*", "app", "id"),
+    ("ident", "app", "ident"),
+    ("name", "app", "name"),
+    ("*", "counter", "what"),
+    ("*", "tally", "what, app"),
+    ("*", "channel", "id"),
+    ("app, name", "channel", "app, name"),
+    ("*", "event", "id"),
+    ("app", "event INDEXED BY event_by_app", "app"),
+    ("channel", "event INDEXED BY event_by_channel", "channel"),
+    ("*", "user", "id"),
+    ("app, name", "user", "app, name"),
+    ("*", "waiting", "user, event"),
+    ("event", "waiting INDEXED BY waiting_by_event", "event"),
+    ("*", "record", "kind, id"),
+    ("id", "record INDEXED BY record_by_app", "kind, app, id"),
+    (
+        "id",
+        "record INDEXED BY record_by_target",
+        "kind, app, target",
+    ),
+    (
+        "id",
+        "record INDEXED BY record_by_channel",
+        "kind, app, channel",
+    ),
+    ("*", "ended_session", "app, session"),
+    ("*", "kept_channel", "id"),
+    ("app, name", "kept_channel", "app, name"),
+    ("*", "kept_message", "id"),
+    (
+        "mid",
+        "kept_message INDEXED BY kept_message_by_channel",
+        "channel, id, mid",
+    ),
+    ("*", "kept_user", "app, name"),
+];
+
 /// Looks at the first and the last of everything.
 fn edges(connection: &Connection) -> rusqlite::Result<()> {
-    let tables = [
-        ("app", "id"),
-        ("channel", "id"),
-        ("channel", "app, name"),
-        ("event", "id"),
-        ("event INDEXED BY event_by_app", "app"),
-        ("event INDEXED BY event_by_channel", "channel"),
-        ("user", "id"),
-        ("user", "app, name"),
-        ("waiting", "user, event"),
-        ("waiting INDEXED BY waiting_by_event", "event"),
-        ("record", "kind, id"),
-        ("kept_channel", "app, name"),
-        ("kept_message", "id"),
-        ("kept_user", "app, name"),
-    ];
-    for (table, order) in tables {
+    for (columns, tree, order) in TREES {
         let last = order.replace(',', " DESC,");
-        for order in [order.to_owned(), format!("{last} DESC")] {
-            let sql = format!("SELECT * FROM {table} ORDER BY {order} LIMIT {EDGE_ROWS}");
+        for order in [(*order).to_owned(), format!("{last} DESC")] {
+            let sql = format!("SELECT {columns} FROM {tree} ORDER BY {order} LIMIT {EDGE_ROWS}");
             let mut statement = connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -323,5 +383,66 @@ pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked(path),
         _ => OpenError::System(path, io::Error::other(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// A database with a row in most tables, and its pages at the roots of everything.
+    fn filled(path: &Path) -> Vec<(String, u64)> {
+        let store = open(path.to_owned(), Durability::Relaxed, true).expect("it is made");
+        let fill = "
+            INSERT INTO app (ident, key, secret, protocols, is_of_settings, created_s, modified_s)
+            VALUES ('a', '', '', 0, 1, 0, 0);
+            INSERT INTO channel (app, name) VALUES (1, 'room');
+            INSERT INTO event SELECT value, 1, 1, 0, zeroblob(16), NULL, 'message', '', 'data'
+            FROM (WITH RECURSIVE count(value) AS
+                  (SELECT 1 UNION ALL SELECT value + 1 FROM count LIMIT 500)
+                  SELECT value FROM count);
+            INSERT INTO user (app, name) VALUES (1, 'ann');
+            INSERT INTO waiting SELECT 1, id FROM event;";
+        store.connection.execute_batch(fill).expect("there is room");
+        let list = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0";
+        let mut roots = store.connection.prepare(list).expect("there is a schema");
+        let roots = roots.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)));
+        let roots = roots.expect("there is a schema").collect::<Result<_, _>>();
+        roots.expect("there is a schema")
+    }
+
+    #[test]
+    fn damage_at_the_edge_of_anything_is_seen() {
+        let folder = std::env::temp_dir().join(format!("fanwire-edges-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        let path = folder.join("fanwire.db");
+        let roots = filled(&path);
+        assert_eq!(edges(&connect(&path, false).expect("it is there")), Ok(()));
+        let whole = std::fs::read(&path).expect("it is there");
+        let file = File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
+        for (name, page) in roots {
+            let at = (page - 1) * 4096;
+            file.write_all_at(&[0xaa; 4096], at).expect("there is room");
+            let seen = edges(&connect(&path, false).expect("it is there"));
+            // These two say nothing that is not said elsewhere.
+            let is_spared = ["probe", "app_by_key"].contains(&name.as_str());
+            assert_eq!(seen.is_err(), !is_spared, "{name}: {seen:?}");
+            file.write_all_at(&whole, 0).expect("there is room");
+        }
+        // It is for files that are too large to be looked at whole, so it must not read all of one.
+        let connection = connect(&path, false).expect("it is there");
+        for (columns, tree, order) in TREES {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT {columns} FROM {tree} ORDER BY {order}");
+            let mut plan = connection.prepare(&sql).expect("it is SQL");
+            let plan = plan.query_map([], |row| row.get::<_, String>(3));
+            let plan = plan.expect("it is SQL").collect::<Result<Vec<_>, _>>();
+            let plan = plan.expect("it is SQL").join(", ");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+        std::fs::remove_dir_all(&folder).expect("it is ours");
     }
 }

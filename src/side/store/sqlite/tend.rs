@@ -2,6 +2,7 @@
 
 use super::files::sync_folder_of;
 use super::{Sqlite, open};
+use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
 use crate::side::store::{Durability, OpenError, Storage};
 use rusqlite::{Connection, Result};
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::path::Path;
 /// Things wrong that are listed.
 const FAULTS_LISTED_MAX: usize = 100;
 
-/// What must not be found, and what it is called.
+/// What must not be found, and what it is called. `?1` is what an event is charged beyond its texts.
 const CONTRADICTIONS: &[(&str, &str)] = &[
     (
         "events in no channel",
@@ -30,8 +31,12 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "apps whose events are miscounted",
-        "SELECT count(*) FROM (SELECT app, count(*) AS there FROM event GROUP BY app)
-         LEFT JOIN tally USING (app) WHERE coalesce(what, 0) = 0 AND there IS NOT count",
+        "SELECT count(*) FROM
+         (SELECT app AS of, count(*) AS there,
+                 sum(octet_length(name) + octet_length(data) + octet_length(extra) + ?1) AS taken
+          FROM event GROUP BY app)
+         LEFT JOIN tally ON what = 0 AND app = of
+         WHERE there IS NOT count OR taken IS NOT bytes",
     ),
     (
         "apps whose records are miscounted",
@@ -75,7 +80,8 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
         return Ok(faults);
     }
     for (what, sql) in CONTRADICTIONS {
-        let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        let sql = sql.replace("?1", &STORE_EVENT_OVERHEAD_BYTES.to_string());
+        let count: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
         if count > 0 {
             faults.push(format!("{count} {what}"));
         }

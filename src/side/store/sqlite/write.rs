@@ -1,7 +1,10 @@
 //! Commits, and what they are made of.
 
 use super::{Names, Sqlite, apps, int, kept, uint};
-use crate::limits::{STORE_EVENT_OVERHEAD_BYTES, STORE_NAMES_CACHED_MAX, STORE_RECORDS_LISTED_MAX};
+use crate::limits::{
+    STORE_EVENT_OVERHEAD_BYTES, STORE_NAME_CACHED_BYTES_MAX, STORE_NAMES_CACHED_MAX,
+    STORE_RECORDS_LISTED_MAX,
+};
 use crate::side::store::storage::{Room, Serving, record_bytes};
 use crate::store::{Answer, AppRow, NewRecord, Publish, Record, RecordKind, Write};
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -141,8 +144,12 @@ impl Commit<'_> {
                 session,
                 until_unix_s,
             } => apps::end_session(self.connection, *app, session, *until_unix_s)?,
-            Write::EndSessionsBefore { app, unix_s } => {
-                if !apps::end_sessions_before(self.connection, *app, *unix_s)? {
+            Write::EndSessionsBefore {
+                app,
+                unix_s,
+                until_unix_s,
+            } => {
+                if !apps::end_sessions_before(self.connection, *app, *unix_s, *until_unix_s)? {
                     return Ok(Answer::Nothing);
                 }
             }
@@ -380,9 +387,11 @@ pub(super) fn named(
             connection.last_insert_rowid()
         }
     };
-    if known.len() >= STORE_NAMES_CACHED_MAX {
-        known.clear();
+    if name.len() <= STORE_NAME_CACHED_BYTES_MAX {
+        if known.len() >= STORE_NAMES_CACHED_MAX {
+            known.clear();
+        }
+        known.insert(key, number);
     }
-    known.insert(key, number);
     Ok(number)
 }

@@ -9,7 +9,7 @@ use crate::limits::{
 };
 use crate::side::store::storage::{Retention, Storage};
 use crate::side::store::{Durability, Moment, Options};
-use crate::store::{AppRecord, COMMIT_EDGES_US, Job, News, StoreStats, Trouble};
+use crate::store::{Answer, AppRecord, COMMIT_EDGES_US, Job, News, StoreStats, Trouble};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -66,7 +66,8 @@ impl Writer {
             last_tick: now,
             last_sweep: now,
             behind: None,
-            is_untidy: false,
+            // Whether there is room to copy it shows whether anything can be stored.
+            is_untidy: true,
             stats: StoreStats::default(),
             told_stats: StoreStats::default(),
         })
@@ -170,9 +171,11 @@ impl Writer {
                 let written = writes.len() as u64;
                 let took_us = self.now().since_us(started);
                 self.count(took_us, written);
-                let has_apps = answers
-                    .iter()
-                    .any(|answer| matches!(answer, crate::store::Answer::App(_)));
+                for answer in &answers {
+                    if let Answer::App(app) = answer {
+                        self.note_app(app);
+                    }
+                }
                 // Its writes are kept: a panic from here on must not say otherwise.
                 let news = self.batch.done(answers);
                 self.say(news);
@@ -180,11 +183,16 @@ impl Writer {
                     self.unsynced_since.get_or_insert(started);
                 }
                 self.ask(true);
-                if has_apps && let Ok(apps) = self.storage.apps() {
-                    self.apps = apps;
-                }
             }
             Err(why) => self.fail(why),
+        }
+    }
+
+    /// The loop knows of this one by the answer. There may be very many others.
+    fn note_app(&mut self, app: &AppRecord) {
+        match self.apps.binary_search_by_key(&app.row, |known| known.row) {
+            Ok(place) => self.apps[place] = app.clone(), // just found
+            Err(place) => self.apps.insert(place, app.clone()),
         }
     }
 
@@ -243,23 +251,27 @@ impl Writer {
     /// From now on the store cannot write, until it has been seen to.
     fn fail(&mut self, why: Trouble) {
         self.stats.failures += 1;
-        self.say_failed(why);
+        let mut news = self.batch.failed(why);
         // What was not synced may be lost or not; there is nothing more to be done for it.
         self.unsynced_since = None;
         self.behind = None;
         self.retry = (after(self.now(), STORE_RETRY_MS_MIN), STORE_RETRY_MS_MIN);
-        self.is_now(Some(why));
+        // In one letter, so that nothing more is handed over in between.
+        news.extend(self.is_now(Some(why)));
+        self.say(news);
     }
 
-    fn is_now(&mut self, trouble: Option<Trouble>) {
-        if self.trouble != trouble {
-            self.trouble = trouble;
-            match trouble {
-                Some(why) => log::error!("the store: {why}"),
-                None => log::info!("the store works again"),
-            }
-            self.say(vec![News::State(trouble)]);
+    /// What is to be said of it, if anything has changed.
+    fn is_now(&mut self, trouble: Option<Trouble>) -> Option<News> {
+        if self.trouble == trouble {
+            return None;
         }
+        self.trouble = trouble;
+        match trouble {
+            Some(why) => log::error!("the store: {why}"),
+            None => log::info!("the store works again"),
+        }
+        Some(News::State(trouble))
     }
 
     fn try_again(&mut self) {
@@ -281,12 +293,14 @@ impl Writer {
         match tried {
             Ok(last_event) => {
                 self.last_event = last_event;
-                self.is_now(None);
+                let news = self.is_now(None);
+                self.say(news.into_iter().collect());
             }
             Err(why) => {
                 let wait_ms = (2 * waited_ms).min(STORE_RETRY_MS_MAX);
                 self.retry = (after(self.now(), wait_ms), wait_ms);
-                self.is_now(Some(why));
+                let news = self.is_now(Some(why));
+                self.say(news.into_iter().collect());
             }
         }
     }

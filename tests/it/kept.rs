@@ -4,7 +4,7 @@ use fanwire::engine::{Engine, Mail};
 use fanwire::frame::Frame;
 use fanwire::handler::{CloseReason, ConnId, Handler, Origin, Turn};
 use fanwire::side::store::{Memory as Plain, Reading, Storage};
-use fanwire::store::{Answer, Job, Loaded, News, Task, Trouble, Write};
+use fanwire::store::{Answer, Job, Loaded, NewRecord, News, RecordKind, Task, Trouble, Write};
 use fanwire::time::Millis;
 
 /// How long a late store takes: longer than anything that follows without waiting.
@@ -21,6 +21,8 @@ pub(crate) enum Manner {
     Stuck,
     /// No write is kept; what is there can be read.
     Failing(Trouble),
+    /// Nothing can be read.
+    Unreadable,
 }
 
 /// See the module's comment.
@@ -59,6 +61,11 @@ impl Kept {
         self.engine.open_store(&self.loaded, None, turn);
     }
 
+    /// How many sessions are kept as ended before their time.
+    pub(crate) fn ended_sessions(&mut self) -> usize {
+        self.store.ended_sessions(0).expect("plain memory").len()
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -73,7 +80,26 @@ impl Kept {
         if let (Manner::Failing(_), Manner::AtOnce | Manner::Late) = (before, manner) {
             self.engine.mail(Mail::Store(vec![News::State(None)]), turn);
         }
-        self.due = (manner == Manner::Late && !self.jobs.is_empty()).then(|| turn.now.mono);
+        self.due = (manner == Manner::Late && !self.jobs.is_empty()).then_some(turn.now.mono);
+    }
+
+    /// A user subscribes to a channel for good, with no request for it.
+    pub(crate) fn subscribe_user(&mut self, app: &str, user: &str, channel: &str) {
+        let apps = self.store.apps().expect("plain memory");
+        let app = apps.iter().find(|known| &*known.ident == app);
+        let record = NewRecord {
+            kind: RecordKind::Subscription,
+            target: user.into(),
+            channel: channel.into(),
+            keys: None,
+        };
+        let write = Write::PutRecord {
+            app: app.expect("an app of the store").row,
+            record: Box::new(record),
+            replaces_oldest: false,
+            unix_s: 0,
+        };
+        self.store.commit(&[&write]).expect("plain memory");
     }
 
     /// Takes what the engine hands over, and does it if the time has come.
@@ -84,7 +110,7 @@ impl Kept {
                 return;
             }
             match self.manner {
-                Manner::AtOnce | Manner::Failing(_) => {}
+                Manner::AtOnce | Manner::Failing(_) | Manner::Unreadable => {}
                 Manner::Stuck => return,
                 Manner::Late => {
                     let due = *self.due.get_or_insert(turn.now.mono + LATE_MS);
@@ -106,6 +132,9 @@ impl Kept {
         let (mut news, mut written) = (Vec::new(), None);
         for job in jobs {
             let answer = match job.what {
+                Task::Ask(_) if self.manner == Manner::Unreadable => {
+                    Answer::Trouble(Trouble::Failing)
+                }
                 Task::Ask(question) => {
                     let upto = self.store.last_event().expect("plain memory");
                     self.store.answer(&question, upto).expect("plain memory")

@@ -1,0 +1,154 @@
+//! Requests of applications, beyond what was recorded: what the original meant to do and does not, and
+//! what this server does otherwise.
+
+use super::replay::encoded;
+use super::stage::{MAIN, OTHER, Stage, keys};
+use super::values::AppKeys;
+use serde_json::json;
+
+pub(crate) fn a_ping_reaches_whoever_is_in_global(stage: &mut Stage) {
+    let (sock, other) = (stage.open(MAIN), stage.open(OTHER));
+    for socket in [&sock, &other] {
+        stage.join(socket, "global");
+    }
+    let (status, told) = stage.rest(MAIN, "GET", "/apps/ping", &[], None);
+    assert_eq!((status, told), (200, json!({"result": "success"})));
+    stage.hears_event(&sock, "global", "ping", "ping");
+    assert_eq!(stage.latest_data(&sock, "global"), Vec::<String>::new());
+    stage.nothing_else();
+}
+
+pub(crate) fn sockets_are_listed_with_their_channels(stage: &mut Stage) {
+    let (one, two, other) = (stage.open(MAIN), stage.open(MAIN), stage.open(OTHER));
+    for channel in ["b", "a"] {
+        stage.join(&one, channel);
+    }
+    stage.join(&other, "a");
+    let (status, told) = stage.rest(MAIN, "GET", "/sockets", &[], None);
+    assert_eq!(status, 200);
+    let listed = told["sockets"].as_array().expect("a list");
+    assert_eq!(listed.len(), 2, "{told}");
+    for expected in [
+        json!({"socket_id": one.id, "channel": ["b", "a"]}),
+        json!({"socket_id": two.id, "channel": []}),
+    ] {
+        assert!(listed.contains(&expected), "{expected} in {told}");
+    }
+    for method in ["GET", "POST"] {
+        let of = |id: &str| format!("/sockets/{id}");
+        let (status, told) = stage.rest(MAIN, method, &of(&one.id), &[], None);
+        assert_eq!((status, told), (200, json!({"channels": ["b", "a"]})));
+        // One of another app is none.
+        let (status, told) = stage.rest(MAIN, method, &of(&other.id), &[], None);
+        assert_eq!((status, told), (200, json!({"channels": []})));
+    }
+}
+
+pub(crate) fn nobody_makes_apps_where_that_is_closed(stage: &mut Stage) {
+    let (status, told) = stage.call("POST", "/apps", Some(&json!({"name": "new"})));
+    assert_eq!((status, &told["result"]), (403, &json!("error")));
+    let sid = stage.is_known(MAIN);
+    let (status, _) = stage.call("POST", &format!("/apps?sid={sid}&name=new"), None);
+    assert_eq!(status, 403, "a session is no permission");
+}
+
+pub(crate) fn an_app_of_the_settings_is_called_what_they_say(stage: &mut Stage) {
+    let path = format!("/apps/{}", keys(MAIN).ident);
+    for wrong in [json!({"name": "other"}), json!({"enabled": false})] {
+        let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&wrong));
+        assert_eq!(status, 400, "{told}");
+    }
+    let changed = json!({"description": "ours", "key": "k", "secret": "s", "ident": "i"});
+    let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&changed));
+    assert_eq!((status, &told["description"]), (200, &json!("ours")));
+    assert_eq!(
+        told["key"],
+        keys(MAIN).key,
+        "the answer is what is shown from now on"
+    );
+    let (status, told) = stage.rest(MAIN, "GET", &path, &[], None);
+    let shown = |name: &str| told[name].as_str().unwrap_or("none").to_owned();
+    assert_eq!(status, 200);
+    assert_eq!(shown("description"), "ours");
+    assert_eq!(shown("key"), keys(MAIN).key);
+    assert_eq!(shown("secret"), keys(MAIN).secret);
+}
+
+pub(crate) fn the_key_of_an_app_is_no_permission_to_look(stage: &mut Stage) {
+    let key = keys(MAIN).key;
+    let browser = |event: &str| {
+        json!({"endpoint": "https://push.example.com/x", "p256dh": "p", "auth": "a",
+               "event": event})
+    };
+    let at = |path: &str| format!("{path}?app_key={key}");
+    let (status, told) = stage.call("POST", &at("/web_pushes"), Some(&browser("news")));
+    assert_eq!(status, 200, "{told}");
+    let private = browser("private-news");
+    let (status, _) = stage.call("POST", &at("/web_pushes"), Some(&private));
+    assert_eq!(status, 403, "what is signed needs a signature");
+    for path in ["/web_pushes", "/webs", "/events", "/subscriptions"] {
+        let (status, told) = stage.call("GET", &at(path), None);
+        assert_eq!(status, 403, "{path}: {told}");
+    }
+    let (status, told) = stage.rest(MAIN, "GET", "/web_pushes", &[], None);
+    let listed = told["subscriptions"].as_array().map(Vec::len);
+    assert_eq!((status, listed), (200, Some(1)));
+}
+
+pub(crate) fn direct_messages_are_not_pretended(stage: &mut Stage) {
+    let not_yet = "this server does not send direct messages yet";
+    let hook = json!({"url": "https://hooks.example.com/", "data": {"a": 1}});
+    let (status, told) = stage.rest(MAIN, "POST", "/messaging/webhook", &[], Some(&hook));
+    assert_eq!((status, &told["message"]), (501, &json!(not_yet)));
+    let several = json!({"adapters": ["web", "apn"], "data": 1,
+                         "webhook_urls": ["https://hooks.example.com/"], "apn_tokens": "aa"});
+    let (status, told) = stage.rest(MAIN, "POST", "/messaging/send", &[], Some(&several));
+    let failed = |why: &str| json!({"success": false, "error": why});
+    let expected = json!({"webhook": failed(not_yet), "apn": failed("No APN key defined")});
+    assert_eq!((status, told), (200, expected));
+    let (status, _) = stage.call("POST", "/messaging/send", Some(&several));
+    assert_eq!(status, 403);
+}
+
+pub(crate) fn the_server_tells_of_itself(stage: &mut Stage) {
+    let sock = stage.open(MAIN);
+    let (status, told) = stage.call("GET", "/health", None);
+    assert_eq!((status, &told["service"]), (200, &json!("pushi")));
+    let (status, told) = stage.call("GET", "/health/detailed", None);
+    let checks = &told["checks"];
+    assert_eq!((status, &told["status"]), (200, &json!("ok")));
+    assert_eq!(checks["websocket"]["connections"], 1);
+    assert_eq!(checks["database"]["status"], "ok");
+    stage.leave(&sock);
+}
+
+pub(crate) fn one_logout_ends_one_session(stage: &mut Stage) {
+    let AppKeys {
+        ident, key, secret, ..
+    } = keys(MAIN);
+    let secret = encoded(&secret);
+    let login = format!("/login?app_id={ident}&app_key={key}&app_secret={secret}");
+    let sid = |stage: &mut Stage| -> String {
+        let (status, told) = stage.call("GET", &login, None);
+        assert_eq!(status, 200, "{told}");
+        told["token"].as_str().expect("a text").to_owned()
+    };
+    let (one, two) = (sid(stage), sid(stage));
+    assert_ne!(one, two);
+    let is_good = |stage: &mut Stage, sid: &str| {
+        let (status, _) = stage.call("GET", &format!("/apps?sid={sid}"), None);
+        status
+    };
+    let (status, told) = stage.call("GET", &format!("/logout?sid={one}"), None);
+    assert_eq!((status, told), (200, json!({"result": "success"})));
+    assert_eq!((is_good(stage, &one), is_good(stage, &two)), (403, 200));
+    // Once more, and of nobody, is nothing.
+    for sid in [&*one, "none", ""] {
+        let (status, told) = stage.call("POST", &format!("/logout?sid={sid}"), None);
+        assert_eq!((status, told), (200, json!({"result": "success"})));
+    }
+    assert_eq!(is_good(stage, &two), 200);
+    let other_end = if two.ends_with('0') { "1" } else { "0" };
+    let forged = format!("{}{other_end}", &two[..63]);
+    assert_eq!(is_good(stage, &forged), 403);
+}
