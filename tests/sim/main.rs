@@ -155,7 +155,7 @@ fn check_part(part: u64, parts: u64) {
     if number("FANWIRE_SEED").is_some() {
         return;
     }
-    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(260);
+    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(300);
     let mut total = Summary::default();
     for seed in (part..seeds).step_by(parts as usize) {
         let summary = check(seed);

@@ -20,7 +20,9 @@ pub use listening::Listening;
 pub use pusher::{
     Api, ApiCall, Member, MemberOf, NewEvent, Opening, Proof, Say, Served, SignIn, Sockets, Wants,
 };
-pub use pushi::{Chat, ChatData, Counts as PushiCounts, PushiApp, Rest, RestCall, Session, SidOf, Talk};
+pub use pushi::{
+    Chat, ChatData, Counts as PushiCounts, PushiApp, Rest, RestCall, Session, SidOf, Talk,
+};
 pub use stored::{Cookie, Kept, Stored};
 
 use super::Sabotage;
@@ -189,6 +191,12 @@ pub enum Expect {
         status: u16,
         close: bool,
         /// What the body says, if that matters.
+        body: Option<Value>,
+    },
+    /// The same, or that something could not be kept: which, is not known.
+    AnswerOrNot {
+        status: u16,
+        close: bool,
         body: Option<Value>,
     },
     /// The answer to an application that speaks Pushi.
@@ -530,7 +538,11 @@ impl Oracle {
     pub fn expects_503(&self, conn: ConnId) -> bool {
         matches!(
             self.lines[&conn].expect.front(),
-            Some(Expect::Answer { status: 503, .. } | Expect::Rest { status: 503, .. })
+            Some(
+                Expect::AnswerOrNot { .. }
+                    | Expect::Answer { status: 503, .. }
+                    | Expect::Rest { status: 503, .. }
+            )
         )
     }
 

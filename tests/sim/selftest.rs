@@ -83,6 +83,7 @@ fn a_change_that_is_not_made_is_noticed() {
         "an answer says",
         "hears",
         "has heard everything but",
+        "before its client had heard",
     ];
     says(Sabotage::ForgetEdit, &words);
     says(Sabotage::KeepDeleted, &words);
@@ -236,7 +237,7 @@ fn a_socket_that_hears_itself_is_noticed() {
     let words = ["nothing was expected", "a frame says", "hears"];
     says(
         Sabotage::ForgetSocket,
-        &["a frame says", "has heard everything but"],
+        &["a frame says", "has heard everything but", "expected Frame"],
     );
     says(Sabotage::EchoClientEvent, &words);
 }
@@ -343,12 +344,16 @@ fn a_write_that_is_lost_is_noticed() {
 
 #[test]
 fn a_write_that_only_a_crash_loses_is_noticed() {
-    says(Sabotage::LoseAtCrash, &["after the crash"]);
+    let words = ["after the crash", "channels, subscribers, users"];
+    says(Sabotage::LoseAtCrash, &words);
 }
 
 #[test]
 fn a_session_that_comes_back_is_noticed() {
-    says(Sabotage::ForgetLogout, &["expected Rest { status: 403"]);
+    says(
+        Sabotage::ForgetLogout,
+        &["expected Rest { status: 403", "nobody asked the store for"],
+    );
 }
 
 #[test]
@@ -369,7 +374,11 @@ fn a_failure_that_nobody_is_told_of_is_noticed() {
 fn a_pair_that_goes_on_without_one_of_the_two_is_noticed() {
     says(
         Sabotage::KeepPair,
-        &["has heard everything but", "hears", "the store was not asked"],
+        &[
+            "has heard everything but",
+            "hears",
+            "the store was not asked",
+        ],
     );
 }
 

@@ -6,7 +6,8 @@ use fanwire::dialect::channelstream::Channelstream;
 use fanwire::dialect::pusher::Pusher;
 use fanwire::dialect::pushi::Pushi;
 use fanwire::dialect::{
-    Ctx, Desk, Dialect, Framing, Heartbeat, Job, KnownApp, Liveness, Reply, Report, SocketEnd, Stream,
+    Ctx, Desk, Dialect, Framing, Heartbeat, Job, KnownApp, Liveness, Reply, Report, SocketEnd,
+    Stream,
 };
 use fanwire::handler::ConnId;
 use fanwire::hub::{
@@ -14,8 +15,8 @@ use fanwire::hub::{
 };
 use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
 use fanwire::random::Random;
-use fanwire::transport::http::{Header, Headers, Request, Response};
 use fanwire::store::{Change, Loaded, Trouble};
+use fanwire::transport::http::{Header, Headers, Request, Response};
 use std::any::Any;
 use std::cell::Cell;
 use std::ops::Range;

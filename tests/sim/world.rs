@@ -352,9 +352,7 @@ impl World {
 
     /// The server of this run, as it starts.
     fn new_engine(&self, random: Random) -> Engine {
-        let planted = |here: Sabotage| {
-            Cell::new(if self.sabotage == here { 5 } else { u32::MAX })
-        };
+        let planted = |here: Sabotage| Cell::new(if self.sabotage == here { 5 } else { u32::MAX });
         let watched = Watched {
             inner: Channelstream::new(self.dialect.clone()),
             gone: self.gone_log.clone(),
@@ -480,7 +478,10 @@ impl World {
         self.out.trim();
         assert_eq!(self.engine.hub().totals().subscriptions, 0);
         if self.sabotage != Sabotage::LeaveEarly {
-            assert!(self.oracle.has_all(), "the store has done all it was handed");
+            assert!(
+                self.oracle.has_all(),
+                "the store has done all it was handed"
+            );
         }
         assert_eq!(
             self.summary.opened, self.summary.closed,

@@ -1,8 +1,8 @@
 //! What requests are answered with, and whether a body or a frame says what it ought to.
 
 use super::{
-    Call, Cookie, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub, User,
-    public, pusher, pushi, stamp,
+    Call, Cookie, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub,
+    User, public, pusher, pushi, stamp,
 };
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer};
@@ -97,10 +97,17 @@ impl Oracle {
             let cookie = Cookie::No;
             return self.keep_back(conn, upto, (status, body, cookie), close);
         }
-        let answer = Expect::Answer {
-            status,
-            close,
-            body,
+        let answer = match std::mem::take(&mut self.stored.may_fail) {
+            true => Expect::AnswerOrNot {
+                status,
+                close,
+                body,
+            },
+            false => Expect::Answer {
+                status,
+                close,
+                body,
+            },
         };
         self.expect(conn, answer);
         if close {

@@ -239,13 +239,7 @@ impl Oracle {
     }
 
     /// Tells a channel's others that `user` came, saying something of itself, or went.
-    fn presence(
-        &mut self,
-        name: &str,
-        user: &str,
-        (joined, info): (bool, Option<Said>),
-        now: Now,
-    ) {
+    fn presence(&mut self, name: &str, user: &str, (joined, info): (bool, Option<Said>), now: Now) {
         let has_members = self.traits(name).has_members;
         let channel = self.channel(name);
         let by_settings = channel.settings.notify_presence;

@@ -584,13 +584,7 @@ impl Oracle {
 }
 
 /// A message of Pushi's for nobody yet.
-fn plain(
-    event: &str,
-    data: &str,
-    extra: Map<String, Value>,
-    persist: bool,
-    now: Now,
-) -> Message {
+fn plain(event: &str, data: &str, extra: Map<String, Value>, persist: bool, now: Now) -> Message {
     Message {
         id: None,
         user: String::new(),

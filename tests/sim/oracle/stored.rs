@@ -7,7 +7,9 @@
 use super::pushi::{Made, PushiApp, Rest, Then, seconds};
 use super::{Channel, Expect, Oracle, Phase, Settings, pusher, pushi};
 use fanwire::handler::ConnId;
-use fanwire::store::{Answer, Job, News, Place, Question, RecordKind, Task, Ticket, Trouble, Write};
+use fanwire::store::{
+    Answer, Job, News, Place, Question, RecordKind, Task, Ticket, Trouble, Write,
+};
 use fanwire::time::{Now, Timer, Wheel};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -231,6 +233,10 @@ pub struct Stored {
     /// Changes to what Channelstream's app is remembered by, of that call.
     keeps: Vec<Place>,
     is_last: bool,
+    /// It is not known which of the requests of that call were those.
+    is_open: bool,
+    /// The request that is looked at may be one of them.
+    pub(super) may_fail: bool,
     /// Requests of that call whose changes there was no room for.
     pub untold: u64,
     pub trouble: Option<Trouble>,
@@ -288,6 +294,7 @@ impl Oracle {
         let first = places.next();
         self.stored.writes = first.map(|first| (first, places.next_back().unwrap_or(first)));
         self.stored.is_last = false;
+        self.stored.is_open = false;
         for job in jobs {
             if matches!(job.what, Task::Write(Write::Keep { .. })) {
                 let pending = Pending {
@@ -343,7 +350,8 @@ impl Oracle {
                 let text: Value = serde_json::from_str(&format!("{{{}}}", publish.extra))
                     .expect("members of an object");
                 let mut are_same = own.channels.len() == publish.channels.len();
-                for ((name, placeholder), (got, mid)) in own.channels.iter().zip(&publish.channels) {
+                for ((name, placeholder), (got, mid)) in own.channels.iter().zip(&publish.channels)
+                {
                     assert!(self.stored.mids.insert(*mid), "no id comes twice");
                     are_same &= *name == **got && self.binds(placeholder, *mid);
                 }
@@ -396,7 +404,10 @@ impl Oracle {
                     channel: on,
                 }),
             ) => {
-                app.0 == row && kind == of && **target == **from && channel.as_deref() == on.as_deref()
+                app.0 == row
+                    && kind == of
+                    && **target == **from
+                    && channel.as_deref() == on.as_deref()
             }
             (Own::EndSession(_), Task::Write(Write::EndSession { app, .. })) => {
                 app.0 == row && job.ticket.is_none()
@@ -458,7 +469,10 @@ impl Oracle {
             return self.answer(call, now);
         }
         let keeps = |oracle: &Self, name: &Option<String>| {
-            let channel = oracle.channels.iter().find(|c| Some(&c.name) == name.as_ref());
+            let channel = oracle
+                .channels
+                .iter()
+                .find(|c| Some(&c.name) == name.as_ref());
             channel.is_some_and(|channel| channel.settings.store_history)
         };
         let has_history = match call {
@@ -474,14 +488,23 @@ impl Oracle {
         let answer = self.answer(call, now);
         let is_changed = before != self.remembered()
             || matches!(call, super::Call::Configure(configs) if !configs.is_empty());
-        if is_changed
-            && self.stored.untold > 0
-            && let Some(why) = self.stored.refuses(1)
-        {
-            // What was done is not undone; whoever asked is told, and may ask again.
-            self.stored.untold -= 1;
-            self.pushi.counts.refused += 1;
-            return (503, Some(Self::not_kept_body(false, why)));
+        let reports = match call {
+            super::Call::Info { .. } | super::Call::Disconnect { .. } | super::Call::Odd { .. } => {
+                false
+            }
+            _ => self.stored.untold > 0,
+        };
+        if let Some(why) = self.stored.refuses(1).filter(|_| reports) {
+            // What was done is not undone; whoever asked is told, and may ask again. Once something
+            // was lost, more is reported than what changes.
+            let is_alone = self.stored.is_last && !self.stored.is_open;
+            if is_changed || is_alone {
+                self.stored.untold -= 1;
+                self.pushi.counts.refused += 1;
+                return (503, Some(Self::not_kept_body(false, why)));
+            }
+            self.stored.is_open = true;
+            self.stored.may_fail = true;
         }
         answer
     }
@@ -748,11 +771,13 @@ impl Oracle {
     /// The ids of the events that are stored, oldest first, as far as they are known.
     fn mids(&self) -> Vec<&String> {
         let events = self.stored.db.events.iter();
-        events.map(|event| self.bound.get(&event.mid).expect("handed over")).collect()
+        events
+            .map(|event| self.bound.get(&event.mid).expect("handed over"))
+            .collect()
     }
 
     /// The server has died, and starts again with what the store has: all that was kept, or, if the
-    /// power was lost, what is on disk. `found` are the ids of the events that are there.
+    /// power was lost before that was synced, what is on disk. `found` are the ids of the events that are there.
     pub fn restart(&mut self, is_power_lost: bool, found: &[String], now: Now) {
         if is_power_lost {
             self.stored.db = self.stored.synced.clone();
@@ -1064,7 +1089,9 @@ impl Db {
                 let is_wanted = |record: &&OwnRecord| {
                     record.app == app
                         && record.kind == *kind
-                        && target.as_ref().is_none_or(|target| record.target == *target)
+                        && target
+                            .as_ref()
+                            .is_none_or(|target| record.target == *target)
                         && channel.as_ref().is_none_or(|name| record.channel == *name)
                 };
                 OwnAnswer::Records(self.records.iter().filter(is_wanted).cloned().collect())

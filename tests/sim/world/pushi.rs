@@ -55,7 +55,11 @@ impl World {
             0..=4 => self.open_chatter(),
             5..=11 => self.on_chatter(Self::chat_subscribe),
             12 | 27 => self.on_chatter(|world, chatter| {
-                let channel = world.chat_joined(chatter);
+                let mut present = chatter.channels.iter();
+                let channel = match present.any(|name| name.starts_with("presence-")) {
+                    true if world.chance.one_in(3) => world.chance.pick(&PAIRS).to_string(),
+                    _ => world.chat_joined(chatter),
+                };
                 let body = json!({"event": "pusher:unsubscribe", "data": {"channel": channel}});
                 vec![(body, Chat::Unsubscribe(channel))]
             }),
@@ -103,7 +107,10 @@ impl World {
     }
 
     fn chat_joined(&mut self, chatter: &Chatter) -> String {
-        let is_present = chatter.channels.iter().any(|name| name.starts_with("presence-"));
+        let is_present = chatter
+            .channels
+            .iter()
+            .any(|name| name.starts_with("presence-"));
         if is_present && self.chance.one_in(3) {
             return self.chance.pick(&PAIRS).to_string();
         }
@@ -240,7 +247,10 @@ impl World {
             Some(_) if is_present && self.chance.one_in(6) => "presence-hall".to_owned(),
             Some(_) => self.pushi_channel(chatter.app),
             // Nothing can be signed yet.
-            None => self.chance.pick(&["room", "news", "private-desk"]).to_string(),
+            None => self
+                .chance
+                .pick(&["room", "news", "private-desk"])
+                .to_string(),
         };
         let data = (!self.chance.one_in(6)).then(|| self.chat_data());
         let app = &self.oracle.pushi.apps[chatter.app];

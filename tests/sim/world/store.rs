@@ -8,16 +8,14 @@ use fanwire::handler::Turn;
 use fanwire::limits::STORE_SYNC_EVERY_MS;
 use fanwire::random::Random;
 use fanwire::side::store::{Memory, Reading, Storage};
-use fanwire::store::{
-    Answer, Job, Loaded, News, Place, Question, Task, Ticket, Trouble, Write,
-};
+use fanwire::store::{Answer, Job, Loaded, News, Place, Question, Task, Ticket, Trouble, Write};
 use std::collections::VecDeque;
 
 /// The store.
 #[derive(Debug)]
 pub struct Side {
     memory: Memory,
-    /// What would be there after a loss of power.
+    /// What would be there after a loss of power, where not every commit is synced.
     synced: Memory,
     /// What was there before that.
     older: Memory,
@@ -243,10 +241,13 @@ impl World {
         self.hear_store(news);
     }
 
+    /// All is on disk that was committed. Where every commit is, nothing else is remembered.
     fn sync(&mut self, side: &mut Side) {
         side.unsynced_since = None;
-        side.older = std::mem::replace(&mut side.synced, side.memory.clone());
-        self.oracle.sync();
+        if side.is_relaxed || self.sabotage == Sabotage::LoseAtCrash {
+            side.older = std::mem::replace(&mut side.synced, side.memory.clone());
+            self.oracle.sync();
+        }
     }
 
     /// The store takes some of what waits, and keeps it or does not.
@@ -332,12 +333,17 @@ impl World {
             match self.sabotage {
                 // Each channel as if nobody had been served.
                 Sabotage::ServeTwice => {
-                    writes = publish.channels.iter().enumerate().map(|(at, channel)| {
-                        let mut publish = publish.clone();
-                        publish.number += 1_000_000 * at as u64;
-                        publish.channels = vec![channel.clone()];
-                        Write::Publish(publish)
-                    }).collect();
+                    writes = publish
+                        .channels
+                        .iter()
+                        .enumerate()
+                        .map(|(at, channel)| {
+                            let mut publish = publish.clone();
+                            publish.number += 1_000_000 * at as u64;
+                            publish.channels = vec![channel.clone()];
+                            Write::Publish(publish)
+                        })
+                        .collect();
                 }
                 Sabotage::LoseWrite if self.chance.one_in(4) => writes.clear(),
                 _ => {}
@@ -402,7 +408,7 @@ impl World {
         }
         self.lose_everybody();
         let mut side = self.side.take().expect("only with one");
-        let is_power_lost = end == End::PowerCut;
+        let is_power_lost = end == End::PowerCut && side.is_relaxed;
         if is_power_lost {
             side.memory = side.synced.clone();
         } else {

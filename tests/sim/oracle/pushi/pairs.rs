@@ -121,14 +121,18 @@ impl Oracle {
     /// Whether a socket may ask for what was said on a channel that it is not in: as one of the two
     /// that it names.
     pub(super) fn is_eligible(&self, key: u32, channel: &str) -> bool {
-        let Some((base, tail)) = channel.strip_prefix("peer-").and_then(|rest| rest.split_once(':'))
+        let Some((base, tail)) = channel
+            .strip_prefix("peer-")
+            .and_then(|rest| rest.split_once(':'))
         else {
             return false;
         };
         debug_assert!(must_sign(channel), "it is of that kind");
         let sub = self.subs.iter().find(|sub| sub.key == key);
         let channels = sub.map_or(&[][..], |sub| &sub.channels);
-        let presence = channels.iter().find(|name| bare(name).strip_prefix("presence-") == Some(base));
+        let presence = channels
+            .iter()
+            .find(|name| bare(name).strip_prefix("presence-") == Some(base));
         let own = presence.and_then(|presence| self.self_in(key, presence));
         let (Some(own), Some((one, other))) = (own, tail.split_once('&')) else {
             return false;
@@ -145,9 +149,7 @@ impl Oracle {
             let own = self.self_in(pair.key, &pair.presence);
             let is_it = pair.presence.starts_with(mark)
                 && bare(&pair.presence).len() + mark.len() == pair.presence.len()
-                && own.is_some_and(|own| {
-                    name_of(&pair.presence, &own, &pair.other) == bare(full)
-                });
+                && own.is_some_and(|own| name_of(&pair.presence, &own, &pair.other) == bare(full));
             let sub = self.subs.iter().find(|sub| sub.key == pair.key);
             let Some(sub) = sub.filter(|_| is_it && Some(pair.key) != not_to) else {
                 continue;

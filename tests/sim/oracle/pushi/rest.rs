@@ -146,18 +146,20 @@ impl PushiApp {
 }
 
 impl Oracle {
+    /// Whether a session is good, unless it was ended before its time.
     fn is_good(&self, place: usize, now_s: u64) -> bool {
         let session = &self.pushi.sessions[place];
         let has_begun = session.issued_s <= now_s + PUSHI_SESSION_AHEAD_S;
-        has_begun && now_s < session.issued_s + PUSHI_SESSION_S && !session.is_over
+        let is_gone = self.pushi.apps[session.app].is_gone;
+        has_begun && now_s < session.issued_s + PUSHI_SESSION_S && !is_gone
     }
 
     fn caller(&self, sid: SidOf, now_s: u64) -> Option<usize> {
         match sid {
             SidOf::Session(place) => {
-                let app = self.pushi.sessions[place].app;
-                let is_good = self.is_good(place, now_s) && !self.pushi.apps[app].is_gone;
-                is_good.then_some(app)
+                let session = &self.pushi.sessions[place];
+                let is_good = self.is_good(place, now_s) && !session.is_over;
+                is_good.then_some(session.app)
             }
             SidOf::Nobody | SidOf::Garbage => None,
         }
@@ -201,7 +203,8 @@ impl Oracle {
     ) {
         let close = asks_close || self.is_draining;
         if let Some((status, body)) = refused {
-            let ended = matches!(call.sid, SidOf::Session(place) if self.pushi.sessions[place].is_over);
+            let ended =
+                matches!(call.sid, SidOf::Session(place) if self.pushi.sessions[place].is_over);
             self.pushi.counts.no_session += 1;
             self.pushi.counts.ended += u64::from(ended);
             return self.expect_rest(conn, (status, body, Cookie::No), close);
@@ -252,9 +255,14 @@ impl Oracle {
             }
             Rest::Logout => {
                 let forgotten = (200, Some(success()), Cookie::Gone);
-                let (Some(app), SidOf::Session(place)) = (app, call.sid) else {
+                // One that is over is ended again: it may not have been kept that it is.
+                let SidOf::Session(place) = call.sid else {
                     return Some(forgotten);
                 };
+                if !self.is_good(place, now.unix_seconds()) {
+                    return Some(forgotten);
+                }
+                let app = self.pushi.sessions[place].app;
                 if no_room(self, 2) {
                     return Some(refused(503));
                 }

@@ -93,13 +93,12 @@ impl Plan {
     }
 
     /// The dialects of the server.
-    pub fn dialects(
-        &self,
-        watched: Watched,
-        pushi: Option<WatchedPushi>,
-    ) -> Vec<Box<dyn Dialect>> {
+    pub fn dialects(&self, watched: Watched, pushi: Option<WatchedPushi>) -> Vec<Box<dyn Dialect>> {
         let mut dialects: Vec<Box<dyn Dialect>> = Vec::new();
-        dialects.extend(self.dialect(&watched).map(|own| Box::new(own) as Box<dyn Dialect>));
+        dialects.extend(
+            self.dialect(&watched)
+                .map(|own| Box::new(own) as Box<dyn Dialect>),
+        );
         dialects.extend(pushi.map(|pushi| Box::new(pushi) as Box<dyn Dialect>));
         dialects.push(Box::new(watched));
         dialects
@@ -141,7 +140,8 @@ impl Plan {
     /// The apps: their numbers, their ids, and whether Channelstream lives there.
     pub fn names(&self) -> Vec<(AppId, String, bool)> {
         let apps = self.apps.iter();
-        apps.map(|app| (app.app, app.id.clone(), app.is_shared)).collect()
+        apps.map(|app| (app.app, app.id.clone(), app.is_shared))
+            .collect()
     }
 
     /// An oracle that knows the apps.

@@ -56,10 +56,13 @@ impl World {
                 }
             }
             12..=15 => self.put_record(app),
-            16 | 17 => self.delete_record(),
+            16 | 17 | 26 => self.delete_record(),
             18 | 19 => self.list_records(),
             20 => {
-                let known = self.conns.iter().filter_map(|(_, row)| row.chatter.as_ref());
+                let known = self
+                    .conns
+                    .iter()
+                    .filter_map(|(_, row)| row.chatter.as_ref());
                 let known: Vec<String> = known.filter_map(|c| c.socket_id.clone()).collect();
                 let id = match known.is_empty() || self.chance.one_in(6) {
                     true => self.fresh_id(),
@@ -71,7 +74,7 @@ impl World {
                 }
             }
             21 => self.new_app(),
-            22 => self.show_or_change(app),
+            22 | 25 => self.show_or_change(app),
             23 => get("/health/detailed", Rest::Health),
             24 => self.rest_badly(),
             _ => self.rest_publish(app),
@@ -98,7 +101,12 @@ impl World {
     }
 
     fn login(&mut self) -> Draft {
-        let app = self.pushi_app();
+        let mut app = self.pushi_app();
+        let last = self.oracle.pushi.apps.len() - 1;
+        if self.chance.one_in(3) && !self.oracle.pushi.apps[last].is_gone {
+            // One that was made not long ago.
+            app = last;
+        }
         let known = &self.oracle.pushi.apps[app];
         let is_right = !self.chance.one_in(8);
         let secret = match is_right {
@@ -140,7 +148,9 @@ impl World {
         let name = match self.chance.one_in(4) {
             true => "message".to_owned(),
             false => {
-                let mut name = *self.chance.pick(&["news", "a \"b\"", "pusher:member_added"]);
+                let mut name = *self
+                    .chance
+                    .pick(&["news", "a \"b\"", "pusher:member_added"]);
                 if self.oracle.pushi.apps[app].is_shared {
                     // Where clients of Pusher's would take it for the server's own word.
                     name = name.trim_start_matches("pusher:");
@@ -204,7 +214,11 @@ impl World {
             }
             _ => self
                 .chance
-                .pick(&["https://a.example/in?x=1", "https://b.example/", "c@d.example"])
+                .pick(&[
+                    "https://a.example/in?x=1",
+                    "https://b.example/",
+                    "c@d.example",
+                ])
                 .to_string(),
         }
     }
@@ -331,7 +345,7 @@ impl World {
     fn show_or_change(&mut self, app: usize) -> Draft {
         let known = &self.oracle.pushi.apps[app];
         let path = format!("/apps/{}", known.ident);
-        if known.made.is_none() || self.chance.one_in(2) {
+        if known.made.is_none() || self.chance.one_in(4) {
             return get(&path, Rest::Show);
         }
         self.serial += 1;
@@ -354,10 +368,18 @@ impl World {
         match self.chance.below(8) {
             0 => post("/events", json!({"data": ""}), odd(400, None)),
             1 => post("/events", json!({"data": 1, "mid": "x"}), odd(400, None)),
-            2 => post("/events", json!({"data": 1, "channel": {"a": 1}}), odd(400, None)),
+            2 => post(
+                "/events",
+                json!({"data": 1, "channel": {"a": 1}}),
+                odd(400, None),
+            ),
             3 => {
                 let errors = json!({"user_id": ["value is not set"], "event": ["value is empty"]});
-                post("/subscriptions", json!({"event": ""}), odd(400, Some(errors)))
+                post(
+                    "/subscriptions",
+                    json!({"event": ""}),
+                    odd(400, Some(errors)),
+                )
             }
             4 => get("/events/more", odd(404, None)),
             5 => Draft {

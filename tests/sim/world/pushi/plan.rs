@@ -1,10 +1,10 @@
 //! Whether a run has Pushi and a store, and how.
 
+use crate::Sabotage;
 use crate::chance::Chance;
 use crate::oracle::{PushiApp, Stored};
 use crate::watched::WatchedPushi;
 use crate::world::store::Side;
-use crate::Sabotage;
 use fanwire::dialect::pushi::Pushi;
 use fanwire::dialect::pushi::config::{App, Config};
 use fanwire::handler::ConnId;
@@ -47,10 +47,20 @@ impl Plan {
         };
         let shared = pusher.iter().find(|(.., is_shared)| *is_shared);
         plan.channelstream = shared.map_or(AppId::FIRST, |(app, ..)| *app);
-        if !chance.one_in(2) {
+        // Runs without Pusher have admins, unless they have Pushi.
+        let is_off = match pusher.is_empty() {
+            true => !chance.one_in(4),
+            false => chance.one_in(3),
+        };
+        if is_off {
             return plan;
         }
-        plan.apps.push(App::new(AppId(9), "own", &digits("a1"), "pushi's own secret"));
+        plan.apps.push(App::new(
+            AppId(9),
+            "own",
+            &digits("a1"),
+            "pushi's own secret",
+        ));
         match shared {
             Some((app, ident, _)) if !chance.one_in(4) => {
                 let mut app = App::new(*app, ident, &digits("b2"), "a shared secret");
