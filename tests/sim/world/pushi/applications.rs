@@ -69,7 +69,7 @@ impl World {
                     false => self.chance.pick(&known).clone(),
                 };
                 Draft {
-                    method: *self.chance.pick(&["GET", "POST"]),
+                    method: ["GET", "POST"][self.chance.below(2)],
                     ..get(&format!("/sockets/{id}"), Rest::Socket(id))
                 }
             }
@@ -119,7 +119,7 @@ impl World {
             ("app_secret", escaped(&secret)),
         ];
         Draft {
-            method: *self.chance.pick(&["GET", "POST"]),
+            method: ["GET", "POST"][self.chance.below(2)],
             query,
             ..get("/login", Rest::Login { app, is_right })
         }
