@@ -263,6 +263,12 @@ impl Oracle {
         let job = self.stored.fresh.pop_front();
         let job = job.unwrap_or_else(|| panic!("the store was not asked for {own:?}"));
         self.compare_job(app, &mut own, &job);
+        // What a channel of Channelstream's remembers of it stands right behind.
+        let next = self.stored.jobs.get_mut(&Place(job.place.0 + 1));
+        if let (Waiter::Said { conn, key }, Some(keep)) = (&waiter, next) {
+            let (conn, key) = (*conn, *key);
+            keep.waiter = Some(Waiter::Said { conn, key });
+        }
         let pending = Pending {
             ticket: job.ticket,
             app,
@@ -468,13 +474,23 @@ impl Oracle {
             News::Failed { from, upto, why } => {
                 self.pushi.counts.failures += 1;
                 let mut rest = self.stored.jobs.split_off(&Place(upto.0 + 1));
+                let mut told_of = None;
                 for (place, job) in std::mem::take(&mut self.stored.jobs) {
                     if !job.is_write() {
                         rest.insert(place, job);
                         continue;
                     }
-                    self.stored.is_unsure |= matches!(job.own, Own::Keep(_));
-                    if let (true, Some(Waiter::Said { conn, key })) = (place >= *from, job.waiter) {
+                    let is_keep = matches!(job.own, Own::Keep(_));
+                    self.stored.is_unsure |= is_keep;
+                    let is_told = is_keep && told_of == Some(place);
+                    let is_lost = place >= *from && !is_told;
+                    if let (true, Some(Waiter::Said { conn, key })) = (is_lost, job.waiter) {
+                        // Once, whatever of it is lost.
+                        told_of = Some(Place(place.0 + 1));
+                        let keep = rest.get_mut(&Place(place.0 + 1));
+                        if let Some(keep) = keep.filter(|job| matches!(job.own, Own::Keep(_))) {
+                            keep.waiter = None;
+                        }
                         let phase = self.lines.get(&conn).map(|line| line.phase);
                         if phase == Some(Phase::Open(key)) {
                             self.pushi.counts.unsaid += 1;
