@@ -210,7 +210,7 @@ impl Hub {
     fn check_apps(&self) {
         let mut counts = vec![0; self.apps.len()];
         for (_, subscriber) in self.subscribers.iter().filter(|(_, s)| !s.is_leaving) {
-            counts[usize::from(subscriber.app.0)] += 1;
+            counts[super::rules::place(subscriber.app)] += 1;
         }
         let known: Vec<usize> = self.apps.iter().map(|app| app.subscribers).collect();
         assert_eq!(counts, known);

@@ -125,6 +125,16 @@ impl Fact<&str> {
     }
 }
 
+/// Where an app stands in the list of apps. Their numbers are given from both ends, so those near
+/// either end stand in front.
+pub(super) fn place(app: AppId) -> usize {
+    let (low, high) = (usize::from(app.0), usize::from(u16::MAX - app.0));
+    match low <= high {
+        true => 2 * low,
+        false => 2 * high + 1,
+    }
+}
+
 impl super::Hub {
     /// From now on these rules hold in `app`. Channels that are there stay what they are.
     pub fn set_rules(&mut self, app: AppId, rules: AppRules) {
@@ -132,12 +142,12 @@ impl super::Hub {
     }
 
     pub(super) fn rules(&self, app: AppId) -> AppRules {
-        let app = self.apps.get(usize::from(app.0));
+        let app = self.apps.get(place(app));
         app.map_or_else(AppRules::default, |app| app.rules)
     }
 
     pub(super) fn app_mut(&mut self, app: AppId) -> &mut App {
-        let place = usize::from(app.0);
+        let place = place(app);
         if self.apps.len() <= place {
             self.apps.resize_with(place + 1, App::default);
         }
@@ -146,7 +156,7 @@ impl super::Hub {
 
     /// How many subscribers `app` has.
     pub fn subscriber_count(&self, app: AppId) -> usize {
-        let app = self.apps.get(usize::from(app.0));
+        let app = self.apps.get(place(app));
         app.map_or(0, |app| app.subscribers)
     }
 }

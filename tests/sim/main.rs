@@ -78,6 +78,18 @@ pub enum Sabotage {
     KeepCached,
     MixApps,
     AcceptForged,
+    TellRefused,
+    // In what the store does, or the oracle expects of it:
+    DoneTooEarly,
+    LookTooEarly,
+    ServeTwice,
+    LoseWrite,
+    LoseAtCrash,
+    ForgetLogout,
+    ForgetRemembered,
+    HideFailure,
+    KeepPair,
+    TellTwice,
 }
 
 /// What went wrong, and where.
@@ -143,7 +155,7 @@ fn check_part(part: u64, parts: u64) {
     if number("FANWIRE_SEED").is_some() {
         return;
     }
-    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(260);
+    let seeds = number("FANWIRE_SIM_SEEDS").unwrap_or(300);
     let mut total = Summary::default();
     for seed in (part..seeds).step_by(parts as usize) {
         let summary = check(seed);

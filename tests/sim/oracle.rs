@@ -8,171 +8,35 @@
 
 mod admins;
 mod answers;
+mod calls;
 mod changes;
 mod hub;
 mod listening;
 mod pusher;
+mod pushi;
+mod stored;
 
 pub use admins::{Admin, Asked, Counts, Learned, Told, Whom};
+pub use calls::{Amendment, Call, Edit, Info, Message, Settings, Signed};
 pub use listening::Listening;
 pub use pusher::{
     Api, ApiCall, Member, MemberOf, NewEvent, Opening, Proof, Say, Served, SignIn, Sockets, Wants,
 };
+pub use pushi::{
+    Chat, ChatData, Counts as PushiCounts, PushiApp, Rest, RestCall, Session, SidOf, Talk,
+};
+pub use stored::{Cookie, Kept, Stored};
 
 use super::Sabotage;
 use fanwire::dialect::channelstream::stamps::push_stamp;
 use fanwire::dialect::{KeptFact, Pace};
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer, Wheel};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Marks a string that stands for an id which the server draws.
 const PLACEHOLDER: char = '\u{1}';
-
-/// The settings of a channel that matter here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    pub notify_presence: bool,
-    pub with_members: bool,
-    pub notify_state: bool,
-    pub store_history: bool,
-    pub history_size: usize,
-    pub store_frames: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            notify_presence: false,
-            with_members: false,
-            notify_state: false,
-            store_history: false,
-            history_size: 10,
-            store_frames: true,
-        }
-    }
-}
-
-impl Settings {
-    pub fn to_json(self) -> Value {
-        json!({
-            "notify_presence": self.notify_presence,
-            "store_history": self.store_history,
-            "broadcast_presence_with_user_lists": self.with_members,
-            "notify_state": self.notify_state,
-            "store_frames": self.store_frames,
-            "history_size": self.history_size,
-        })
-    }
-}
-
-/// What a caller wants to know of channels.
-#[derive(Debug, Clone, Copy)]
-pub struct Info {
-    pub history: bool,
-    pub users: bool,
-    pub public_state: bool,
-}
-
-/// A message to be published.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// As the client chose it, if it did.
-    pub id: Option<String>,
-    pub user: String,
-    pub channel: Option<String>,
-    pub only: Vec<String>,
-    pub except: Vec<String>,
-    pub no_history: bool,
-    pub body: Option<Value>,
-    /// The name and the text of an event of the other protocol, which has these instead of a body.
-    pub named: Option<(String, String)>,
-    /// The socket that it came from, or that is left out.
-    pub not_to: Option<u32>,
-}
-
-/// A message is to be edited or taken back.
-#[derive(Debug, Clone)]
-pub struct Amendment {
-    pub id: String,
-    pub channel: Option<String>,
-    pub only: Vec<String>,
-    pub except: Vec<String>,
-    pub no_history: bool,
-    pub edit: Option<Edit>,
-}
-
-/// What an edit replaces.
-#[derive(Debug, Clone)]
-pub struct Edit {
-    pub user: Option<String>,
-    pub body: Option<Value>,
-    pub at: Option<String>,
-    pub edited: Option<String>,
-}
-
-/// A request of the server API or of a client.
-#[derive(Debug, Clone)]
-pub enum Call {
-    Connect {
-        user: String,
-        id: Option<String>,
-        channels: Vec<String>,
-        configs: Vec<(String, Settings)>,
-        fresh_state: Vec<(String, Value)>,
-        state: Vec<(String, Value)>,
-        public_keys: Vec<String>,
-        info: Info,
-    },
-    Subscribe {
-        id: String,
-        channels: Vec<String>,
-        configs: Vec<(String, Settings)>,
-        info: Info,
-    },
-    Unsubscribe {
-        id: String,
-        channels: Vec<String>,
-        info: Info,
-    },
-    Publish(Vec<Message>),
-    Amend(Vec<Amendment>),
-    UserState {
-        user: String,
-        state: Vec<(String, Value)>,
-        public_keys: Option<Vec<String>>,
-    },
-    Configure(Vec<(String, Settings)>),
-    Info {
-        channels: Option<Vec<String>>,
-        info: Info,
-    },
-    Disconnect {
-        id: String,
-    },
-    Listen {
-        id: String,
-        how: Listening,
-    },
-    Admin(Admin),
-    /// A request of an application that speaks Pusher.
-    Api(ApiCall),
-    /// Something that changes nothing and is answered with this status.
-    Odd {
-        status: u16,
-        is_signed: bool,
-    },
-}
-
-/// How a request is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signed {
-    No,
-    Wrongly,
-    /// At this second of the client's clock.
-    At(u64),
-}
 
 /// What a client is to hear next.
 #[derive(Debug, Clone)]
@@ -182,6 +46,19 @@ pub enum Expect {
         close: bool,
         /// What the body says, if that matters.
         body: Option<Value>,
+    },
+    /// The same, or that something could not be kept: which, is not known.
+    AnswerOrNot {
+        status: u16,
+        close: bool,
+        body: Option<Value>,
+    },
+    /// The answer to an application that speaks Pushi.
+    Rest {
+        status: u16,
+        close: bool,
+        body: Option<Value>,
+        cookie: Cookie,
     },
     /// The answer to an admin.
     Admin {
@@ -241,8 +118,12 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Line {
     pub phase: Phase,
-    /// It is a socket of Pusher's, and how long it may be silent.
+    /// It is a socket of Pusher's or Pushi's, and how long it may be silent.
     pub silence_ms: Option<u64>,
+    /// Of Pushi's.
+    pub is_pushi: bool,
+    /// It has asked the store, and is not heard until that has answered.
+    pub waits: bool,
     pub expect: VecDeque<Expect>,
     /// When a byte last came on the open socket.
     pub heard_ms: u64,
@@ -259,6 +140,8 @@ pub struct Line {
     wait: Option<listening::Wait>,
     /// The answer that is held back.
     held: Option<admins::Held>,
+    /// The answer that waits until something is kept.
+    kept: Option<Kept>,
     /// So many of what is to be heard next are of before something was missed.
     pub unsure: usize,
 }
@@ -301,7 +184,7 @@ enum Kind {
         state: Value,
         members: Vec<Value>,
         /// What it says of itself in this channel.
-        info: Option<Value>,
+        info: Option<Said>,
         by_settings: bool,
     },
 }
@@ -326,16 +209,41 @@ struct Channel {
     is_configured: bool,
     /// Only those named it so far that know no settings.
     is_bare: bool,
-    /// User and how many of its subscribers, in order of joining.
-    members: Vec<(String, usize)>,
+    /// In order of joining.
+    members: Vec<Present>,
     history: Vec<usize>,
     recent: Vec<(u64, usize)>,
     last_active: u64,
     /// Who is somebody in this channel only, and what it says of itself, in order of joining.
-    guests: Vec<(u32, String, Option<Value>)>,
+    guests: Vec<Guest>,
     cached: Option<pusher::Cached>,
     told_count: usize,
     timer: Timer,
+}
+
+/// A user who is in a channel.
+#[derive(Debug, Clone)]
+struct Present {
+    user: String,
+    /// By how many subscribers.
+    count: usize,
+    /// What a guest said of it last.
+    said: Option<Said>,
+}
+
+/// A subscriber that is somebody in one channel only.
+#[derive(Debug, Clone)]
+struct Guest {
+    key: u32,
+    user: String,
+    said: Option<Said>,
+}
+
+/// What somebody says of itself, and whether that is in Pushi's words.
+#[derive(Debug, Clone, PartialEq)]
+struct Said {
+    words: Value,
+    is_pushi: bool,
 }
 
 #[derive(Debug)]
@@ -401,6 +309,11 @@ pub struct Oracle {
     delivered: u64,
     /// The apps that speak Pusher.
     pub served: Vec<Served>,
+    /// Those that speak Pushi.
+    pub pushi: pushi::Pushi,
+    pub stored: Stored,
+    /// Who has had a message that goes to several channels, while it is told.
+    once: Option<std::collections::BTreeSet<u32>>,
     /// What the rest of the world is told, since the last look.
     facts: Vec<KeptFact>,
     pub sockets: Sockets,
@@ -433,6 +346,9 @@ impl Oracle {
             published: 0,
             delivered: 0,
             served: Vec::new(),
+            pushi: pushi::Pushi::default(),
+            stored: Stored::default(),
+            once: None,
             facts: Vec::new(),
             sockets: Sockets::default(),
         }
@@ -444,6 +360,8 @@ impl Oracle {
         let line = Line {
             phase: Phase::Http,
             silence_ms: None,
+            is_pushi: false,
+            waits: false,
             expect: VecDeque::new(),
             heard_ms: 0,
             waited_ms: 0,
@@ -452,6 +370,7 @@ impl Oracle {
             presence: BTreeMap::new(),
             wait: None,
             held: None,
+            kept: None,
             unsure: 0,
         };
         assert!(self.lines.insert(conn, line).is_none(), "a fresh key");
@@ -467,6 +386,18 @@ impl Oracle {
 
     pub fn expect(&mut self, conn: ConnId, what: Expect) {
         self.line(conn).expect.push_back(what);
+    }
+
+    /// Whether the next answer is to say that something cannot be done now.
+    pub fn expects_503(&self, conn: ConnId) -> bool {
+        matches!(
+            self.lines[&conn].expect.front(),
+            Some(
+                Expect::AnswerOrNot { .. }
+                    | Expect::Answer { status: 503, .. }
+                    | Expect::Rest { status: 503, .. }
+            )
+        )
     }
 
     /// The connection has gone. Whether something was still to be heard on it. A slow consumer's

@@ -83,6 +83,7 @@ fn a_change_that_is_not_made_is_noticed() {
         "an answer says",
         "hears",
         "has heard everything but",
+        "before its client had heard",
     ];
     says(Sabotage::ForgetEdit, &words);
     says(Sabotage::KeepDeleted, &words);
@@ -236,7 +237,7 @@ fn a_socket_that_hears_itself_is_noticed() {
     let words = ["nothing was expected", "a frame says", "hears"];
     says(
         Sabotage::ForgetSocket,
-        &["a frame says", "has heard everything but"],
+        &["a frame says", "has heard everything but", "expected Frame"],
     );
     says(Sabotage::EchoClientEvent, &words);
 }
@@ -315,4 +316,82 @@ fn a_signature_with_another_secret_is_noticed() {
             "nothing was expected",
         ],
     );
+}
+
+#[test]
+fn an_answer_that_is_given_before_anything_is_kept_is_noticed() {
+    says(
+        Sabotage::DoneTooEarly,
+        &["nothing was expected", "taken that nobody sent"],
+    );
+}
+
+#[test]
+fn a_look_that_does_not_wait_for_what_was_stored_before_is_noticed() {
+    says(Sabotage::LookTooEarly, &["a frame says"]);
+}
+
+#[test]
+fn an_event_that_waits_twice_for_a_user_is_noticed() {
+    says(Sabotage::ServeTwice, &["a frame says"]);
+}
+
+#[test]
+fn a_write_that_is_lost_is_noticed() {
+    let words = ["after the crash", "a frame says"];
+    says(Sabotage::LoseWrite, &words);
+}
+
+#[test]
+fn a_write_that_only_a_crash_loses_is_noticed() {
+    let words = ["after the crash", "channels, subscribers, users"];
+    says(Sabotage::LoseAtCrash, &words);
+}
+
+#[test]
+fn a_session_that_comes_back_is_noticed() {
+    says(
+        Sabotage::ForgetLogout,
+        &["expected Rest { status: 403", "nobody asked the store for"],
+    );
+}
+
+#[test]
+fn channels_that_do_not_survive_a_restart_are_noticed() {
+    says(
+        Sabotage::ForgetRemembered,
+        &["channels, subscribers, users", "an answer says"],
+    );
+}
+
+#[test]
+fn a_failure_that_nobody_is_told_of_is_noticed() {
+    let words = ["hears 200", "has heard everything but", "hears"];
+    says(Sabotage::HideFailure, &words);
+}
+
+#[test]
+fn a_pair_that_goes_on_without_one_of_the_two_is_noticed() {
+    says(
+        Sabotage::KeepPair,
+        &[
+            "has heard everything but",
+            "hears",
+            "the store was not asked",
+        ],
+    );
+}
+
+#[test]
+fn an_event_that_is_told_twice_is_noticed() {
+    says(
+        Sabotage::TellTwice,
+        &["has heard everything but", "a frame says", "hears"],
+    );
+}
+
+#[test]
+fn an_event_that_is_told_though_it_is_refused_is_noticed() {
+    let words = ["a frame says", "hears", "has heard everything but"];
+    says(Sabotage::TellRefused, &words);
 }

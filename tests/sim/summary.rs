@@ -1,6 +1,6 @@
 //! What happened in runs, so that a world in which nothing happens is noticed.
 
-use super::oracle::{Counts, Sockets};
+use super::oracle::{Counts, PushiCounts, Sockets};
 use fanwire::handler::CloseReason;
 use std::collections::BTreeSet;
 
@@ -46,6 +46,7 @@ pub struct Summary {
     pub queued_max: usize,
     pub admins: Counts,
     pub pusher: Sockets,
+    pub pushi: PushiCounts,
     pub statuses: BTreeSet<u16>,
 }
 
@@ -119,6 +120,7 @@ impl Summary {
         self.queued_max = self.queued_max.max(other.queued_max);
         self.admins.add(&other.admins);
         self.pusher.add(other.pusher);
+        self.pushi.add(other.pushi);
         self.statuses.extend(&other.statuses);
     }
 
@@ -170,6 +172,9 @@ impl Summary {
             assert!(count > 0, "no {what} in all these runs");
         }
         for (what, count) in self.pusher.clone().all() {
+            assert!(*count > 0, "no {what} in all these runs");
+        }
+        for (what, count) in self.pushi.clone().all() {
             assert!(*count > 0, "no {what} in all these runs");
         }
         for status in [200, 302, 400, 401, 403, 404, 413, 414, 422, 429, 431, 505] {

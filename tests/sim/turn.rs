@@ -7,6 +7,7 @@ mod checking;
 mod hearing;
 mod holding;
 mod stopping;
+mod storing;
 
 use super::Sabotage;
 use super::oracle::{Call, Expect, Phase};
@@ -37,8 +38,11 @@ impl World {
         for publication in std::mem::take(&mut self.mail) {
             let (letter, message) = publication;
             call!(self, mail, Mail::Publish(letter));
+            self.take_jobs();
             self.oracle.publish(&message, self.now);
+            self.oracle.end_call();
         }
+        self.store_turn();
         for row in std::mem::take(&mut self.knocking) {
             let from = row.from;
             let conn = self.conns.insert(row);
@@ -59,6 +63,8 @@ impl World {
             if std::mem::take(&mut row.resume_due) {
                 let before = self.answered();
                 call!(self, resumed, conn);
+                // What was kept of its words counts as said now.
+                self.oracle.line(conn).waited_ms = self.now.mono.0;
                 self.digest(conn, before);
             }
         }
@@ -127,6 +133,7 @@ impl World {
     /// The oracle is told of whatever has come whole, or was turned away before it had.
     fn digest(&mut self, conn: ConnId, before: (u64, u64)) {
         assert_eq!(self.engine.metrics().panics, 0, "nothing panics");
+        self.take_jobs();
         let after = self.answered();
         let (mut requests, turned_away) = (after.0 - before.0, after.1 - before.1);
         assert!(turned_away <= 1, "it is the last one of a connection");
@@ -148,6 +155,7 @@ impl World {
                 }
                 // Taken once the request before is answered.
                 (Phase::Parked(_) | Phase::Held, _) => break,
+                (Phase::Open(_), _) if self.oracle.line(conn).waits => break,
                 (_, What::Junk) => {
                     if !has_begun || (ending == Ending::Open && (!is_whole || paused)) {
                         break;
@@ -172,6 +180,7 @@ impl World {
                         assert!(is_whole, "a request is not answered before its end");
                     }
                     requests -= 1;
+                    self.oracle.stored.look_at(requests == 0);
                     row.is_turned_away = at_head;
                 }
                 (Phase::Open(_) | Phase::Closing, _) if !is_whole => break,
@@ -189,9 +198,10 @@ impl World {
             .is_some_and(|unit| unit.end <= row.delivered);
         assert_eq!(requests, 0, "a request was taken that nobody sent");
         let phase = self.oracle.phase(conn);
+        let is_held = phase == Phase::Held || self.oracle.line(conn).waits;
         assert!(
-            !waits || paused || phase == Phase::Held,
-            "what has come whole is taken, or reading pauses"
+            !waits || paused || is_held,
+            "{conn:?}: what has come whole is taken, or reading pauses"
         );
         row.began_ms = match (row.delivered > row.digested, row.began_ms) {
             (false, _) => None,
@@ -206,6 +216,7 @@ impl World {
         }
         self.summary.pauses += u64::from(paused);
         self.oracle.hang_up_all(now);
+        self.oracle.end_call();
     }
 
     /// A head whose body has still to come has been admitted, or it would have been turned away.
@@ -279,6 +290,19 @@ impl World {
                 self.summary.sockets += 1;
                 self.oracle.open_pusher(conn, &opening, now);
             }
+            What::Door(app) => {
+                if self.traced {
+                    self.note(format!("{conn:?} opens Pushi's socket of {app:?}"));
+                }
+                self.summary.sockets += 1;
+                self.oracle.open_pushi(conn, app, now);
+            }
+            What::Chat(chat) => {
+                if self.traced {
+                    self.note(format!("{conn:?} says {chat:?}"));
+                }
+                self.oracle.chat(conn, &chat, now);
+            }
             What::Say(say) => {
                 if self.traced {
                     self.note(format!("{conn:?} says {say:?}"));
@@ -310,6 +334,7 @@ impl World {
 
     fn peer_ended(&mut self, conn: ConnId) {
         call!(self, ended, conn);
+        self.pass_jobs_on();
         let row = self.conns.get_mut(conn).expect("only burial removes it");
         match self.oracle.phase(conn) {
             Phase::Http => {
@@ -336,7 +361,7 @@ impl World {
     fn tick(&mut self) {
         self.gone_log.take();
         for (&conn, line) in &mut self.oracle.lines {
-            if self.out.queued(conn) > 0 {
+            if self.out.queued(conn) > 0 || line.waits {
                 line.waited_ms = self.now.mono.0;
             }
         }
@@ -344,6 +369,7 @@ impl World {
         if self.sabotage != Sabotage::MissTick {
             call!(self, tick);
         }
+        self.take_jobs();
         self.give_back(&held);
         let now = self.now;
         // Which sockets were silent for too long the oracle knows; in which order they went, when
@@ -363,14 +389,14 @@ impl World {
             );
             assert!(
                 went || slot < line.heard_ms.max(line.waited_ms) + config,
-                "a silent socket goes"
+                "a silent socket goes: {conn:?}"
             );
         }
         for conn in gone {
             self.summary.silent += 1;
             let is_pusher = self.oracle.line(conn).silence_ms.is_some();
             self.oracle.sockets.silent += u64::from(is_pusher);
-            match is_pusher {
+            match is_pusher && !self.oracle.line(conn).is_pushi {
                 true => {
                     let words = "a ping was not answered in time";
                     self.oracle.expect_close(conn, 4201, words);
@@ -384,6 +410,7 @@ impl World {
         self.look_at_hub();
         self.oracle.tick(now);
         self.oracle.hang_up_all(now);
+        self.oracle.end_call();
         if let Some(next) = self.engine.next_deadline() {
             // Polls that are due are answered at the end of the turn.
             let is_ahead = next > now.mono || next == Millis(0);
@@ -397,7 +424,9 @@ impl World {
             let stall = row.stuck_since_ms.map(|since| since + WRITE_STALL_MS);
             [row.lingering_until, stall].into_iter().flatten()
         });
-        deadlines.min()
+        let store = self.side.as_ref().and_then(|side| side.deadline());
+        let early = self.early.map(|_| self.now.mono.0);
+        deadlines.chain(store).chain(early).min()
     }
 
     fn own_time(&mut self) {
@@ -605,6 +634,7 @@ impl World {
     fn close(&mut self, conn: ConnId, why: CloseReason) {
         assert!(self.ledger.remove(&conn), "closed once");
         call!(self, closed, conn, why);
+        self.pass_jobs_on();
     }
 }
 

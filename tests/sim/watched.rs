@@ -4,16 +4,20 @@
 use super::Sabotage;
 use fanwire::dialect::channelstream::Channelstream;
 use fanwire::dialect::pusher::Pusher;
+use fanwire::dialect::pushi::Pushi;
 use fanwire::dialect::{
-    Ctx, Desk, Dialect, Framing, Heartbeat, Job, Liveness, Reply, Report, SocketEnd, Stream,
+    Ctx, Desk, Dialect, Framing, Heartbeat, Job, KnownApp, Liveness, Reply, Report, SocketEnd,
+    Stream,
 };
 use fanwire::handler::ConnId;
 use fanwire::hub::{
-    AppId, AppRules, Effects, Event, Format, HangUp, Hub, Subscriber, SubscriberId,
+    AppId, AppRules, Effects, Event, Format, HangUp, Hub, Remember, Subscriber, SubscriberId,
 };
 use fanwire::limits::{WORK_PER_CALL, WORK_PER_TURN};
 use fanwire::random::Random;
+use fanwire::store::{Change, Loaded, Trouble};
 use fanwire::transport::http::{Header, Headers, Request, Response};
+use std::any::Any;
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -183,6 +187,15 @@ impl Dialect for Watched {
     fn dress(&self, request: &Request<'_>, response: &mut Response) {
         self.inner.dress(request, response);
     }
+    fn remembers(&self) -> Option<AppId> {
+        self.inner.remembers()
+    }
+    fn write_down(&self, what: Remember<'_>) -> Change {
+        self.inner.write_down(what)
+    }
+    fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
+        self.inner.restore(loaded, ctx);
+    }
 }
 
 /// Pusher, watched: in which order sockets go.
@@ -274,5 +287,108 @@ impl Dialect for WatchedPusher {
     }
     fn slow_consumer(&self) -> (u16, &'static str) {
         self.inner.slow_consumer()
+    }
+}
+
+/// Pushi, watched: in which order sockets go.
+pub struct WatchedPushi {
+    pub inner: Pushi,
+    pub gone: Rc<Cell<Vec<ConnId>>>,
+    pub sabotage: Sabotage,
+}
+
+impl Dialect for WatchedPushi {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn formats(&self) -> Range<u8> {
+        self.inner.formats()
+    }
+    fn claims(&self, request: &Request<'_>) -> bool {
+        self.inner.claims(request)
+    }
+    fn rules(&self) -> Vec<(AppId, AppRules)> {
+        self.inner.rules()
+    }
+    fn serves(&self, who: &Subscriber) -> bool {
+        self.inner.serves(who)
+    }
+    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+        self.inner.admit(head, ctx)
+    }
+    fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
+        self.inner.request(request, ctx)
+    }
+    fn upgraded(&self, who: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.upgraded(who, ctx);
+    }
+    fn text(&self, text: &str, from: SubscriberId, ctx: &mut Ctx<'_>) {
+        if self.sabotage == Sabotage::TellRefused && ctx.io.store_trouble().is_some() {
+            // Told, though nothing can be stored.
+            let text = text.replace("\"persist\":\"yes\"", "\"persist\":false");
+            return self.inner.text(&text, from, ctx);
+        }
+        self.inner.text(text, from, ctx);
+    }
+    fn binary(&self, bytes: &[u8], from: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.binary(bytes, from, ctx);
+    }
+    fn over_rate(&self, from: SubscriberId, ctx: &mut Ctx<'_>) {
+        self.inner.over_rate(from, ctx);
+    }
+    fn liveness(&self, who: SubscriberId, hub: &Hub) -> Option<Liveness> {
+        self.inner.liveness(who, hub)
+    }
+    fn message_bytes(&self, who: SubscriberId, hub: &Hub) -> Option<usize> {
+        self.inner.message_bytes(who, hub)
+    }
+    fn last_words(&self, code: u16, reason: &str, out: &mut Vec<u8>) {
+        self.inner.last_words(code, reason, out);
+    }
+    fn encode(
+        &self,
+        format: Format,
+        event: &Event<'_>,
+        catch_up: bool,
+        told: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.inner.encode(format, event, catch_up, told, out);
+    }
+    fn gone(&self, who: SubscriberId, end: SocketEnd, ctx: &mut Ctx<'_>) {
+        // Whom the hub let go of has gone before its socket does.
+        if ctx.hub.subscriber(who).is_some() {
+            let mut gone = self.gone.take();
+            gone.push(ctx.conn);
+            self.gone.set(gone);
+        }
+        self.inner.gone(who, end, ctx);
+    }
+    fn hang_up(&self, why: HangUp) -> (u16, &'static str) {
+        self.inner.hang_up(why)
+    }
+    fn going_away(&self) -> (u16, &'static str) {
+        self.inner.going_away()
+    }
+    fn slow_consumer(&self) -> (u16, &'static str) {
+        self.inner.slow_consumer()
+    }
+    fn new_notes(&self) -> Box<dyn Any> {
+        self.inner.new_notes()
+    }
+    fn is_at_rest(&self, notes: &dyn Any) -> bool {
+        self.inner.is_at_rest(notes)
+    }
+    fn learn_app(&mut self, known: &Rc<KnownApp>) {
+        self.inner.learn_app(known);
+    }
+    fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
+        self.inner.restore(loaded, ctx);
+    }
+    fn not_stored(&self, why: Trouble) -> Response {
+        self.inner.not_stored(why)
+    }
+    fn not_kept(&self, from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {
+        self.inner.not_kept(from, why, ctx);
     }
 }

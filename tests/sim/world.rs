@@ -5,11 +5,13 @@ mod changes;
 mod deeds;
 mod listening;
 mod pusher;
+mod pushi;
+mod store;
 
 use super::Sabotage;
 use super::chance::Chance;
 use super::link::Link;
-use super::oracle::{Call, Message, Opening, Oracle, Rules, Say, Signed};
+use super::oracle::{Call, Chat, Message, Opening, Oracle, Rules, Say, Signed};
 use super::peer::{Inbox, Item};
 use super::summary::Summary;
 use super::turn::Conns;
@@ -56,6 +58,10 @@ pub enum What {
     Opening(Opening),
     /// What is said on it.
     Say(Say),
+    /// The handshake of a socket of Pushi's, for an app if there is one of its key.
+    Door(Option<usize>),
+    /// What is said on that.
+    Chat(Chat),
     /// A frame that changes nothing; of a ping, what is to come back.
     Frame(Option<Vec<u8>>),
     Close(u16),
@@ -79,6 +85,8 @@ pub struct Row {
     pub listens: Option<listening::Listener>,
     /// What its client knows, if it speaks Pusher.
     pub talker: Option<pusher::Talker>,
+    /// The same, if it speaks Pushi.
+    pub chatter: Option<pushi::Chatter>,
     pub units: std::collections::VecDeque<Unit>,
     pub written: u64,
     pub delivered: u64,
@@ -159,6 +167,15 @@ pub struct World {
     pub gone_log: Rc<Cell<Vec<ConnId>>>,
     pub answered_log: Rc<Cell<Vec<ConnId>>>,
     pub queue_bytes_max: usize,
+    /// Connections and slow consumers before the server last started.
+    pub before: (u64, u64),
+    pub side: Option<store::Side>,
+    /// Writes that were said to be kept too early.
+    pub early: Option<fanwire::store::Place>,
+    /// Changes that the store had no room for, since the server started.
+    unstored: u64,
+    config: EngineConfig,
+    dialect: Config,
     pub silence_ms: u64,
     pub drained_ms: u64,
     /// During a jump clients react only at its end.
@@ -180,6 +197,7 @@ pub struct World {
     listens: u64,
     messages: Vec<Sent>,
     pusher: pusher::Plan,
+    pushi: pushi::Plan,
     /// How much admins do; zero: nothing.
     admins: u64,
     logins: Vec<Login>,
@@ -206,6 +224,8 @@ impl World {
         dialect.poll.frames = *chance.pick(&[3, 10, dialect.poll.frames]);
         let plan = pusher::Plan::draw(&mut chance);
         dialect.app = plan.channelstream();
+        let pushi = pushi::Plan::draw(seed, &plan.names());
+        dialect.persist = pushi.persists;
         let mut config = EngineConfig {
             facts_kept: usize::MAX,
             ..EngineConfig::default()
@@ -213,7 +233,8 @@ impl World {
         let message_bytes = 4_096;
         config.websocket.message_bytes = message_bytes;
         config.http.body_bytes = 512 * limits::KIB;
-        config.hub.channels_per_subscriber = 3;
+        config.hub.channels_per_subscriber = if pushi.is_none() { 3 } else { 5 };
+        config.stored_apps = pushi.stored_apps();
         config.hub.catch_up_events = *chance.pick(&[2, 5, 100]);
         config.hub.catch_up_private = *chance.pick(&[1, 4, 50]);
         let rules = Rules {
@@ -231,16 +252,6 @@ impl World {
         };
         let gone_log = Rc::new(Cell::new(Vec::new()));
         let answered_log = Rc::new(Cell::new(Vec::new()));
-        let planted = |here: Sabotage| Cell::new(if sabotage == here { 5 } else { u32::MAX });
-        let watched = Watched {
-            inner: Channelstream::new(dialect.clone()),
-            gone: gone_log.clone(),
-            answered: answered_log.clone(),
-            requests_left: planted(Sabotage::PanicInRequest),
-            texts_left: planted(Sabotage::PanicInText),
-            sabotage,
-            bystander: Cell::new(None),
-        };
         let queue_bytes_max = *chance.pick(&[2_048, 4_096, 16_384, limits::OUT_QUEUE_BYTES_MAX]);
         // Per run some deeds are off and others frequent.
         let mut weights = [0; DEEDS];
@@ -268,15 +279,23 @@ impl World {
             }
         }
         let silence_ms = config.ws_ping_after_ms + config.ws_pong_ms;
-        Self {
-            engine: Engine::new(
-                config,
-                plan.dialects(watched),
-                Random::seeded(chance.bits()),
-            ),
+        let random = Random::seeded(chance.bits());
+        let mut apart = Chance::new(seed.rotate_left(32) ^ 0x5709e);
+        let side = pushi.side(&mut apart);
+        let mut oracle = plan.oracle(rules, sabotage);
+        (oracle.pushi.apps, oracle.stored) = pushi.oracle();
+        let mut world = Self {
+            // Replaced below, once there is something to make it of.
+            engine: Engine::new(EngineConfig::default(), Vec::new(), Random::seeded(0)),
+            before: (0, 0),
+            side,
+            early: None,
+            unstored: 0,
+            config,
+            dialect: dialect.clone(),
             out: Outbox::new(queue_bytes_max),
             conns: Conns::new(),
-            oracle: plan.oracle(rules, sabotage),
+            oracle,
             now: Now {
                 mono: Millis(chance.within(0, 10_000)),
                 unix_micros: 0,
@@ -311,17 +330,41 @@ impl World {
             listens: *chance.pick(&[0, 1, 1, 2]),
             messages: Vec::new(),
             // Reports tell of all apps together, which is not modelled.
-            admins: match plan.is_none() {
+            admins: match plan.is_none() && pushi.is_none() {
                 true => *chance.pick(&[0, 0, 1, 2]),
                 false => 0,
             },
             pusher: plan,
+            pushi,
             logins: Vec::new(),
             seen: Vec::new(),
             serial: 0,
             steps: 40 + chance.below(160) as u32,
             chance,
+        };
+        world.engine = world.new_engine(random);
+        if world.side.is_some() {
+            world.set_time(world.now.mono.0);
+            world.first_load();
         }
+        world
+    }
+
+    /// The server of this run, as it starts.
+    fn new_engine(&self, random: Random) -> Engine {
+        let planted = |here: Sabotage| Cell::new(if self.sabotage == here { 5 } else { u32::MAX });
+        let watched = Watched {
+            inner: Channelstream::new(self.dialect.clone()),
+            gone: self.gone_log.clone(),
+            answered: self.answered_log.clone(),
+            requests_left: planted(Sabotage::PanicInRequest),
+            texts_left: planted(Sabotage::PanicInText),
+            sabotage: self.sabotage,
+            bystander: Cell::new(None),
+        };
+        let pushi = self.pushi.dialect(&self.gone_log, self.sabotage);
+        let dialects = self.pusher.dialects(watched, pushi);
+        Engine::new(self.config.clone(), dialects, random)
     }
 
     pub fn note(&self, words: String) {
@@ -364,6 +407,9 @@ impl World {
             for _ in 0..self.pusher.deeds() {
                 self.pusher_deed();
             }
+            for _ in 0..self.pushi.deeds() {
+                self.pushi_deed();
+            }
             for _ in 0..self.admins {
                 self.admin_deed();
             }
@@ -379,6 +425,7 @@ impl World {
         self.end();
         self.summary.admins = self.oracle.admin_counts();
         self.summary.pusher = self.oracle.sockets;
+        self.summary.pushi = self.oracle.pushi.counts;
         self.summary.trace = self.progress.trace.take();
         self.summary.clone()
     }
@@ -430,6 +477,12 @@ impl World {
         assert!(self.out.is_empty() && self.out.queued_bytes() == 0 && !self.out.is_dirty());
         self.out.trim();
         assert_eq!(self.engine.hub().totals().subscriptions, 0);
+        if self.sabotage != Sabotage::LeaveEarly {
+            assert!(
+                self.oracle.has_all(),
+                "the store has done all it was handed"
+            );
+        }
         assert_eq!(
             self.summary.opened, self.summary.closed,
             "opened and closed, once each"

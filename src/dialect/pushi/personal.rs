@@ -104,15 +104,14 @@ pub(super) fn unsubscribe(
         };
         let now = ctx.now;
         let brought = notes::of(ctx.notes).take_brought(who, personal);
-        for channel in brought.into_iter().chain([personal]) {
-            let name = ctx
-                .hub
-                .channel(channel)
-                .map(|channel| channel.shared_name());
-            if let Some(name) = name {
-                let notes = notes::of(ctx.notes);
-                leave(&name, channel, who, ctx.hub, notes, now, &mut ctx.io);
-            }
+        let named = |channel| Some((ctx.hub.channel(channel)?.shared_name(), channel));
+        let mut left: Vec<_> = brought.into_iter().filter_map(named).collect();
+        // In order of name, as whoever goes leaves its channels; the personal one is the last.
+        left.sort_unstable();
+        left.extend(named(personal));
+        for (name, channel) in left {
+            let notes = notes::of(ctx.notes);
+            leave(&name, channel, who, ctx.hub, notes, now, &mut ctx.io);
         }
         describe(&served, UNSUBSCRIBED, &name, &aliases, &events, ctx);
     });

@@ -397,3 +397,14 @@ fn whoever_watches_is_told_until_it_goes() {
     world.later(10);
     assert!(world.hub.is_empty());
 }
+
+#[test]
+fn apps_with_numbers_from_either_end_take_no_more_room_than_there_are() {
+    let numbers = [0, 1, 2, u16::MAX - 2, u16::MAX - 1, u16::MAX];
+    let mut places: Vec<usize> = numbers.map(|n| super::super::rules::place(AppId(n))).into();
+    places.sort_unstable();
+    assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+    let middle = u16::MAX / 2;
+    let two = [middle, middle + 1].map(|n| super::super::rules::place(AppId(n)));
+    assert_ne!(two[0], two[1]);
+}

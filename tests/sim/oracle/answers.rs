@@ -1,8 +1,8 @@
 //! What requests are answered with, and whether a body or a frame says what it ought to.
 
 use super::{
-    Call, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub, User,
-    public, pusher, stamp,
+    Call, Cookie, Event, Expect, Info, Kind, Oracle, PLACEHOLDER, Phase, Sabotage, Signed, Sub,
+    User, public, pusher, pushi, stamp,
 };
 use fanwire::handler::ConnId;
 use fanwire::time::{Now, Timer};
@@ -29,11 +29,14 @@ impl Oracle {
         if let Call::Api(call) = call {
             return self.refuses_api(call);
         }
+        if let Call::Rest(call) = call {
+            return self.refuses_rest(call, asked_s);
+        }
         if let Call::Admin(admin) = call {
             return self.refuses_admin(admin, signed, (may_sign, is_wrong), now_s);
         }
         let must_sign = match call {
-            Call::Admin(_) | Call::Api(_) => unreachable!("judged above"),
+            Call::Admin(_) | Call::Api(_) | Call::Rest(_) => unreachable!("judged above"),
             Call::Disconnect { .. } | Call::Listen { .. } => false,
             Call::Odd { is_signed, .. } => *is_signed,
             Call::Connect { .. }
@@ -76,16 +79,35 @@ impl Oracle {
         if let (None, Call::Listen { id, how }) = (&refused, call) {
             return self.listen(conn, id, how, asks_close, now);
         }
+        if let Call::Rest(call) = call {
+            return self.rest(conn, call, refused, asks_close, now);
+        }
         let close = asks_close || self.is_draining;
-        let (status, body) = refused.unwrap_or_else(|| self.answer(call, now));
+        let is_refused = refused.is_some();
+        let (status, body) = match refused {
+            Some(refused) => refused,
+            None => self.answer_kept(call, now),
+        };
         let status = match self.sabotage {
             Sabotage::WrongStatus if status == 422 => 400,
             _ => status,
         };
-        let answer = Expect::Answer {
-            status,
-            close,
-            body,
+        if !is_refused && let Some(upto) = self.stored.is_held_until() {
+            // It acknowledges what is not kept yet.
+            let cookie = Cookie::No;
+            return self.keep_back(conn, upto, (status, body, cookie), close);
+        }
+        let answer = match std::mem::take(&mut self.stored.may_fail) {
+            true => Expect::AnswerOrNot {
+                status,
+                close,
+                body,
+            },
+            false => Expect::Answer {
+                status,
+                close,
+                body,
+            },
         };
         self.expect(conn, answer);
         if close {
@@ -93,7 +115,7 @@ impl Oracle {
         }
     }
 
-    fn answer(&mut self, call: &Call, now: Now) -> (u16, Option<Value>) {
+    pub(super) fn answer(&mut self, call: &Call, now: Now) -> (u16, Option<Value>) {
         let unknown = || (422, Some(json!({"conn_id": ["Unknown connection"]})));
         let too_many = || {
             let words = "Too many channels for one connection.";
@@ -102,7 +124,7 @@ impl Oracle {
         match call {
             Call::Odd { status, .. } => (*status, None),
             Call::Listen { .. } => unreachable!("waits for its answer"),
-            Call::Admin(_) => unreachable!("answered elsewhere"),
+            Call::Admin(_) | Call::Rest(_) => unreachable!("answered elsewhere"),
             Call::Api(call) => self.api(call, now),
             Call::Info { channels, info } => {
                 let names: Vec<String> = match channels {
@@ -310,10 +332,10 @@ impl Oracle {
         for channel in self.channels.iter().filter(|c| names.contains(&c.name)) {
             let mut members: Vec<&str> = Vec::new();
             let connections = self.subscribers(&channel.name);
-            for (user, _) in &channel.members {
+            for there in &channel.members {
                 if info.users {
-                    members.push(user);
-                    users.insert(user);
+                    members.push(&there.user);
+                    users.insert(&there.user);
                 }
             }
             members.sort_unstable();
@@ -334,7 +356,11 @@ impl Oracle {
                 "long_name": null,
                 "settings": channel.settings.to_json(),
                 "history": history,
-                "last_active": stamp(channel.last_active),
+                "last_active": match channel.last_active {
+                    // As it was before a restart.
+                    0 => pusher::ANY.to_owned(),
+                    micros => stamp(micros),
+                },
                 "total_connections": connections,
                 "total_users": members.len(),
                 "users": members,
@@ -479,9 +505,12 @@ pub(super) fn same(expected: &Value, got: &Value, bound: &mut BTreeMap<String, S
                 return known == got;
             }
             bound.insert(expected.clone(), got.clone());
-            match expected.starts_with(pusher::SOCKET) {
-                true => pusher::is_socket_id(got),
-                false => got.len() == 36,
+            if expected.starts_with(pusher::SOCKET) {
+                pusher::is_socket_id(got)
+            } else if expected.starts_with(pushi::HEX) {
+                got.len() == 64
+            } else {
+                got.len() == 36
             }
         }
         (Value::Object(expected), Value::String(got)) => {

@@ -185,7 +185,8 @@ impl Oracle {
         let is_in = |channel: &super::Channel| {
             let is_there =
                 |sub: &super::Sub| sub.user == name && sub.channels.contains(&channel.name);
-            channel.members.iter().any(|(who, _)| who == name) && self.subs.iter().any(is_there)
+            let is_member = channel.members.iter().any(|there| there.user == name);
+            is_member && self.subs.iter().any(is_there)
         };
         let channels = self.channels.iter();
         let channels = channels.filter(|c| c.settings.notify_state && is_in(c));

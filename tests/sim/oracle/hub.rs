@@ -1,8 +1,8 @@
 //! The naive hub: who is told what, who comes and goes, and what is forgotten when.
 
 use super::{
-    Alarm, Channel, Event, Kind, Message, Oracle, PLACEHOLDER, Sabotage, Settings, Sub, public,
-    stamp,
+    Alarm, Channel, Event, Kind, Message, Oracle, PLACEHOLDER, Present, Sabotage, Said, Settings,
+    Sub, public, stamp,
 };
 use fanwire::time::{Millis, Now, Timer};
 use serde_json::{Value, json};
@@ -114,17 +114,19 @@ impl Oracle {
     /// Tells every attached subscriber that `hears`. How many that are.
     pub(super) fn tell(&mut self, event: usize, hears: impl Fn(&Sub) -> bool) -> u64 {
         let mut told = 0;
-        let (theirs, ours) = (self.is_told(event, true), self.is_told(event, false));
+        let mut once = self.once.take();
         for sub in &self.subs {
             if let Some(outlet) = sub.outlet
-                && (if sub.socket.is_some() { theirs } else { ours })
+                && self.is_told(event, sub)
                 && hears(sub)
+                && once.as_mut().is_none_or(|once| once.insert(sub.key))
                 && let Some(line) = self.lines.get_mut(&outlet)
             {
                 line.tell(event, false);
                 told += 1;
             }
         }
+        self.once = once;
         told
     }
 
@@ -142,9 +144,8 @@ impl Oracle {
         if self.channels.iter().any(|c| c.name == *name) {
             return;
         }
-        let served = self.served_of(name);
         let settings = Settings {
-            store_frames: served.is_none_or(|served| served.app.is_shared),
+            store_frames: self.is_shared(name),
             ..Settings::default()
         };
         let channel = Channel {
@@ -196,20 +197,27 @@ impl Oracle {
     }
 
     /// One more subscriber of `user` is in a channel; the others are told of the first.
-    pub(super) fn become_member(&mut self, name: &str, user: &str, info: Option<Value>, now: Now) {
+    pub(super) fn become_member(&mut self, name: &str, user: &str, info: Option<Said>, now: Now) {
         let channel = self.channel(name);
-        let member = channel.members.iter_mut().find(|(who, _)| who == user);
+        let member = channel.members.iter_mut().find(|there| there.user == user);
         match member {
-            Some((_, count)) => *count += 1,
+            Some(member) => {
+                member.count += 1;
+                member.said = info.or(member.said.take());
+            }
             None => {
-                channel.members.push((user.to_owned(), 1));
+                channel.members.push(Present {
+                    user: user.to_owned(),
+                    count: 1,
+                    said: info.clone(),
+                });
                 // That somebody is there at all comes before who it is.
                 if self.subscribers(name) == 0 {
                     self.occupied(name, true);
                 }
                 self.sequence += 1;
                 self.user(user).timer.disarm();
-                self.presence(name, user, Some(info), now);
+                self.presence(name, user, (true, info), now);
             }
         }
     }
@@ -231,9 +239,8 @@ impl Oracle {
     }
 
     /// Tells a channel's others that `user` came, saying something of itself, or went.
-    fn presence(&mut self, name: &str, user: &str, info: Option<Option<Value>>, now: Now) {
+    fn presence(&mut self, name: &str, user: &str, (joined, info): (bool, Option<Said>), now: Now) {
         let has_members = self.traits(name).has_members;
-        let joined = info.is_some();
         let channel = self.channel(name);
         let by_settings = channel.settings.notify_presence;
         if !by_settings && !has_members {
@@ -242,7 +249,8 @@ impl Oracle {
         channel.last_active = now.unix_micros;
         let mut members = Vec::new();
         if by_settings && channel.settings.with_members {
-            let names: Vec<String> = channel.members.iter().map(|(who, _)| who.clone()).collect();
+            let names = channel.members.iter().map(|there| there.user.clone());
+            let names: Vec<String> = names.collect();
             for name in names {
                 let state = public(self.user(&name));
                 members.push(json!({"user": name, "state": state}));
@@ -265,7 +273,7 @@ impl Oracle {
                 user: user.to_owned(),
                 state,
                 members,
-                info: info.flatten(),
+                info,
                 by_settings,
             },
             stamp: stamp(now.unix_micros),
@@ -286,18 +294,21 @@ impl Oracle {
         let Some(place) = sub.channels.iter().position(|known| known == name) else {
             return false;
         };
-        sub.channels.swap_remove(place);
+        sub.channels.remove(place);
         let own = sub.socket.is_none().then(|| sub.user.clone());
         let channel = self.channel(name);
-        let guest = channel.guests.iter().position(|(who, ..)| *who == key);
-        let guest = guest.map(|place| channel.guests.remove(place).1);
-        if let Some(user) = guest.or(own) {
-            let member = channel.members.iter().position(|(who, _)| *who == user);
+        let guest = channel.guests.iter().position(|guest| guest.key == key);
+        let guest = guest.map(|place| channel.guests.remove(place));
+        let guest = guest.map(|guest| (guest.user, guest.said));
+        if let Some((user, said)) = guest.or(own.map(|own| (own, None))) {
+            let member = channel.members.iter().position(|there| there.user == user);
             let member = member.expect("a subscriber's user is a member");
-            channel.members[member].1 -= 1;
-            if channel.members[member].1 == 0 {
-                channel.members.remove(member);
-                self.presence(name, &user, None, now);
+            channel.members[member].count -= 1;
+            let is_last = channel.members[member].count == 0;
+            self.leave_pairs(key, name, is_last.then_some(&user));
+            if is_last {
+                self.channel(name).members.remove(member);
+                self.presence(name, &user, (false, said), now);
                 self.settle_user(&user, now);
             }
         }
@@ -349,7 +360,7 @@ impl Oracle {
         if self.subscribers(name) > 0 {
             return;
         }
-        let is_served = self.served_of(name).is_some();
+        let is_served = self.is_fleeting(name);
         let rules = &self.rules;
         let channel = &mut self.channels[place];
         let wait_ms = if !channel.history.is_empty() || channel.is_configured {
@@ -383,7 +394,7 @@ impl Oracle {
         let place = self.users.iter().position(|user| user.name == name);
         let place = place.expect("a subscriber's user is known");
         let at = now.mono + self.rules.user_forget_ms;
-        let is_member = |channel: &Channel| channel.members.iter().any(|(who, _)| who == name);
+        let is_member = |channel: &Channel| channel.members.iter().any(|there| there.user == name);
         let is_present = self.channels.iter().any(is_member);
         let user = &mut self.users[place];
         user.private.clear();

@@ -12,7 +12,7 @@ mod users;
 pub use api::{Api, ApiCall, NewEvent, Proof, Wants};
 pub use told::Sockets;
 
-use super::{Expect, Message, Oracle, PLACEHOLDER, Phase, Sub};
+use super::{Expect, Guest, Message, Oracle, PLACEHOLDER, Phase, Said, Sub};
 use fanwire::dialect::pusher::config::App;
 use fanwire::handler::ConnId;
 use fanwire::hub::{Fact, Id};
@@ -95,11 +95,13 @@ pub struct SignIn {
 /// What is known of a subscriber because it is a socket of Pusher's.
 #[derive(Debug)]
 pub struct Socket {
-    app: usize,
-    info: Option<Value>,
+    pub(super) app: usize,
+    pub(super) info: Option<Value>,
     pub(super) watches: Vec<String>,
     /// Thousandths of client events that were taken, and when that was right.
-    taken: (u64, Millis),
+    pub(super) taken: (u64, Millis),
+    /// It speaks Pushi instead.
+    pub(super) talk: Option<super::Talk>,
 }
 
 /// What a cached channel shows; nothing, if it was found empty and that was announced.
@@ -133,7 +135,7 @@ fn traits(bare: &str) -> Traits {
 }
 
 /// The name as clients know it.
-fn bare(name: &str) -> &str {
+pub(super) fn bare(name: &str) -> &str {
     name.trim_start_matches('\u{2}')
 }
 
@@ -194,6 +196,7 @@ impl Oracle {
                 info: None,
                 watches: Vec::new(),
                 taken: (0, now.mono),
+                talk: None,
             }),
             timer: Timer::default(),
         });
@@ -222,7 +225,10 @@ impl Oracle {
 
     fn is_in_app(&self, sub: &Sub, app: usize) -> bool {
         match &sub.socket {
-            Some(socket) => socket.app == app,
+            Some(socket) => match &socket.talk {
+                Some(talk) => self.pushi.apps[talk.app].mark == self.served[app].mark,
+                None => socket.app == app,
+            },
             None => self.served[app].mark.is_empty(),
         }
     }
@@ -236,7 +242,10 @@ impl Oracle {
     pub(super) fn traits(&self, name: &str) -> Traits {
         match self.served_of(name) {
             Some(_) => traits(bare(name)),
-            None => Traits::default(),
+            None => Traits {
+                has_members: self.pushi_of(name).is_some() && bare(name).starts_with("presence-"),
+                ..Traits::default()
+            },
         }
     }
 
@@ -285,7 +294,7 @@ impl Oracle {
         }
     }
 
-    fn complain(&mut self, conn: ConnId) {
+    pub(super) fn complain(&mut self, conn: ConnId) {
         self.expect(conn, Expect::Said(error(Value::Null)));
     }
 
@@ -346,7 +355,7 @@ impl Oracle {
         if let Some((user, _)) = &role {
             let there = self.channels.iter().find(|known| known.name == full);
             let members = there.map_or(&[][..], |known| &known.members);
-            let is_in = members.iter().any(|(who, _)| who == user);
+            let is_in = members.iter().any(|there| there.user == *user);
             if !is_in && members.len() >= app.members_max {
                 self.sockets.full += 1;
                 return self.refuse(conn, channel, 400);
@@ -355,8 +364,9 @@ impl Oracle {
         self.ensure_bare_channel(&full, now);
         if let Some((user, info)) = role {
             self.ensure_user(&user);
-            self.become_member(&full, &user, info.clone(), now);
-            self.channel(&full).guests.push((key, user, info));
+            let said = info.map(Said::in_pusher);
+            self.become_member(&full, &user, said.clone(), now);
+            self.channel(&full).guests.push(Guest { key, user, said });
         }
         self.enter(key, &full, now);
         self.sockets.subscribed += 1;
@@ -402,13 +412,14 @@ impl Oracle {
     /// The list of members, for who has just joined.
     fn present(&mut self, name: &str) -> Value {
         let channel = self.channel(name);
-        let members: Vec<String> = channel.members.iter().map(|(who, _)| who.clone()).collect();
+        let members = channel.members.iter().map(|there| there.user.clone());
+        let members: Vec<String> = members.collect();
         let (mut ids, mut hash) = (Vec::new(), json!({}));
         for user in members {
             let guests = &self.channel(name).guests;
-            let oldest = guests.iter().find(|(_, who, _)| *who == user);
-            let info = match oldest.and_then(|(_, _, info)| info.clone()) {
-                Some(info) => info,
+            let oldest = guests.iter().find(|guest| guest.user == user);
+            let info = match oldest.and_then(|guest| guest.said.clone()) {
+                Some(said) => said.words,
                 None => match super::public(self.user(&user)) {
                     Value::Object(state) if !state.is_empty() => Value::Object(state),
                     _ => Value::Null,
@@ -442,8 +453,8 @@ impl Oracle {
         }
         self.sockets.client_events += 1;
         let guests = &self.channel(&name).guests;
-        let user = guests.iter().find(|(who, ..)| *who == key);
-        let user = user.map(|(_, user, _)| bare(user).to_owned());
+        let user = guests.iter().find(|guest| guest.key == key);
+        let user = user.map(|guest| bare(&guest.user).to_owned());
         let message = Message {
             id: None,
             user: user.clone().unwrap_or_default(),
@@ -454,6 +465,7 @@ impl Oracle {
             body: None,
             named: Some((event.to_owned(), data.to_owned())),
             not_to: Some(key),
+            pushed: None,
         };
         self.publish(&message, now);
         let subscriber = self.id_of(key);

@@ -41,12 +41,12 @@ impl World {
         );
         assert_eq!(
             self.engine.metrics().connections_opened,
-            self.summary.opened
+            self.summary.opened - self.before.0
         );
 
         assert_eq!(
             self.engine.metrics().slow_consumers(),
-            self.summary.slow,
+            self.summary.slow - self.before.1,
             "each slow consumer is closed once, as such"
         );
 

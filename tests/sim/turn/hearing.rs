@@ -1,7 +1,7 @@
 //! What clients hear: each thing is compared with what the oracle expects, and reacted to.
 
 use crate::Sabotage;
-use crate::oracle::{Expect, Phase, Say};
+use crate::oracle::{Cookie, Expect, Phase, Say};
 use crate::peer::{self, Item};
 use crate::world::{What, World};
 use fanwire::handler::ConnId;
@@ -129,7 +129,7 @@ impl World {
                 self.summary.timeouts += 1;
                 return;
             }
-            Item::Answer { status: 503, .. } => {
+            Item::Answer { status: 503, .. } if !self.oracle.expects_503(conn) => {
                 assert!(self.oracle.is_draining, "nothing else is a reason");
                 assert!(row.began_ms.is_some(), "it has begun");
                 let waited_ms = now_ms - self.drained_ms;
@@ -164,6 +164,29 @@ impl World {
             self.note(format!("{conn:?} hears {}", short(&item)));
         }
         let expected = self.oracle.line(conn).expect.pop_front();
+        let expected = match (expected, &item) {
+            (Some(Expect::AnswerOrNot { close, .. }), Item::Answer { status: 503, .. }) => {
+                let (status, body) = (503, None);
+                Some(Expect::Answer {
+                    status,
+                    close,
+                    body,
+                })
+            }
+            (
+                Some(Expect::AnswerOrNot {
+                    status,
+                    close,
+                    body,
+                }),
+                _,
+            ) => Some(Expect::Answer {
+                status,
+                close,
+                body,
+            }),
+            (expected, _) => expected,
+        };
         let Some(expected) = expected else {
             panic!("{conn:?} hears {}, nothing was expected", short(&item));
         };
@@ -215,6 +238,41 @@ impl World {
                 }
                 fits
             }
+            (
+                Expect::Rest {
+                    status,
+                    close,
+                    body,
+                    cookie,
+                },
+                Item::Answer {
+                    status: got,
+                    close: closes,
+                    body: bytes,
+                    head,
+                },
+            ) => {
+                let fits = status == got && close == closes;
+                if fits {
+                    let text = std::str::from_utf8(bytes).expect("JSON is UTF-8");
+                    if let Some(body) = body {
+                        self.oracle.check_said(body, text);
+                    }
+                    let told = head.cookie.as_deref();
+                    let is_fine = match cookie {
+                        Cookie::No => told.is_none(),
+                        Cookie::Gone => told.is_some_and(|told| told.starts_with("sid=;")),
+                        Cookie::Sid => told.is_some_and(|told| {
+                            let end = told.find(';').unwrap_or(0);
+                            let sid = told[..end].strip_prefix("sid=");
+                            sid.is_some_and(|sid| text.contains(sid))
+                        }),
+                    };
+                    assert!(is_fine, "{conn:?} is told {told:?}, expected {cookie:?}");
+                }
+                self.summary.statuses.insert(*got);
+                fits
+            }
             (Expect::Refusal, Item::Answer { status, close, .. }) => {
                 self.summary.statuses.insert(*status);
                 *close && (400..=505).contains(status) && *status != 500
@@ -261,13 +319,19 @@ impl World {
             (Expect::Upgraded, Item::Upgraded) => true,
             (Expect::Said(words), Item::Text(text)) => {
                 self.oracle.check_said(words, text);
-                self.heard_said(conn, text);
+                match self.oracle.line(conn).is_pushi {
+                    true => self.heard_chat(conn, text),
+                    false => self.heard_said(conn, text),
+                }
                 true
             }
             (Expect::Frame { event, .. }, Item::Text(text))
                 if self.oracle.line(conn).silence_ms.is_some() =>
             {
-                self.oracle.check_pusher(*event, text);
+                match self.oracle.line(conn).is_pushi {
+                    true => self.oracle.check_pushi(*event, text),
+                    false => self.oracle.check_pusher(*event, text),
+                }
                 self.summary.frames += 1;
                 true
             }

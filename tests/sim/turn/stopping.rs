@@ -22,7 +22,10 @@ impl World {
         conns.sort_by_key(|conn| conn.index());
         for conn in conns {
             match self.oracle.phase(conn) {
-                Phase::Open(_) if self.oracle.line(conn).silence_ms.is_some() => {
+                Phase::Open(_)
+                    if self.oracle.line(conn).silence_ms.is_some()
+                        && !self.oracle.line(conn).is_pushi =>
+                {
                     let reason = "the server is restarting, come back in a moment";
                     self.oracle.hang_up(conn, 4100, reason, self.now);
                 }

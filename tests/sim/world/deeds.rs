@@ -136,7 +136,8 @@ impl World {
     /// Lets the client of one open socket do something.
     fn on_socket(&mut self, deed: impl FnOnce(&mut (Chance, usize), &mut Row, u64)) {
         let open = |(_, row): &(ConnId, &Row)| {
-            row.is_socket && row.talker.is_none() && !row.is_done && !row.is_silent
+            let is_own = row.talker.is_none() && row.chatter.is_none();
+            row.is_socket && is_own && !row.is_done && !row.is_silent
         };
         let conns: Vec<ConnId> = self
             .conns
@@ -193,6 +194,7 @@ impl World {
             held_back: None,
             listens: None,
             talker: None,
+            chatter: None,
             units: std::collections::VecDeque::new(),
             written: 0,
             delivered: 0,
@@ -503,6 +505,7 @@ impl World {
             body: (!self.chance.one_in(15)).then_some(body),
             named: None,
             not_to: None,
+            pushed: None,
         }
     }
 

@@ -296,6 +296,11 @@ impl World {
         row.listens = None;
     }
 
+    /// The server has begun anew, and counts anew.
+    pub fn forget_last_ids(&mut self) {
+        self.last_ids.clear();
+    }
+
     /// A stream told an id, with which its client may come back.
     pub fn heard_id(&mut self, conn: ConnId, id: u64) {
         let row = self.conns.get(conn).expect("it has just heard");

@@ -128,7 +128,7 @@ impl Oracle {
                 let there: Vec<String> = self.channels.iter().map(|c| c.name.clone()).collect();
                 let there = there.into_iter().filter(|name| {
                     let is_ours = *name == full(bare(name)) && bare(name).starts_with(prefix);
-                    is_ours && self.subscribers(name) > 0
+                    is_ours && is_plain(bare(name), 164) && self.subscribers(name) > 0
                 });
                 let there: Vec<String> = there.collect();
                 let said: Map<String, Value> = there
@@ -157,7 +157,7 @@ impl Oracle {
                 }
                 let there = self.channels.iter().find(|c| c.name == full(name));
                 let members = there.map_or(&[][..], |c| &c.members);
-                let users = members.iter().map(|(user, _)| json!({"id": bare(user)}));
+                let users = members.iter().map(|there| json!({"id": bare(&there.user)}));
                 (200, Some(json!({"users": users.collect::<Vec<Value>>()})))
             }
             Api::Terminate(user) => {
@@ -246,6 +246,7 @@ impl Oracle {
             body: None,
             named: Some((event.name.clone(), event.data.clone())),
             not_to: left_out.map(|(key, _)| key),
+            pushed: None,
         };
         self.publish(&message, now);
     }

@@ -85,9 +85,13 @@ impl Sockets {
 impl Oracle {
     // ---- events ------------------------------------------------------------------------------
 
-    /// Whether an event is told in Pusher's words, or in Channelstream's.
-    pub(in super::super) fn is_told(&self, event: usize, to_pusher: bool) -> bool {
+    /// Whether an event is told to a subscriber in the words of its protocol.
+    pub(in super::super) fn is_told(&self, event: usize, sub: &super::Sub) -> bool {
+        let to_pusher = sub.socket.is_some();
+        let is_pushi = sub.socket.as_ref().is_some_and(|s| s.talk.is_some());
         match &self.events[event].kind {
+            // Whoever is there as nobody is not told who is.
+            Kind::Presence { channel, .. } if is_pushi => self.is_guest(sub.key, channel),
             Kind::Message(message) => !to_pusher || message.channel.is_some(),
             Kind::Amendment(amendment) => !to_pusher || amendment.channel.is_some(),
             Kind::State { .. } => true,
@@ -103,7 +107,7 @@ impl Oracle {
     }
 
     /// An event in Pusher's words.
-    fn in_pusher(&self, event: usize) -> Value {
+    pub(in super::super) fn in_pusher(&self, event: usize) -> Value {
         let foreign = |name: &str, channel: &Option<String>| {
             let channel = channel.as_deref().expect("not told otherwise");
             let [object] = self
@@ -147,7 +151,7 @@ impl Oracle {
                 };
                 match (info, state.as_object()) {
                     _ if !joined => {}
-                    (Some(info), _) => data["user_info"] = info.clone(),
+                    (Some(said), _) => data["user_info"] = said.words.clone(),
                     (None, Some(state)) if !state.is_empty() => data["user_info"] = json!(state),
                     (None, _) => {}
                 }
@@ -181,7 +185,8 @@ impl Oracle {
 
     fn app_id(&self, name: &str) -> AppId {
         let served = self.served_of(name);
-        served.map_or(AppId::FIRST, |served| served.app.app)
+        let pushi = self.pushi_of(name).map_or(AppId::FIRST, |app| app.app);
+        served.map_or(pushi, |served| served.app.app)
     }
 
     pub(super) fn announce(&mut self, name: &str, fact: Fact<Box<str>>) {
@@ -301,10 +306,9 @@ impl Oracle {
             "data": { TEXT: data },
         });
         let is_in = |channels: &[String]| channels.iter().any(|known| known == name);
-        let hear = self
-            .subs
-            .iter()
-            .filter(|sub| sub.socket.is_some() && is_in(&sub.channels));
+        let is_pushers = |sub: &&super::Sub| sub.socket.as_ref().is_some_and(|s| s.talk.is_none());
+        let hear = self.subs.iter().filter(is_pushers);
+        let hear = hear.filter(|sub| is_in(&sub.channels));
         let hear: Vec<ConnId> = hear.filter_map(|sub| sub.outlet).collect();
         self.say_to(&hear, &words);
         let channel = bare(name).into();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
-    pub(super) fn ensure_user(&mut self, name: &str) {
+    pub(in super::super) fn ensure_user(&mut self, name: &str) {
         if self.users.iter().any(|user| user.name == name) {
             return;
         }
@@ -56,9 +56,9 @@ impl Oracle {
     pub(in super::super) fn those(&self, name: &str, users: &[String]) -> BTreeSet<u32> {
         let guests = self.channels.iter().find(|c| c.name == name);
         let guests = guests.map_or(&[][..], |c: &Channel| &c.guests);
-        let guests = guests.iter().filter(|(_, user, _)| users.contains(user));
+        let guests = guests.iter().filter(|guest| users.contains(&guest.user));
         let owners = self.subs.iter().filter(|sub| users.contains(&sub.user));
-        let guests = guests.map(|(key, ..)| *key);
+        let guests = guests.map(|guest| guest.key);
         guests.chain(owners.map(|sub| sub.key)).collect()
     }
 }

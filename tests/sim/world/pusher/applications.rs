@@ -273,18 +273,25 @@ impl World {
         let target = format!("{path}?{query}");
         let call = Call::Api(call);
         if self.chance.one_in(30) && !body.is_empty() {
-            return self.cut_request(&target, &body, call);
+            return self.cut_request(&target, &[], &body, call);
         }
         let request = (draft.method, &*target, &[][..], &*body);
         self.ask_as(request, call, Signed::No, false);
     }
 
     /// The end of a request never comes.
-    fn cut_request(&mut self, target: &str, body: &str, call: Call) {
+    pub(in super::super) fn cut_request(
+        &mut self,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        call: Call,
+    ) {
         let mut row = self.row(false);
         let at = self.send_at();
         let (signed, asks_close) = (Signed::No, false);
-        let mut bytes = peer::request("POST", target, &[], body.as_bytes(), &mut self.chance);
+        let bytes = body.as_bytes();
+        let mut bytes = peer::request("POST", target, headers, bytes, &mut self.chance);
         let length = 1 + self.chance.below(bytes.len() - 1);
         let rest = bytes.split_off(length);
         let what = What::Request {

@@ -4,7 +4,7 @@ use super::GUESSED;
 use crate::Sabotage;
 use crate::chance::Chance;
 use crate::oracle::{Oracle, Rules, Served};
-use crate::watched::{Watched, WatchedPusher};
+use crate::watched::{Watched, WatchedPusher, WatchedPushi};
 use fanwire::dialect::Dialect;
 use fanwire::dialect::pusher::Pusher;
 use fanwire::dialect::pusher::auth::Keys;
@@ -93,9 +93,20 @@ impl Plan {
     }
 
     /// The dialects of the server.
-    pub fn dialects(&self, watched: Watched) -> Vec<Box<dyn Dialect>> {
+    pub fn dialects(&self, watched: Watched, pushi: Option<WatchedPushi>) -> Vec<Box<dyn Dialect>> {
+        let mut dialects: Vec<Box<dyn Dialect>> = Vec::new();
+        dialects.extend(
+            self.dialect(&watched)
+                .map(|own| Box::new(own) as Box<dyn Dialect>),
+        );
+        dialects.extend(pushi.map(|pushi| Box::new(pushi) as Box<dyn Dialect>));
+        dialects.push(Box::new(watched));
+        dialects
+    }
+
+    fn dialect(&self, watched: &Watched) -> Option<WatchedPusher> {
         if self.is_none() {
-            return vec![Box::new(watched)];
+            return None;
         }
         let mut apps = self.apps.clone();
         for app in &mut apps {
@@ -118,13 +129,19 @@ impl Plan {
             }
             Pusher::new(config(apps))
         });
-        let pusher = WatchedPusher {
+        Some(WatchedPusher {
             inner: Pusher::new(config(apps)),
             forger,
             gone: watched.gone.clone(),
             sabotage: watched.sabotage,
-        };
-        vec![Box::new(pusher), Box::new(watched)]
+        })
+    }
+
+    /// The apps: their numbers, their ids, and whether Channelstream lives there.
+    pub fn names(&self) -> Vec<(AppId, String, bool)> {
+        let apps = self.apps.iter();
+        apps.map(|app| (app.app, app.id.clone(), app.is_shared))
+            .collect()
     }
 
     /// An oracle that knows the apps.
