@@ -39,7 +39,12 @@ impl World {
                     let ending = self.out.ending(conn);
                     let ends = matches!(ending, Some(Ending::Drain | Ending::Linger));
                     // Who was too slow may not have heard all of that yet.
-                    let slow_ms = row.began_ms.map_or(0, |began| self.now.mono.0 - began);
+                    // The time for the first head runs from the start.
+                    let began = match row.digested {
+                        0 => row.began_ms.map(|_| row.opened_ms),
+                        _ => row.began_ms,
+                    };
+                    let slow_ms = began.map_or(0, |began| self.now.mono.0 - began);
                     let is_told = slow_ms >= 10_000 && self.out.queued(conn) > 0;
                     let fits = is_idle == ends || (ends && is_told);
                     assert!(fits, "{conn:?}: idle connections end");

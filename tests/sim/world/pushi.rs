@@ -24,6 +24,13 @@ pub struct Chatter {
     channels: Vec<String>,
 }
 
+impl Chatter {
+    /// The place of its app.
+    pub fn app(&self) -> usize {
+        self.app
+    }
+}
+
 const NAMES: [&str; 10] = [
     "room",
     "room",

@@ -432,6 +432,10 @@ impl World {
         }
         self.side = Some(side);
         self.oracle.restart(is_power_lost, &found, self.now);
+        // Nobody comes for an app that was lost.
+        let apps = &self.oracle.pushi.apps;
+        self.knocking
+            .retain(|row| row.chatter.as_ref().is_none_or(|c| !apps[c.app()].is_gone));
         let random = Random::seeded(self.chance.bits());
         self.engine = self.new_engine(random);
         self.open_store(&loaded);

@@ -237,7 +237,7 @@ impl Oracle {
             Rest::Login {
                 app,
                 is_right: true,
-            } => {
+            } if !self.pushi.apps[*app].is_gone => {
                 self.pushi.counts.logins += 1;
                 let place = self.pushi.sessions.len();
                 self.pushi.sessions.push(Session {
