@@ -469,8 +469,8 @@ impl Engine {
     }
 
     /// Gives back memory that is only kept for whoever comes next. For quiet times, after
-    /// [`Outbox::trim`] and whatever else the driver gives back: this lets the allocator's caches
-    /// settle, too.
+    /// [`Outbox::trim`](crate::outbox::Outbox::trim) and whatever else the driver gives back: this lets the
+    /// allocator's caches settle, too.
     pub fn trim(&mut self) {
         self.inbound.trim();
         self.world.hub.trim();
