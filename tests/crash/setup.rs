@@ -29,8 +29,11 @@ impl Home {
 
     /// One whose store lies somewhere else.
     pub(crate) fn over(folder: Folder, store: &str, more: &str) -> Self {
+        // The load is as quick as the server lets it be; how many messages one socket may send in a
+        // second is not what is tested here.
         let settings = format!(
             "log = \"info\"\n\
+             [limits]\nmessages_per_second = \"none\"\n\
              [store]\npath = {store:?}\n{more}\n\
              [channelstream]\nsecret = {SECRET:?}\npersist = true\n\
              [pushi]\nopen_registration = true\nregistrations_per_minute = 100000\n\
