@@ -415,10 +415,12 @@ fn round(server: &Server, number: usize) {
 fn memory_does_not_grow_with_those_who_came_and_went() {
     let server = Server::run(&["timeouts.channelstream_return=50ms"]);
     let mut resident = Vec::new();
-    for number in 0..3 {
+    // The first round only fills the allocator's caches, by an amount that differs from run to run;
+    // what stays after each of the others would add up.
+    for number in 0..6 {
         round(&server, number);
         resident.push(server.resident_kib());
     }
-    let growth = resident[2] as f64 / resident[0] as f64;
-    assert!(growth <= 1.10, "KiB after each round: {resident:?}");
+    let growth = resident[5] as f64 / resident[1] as f64;
+    assert!(growth <= 1.08, "KiB after each round: {resident:?}");
 }
