@@ -106,6 +106,11 @@ pub fn is_event_length(name: &str) -> bool {
         && (name.len() <= PUSHER_EVENT_CHARS_MAX || name.chars().count() <= PUSHER_EVENT_CHARS_MAX)
 }
 
+/// Whether this is a name that the server speaks with itself, so that nobody else may send it.
+pub fn is_reserved_event(name: &str) -> bool {
+    name.starts_with("pusher:") || name.starts_with("pusher_internal:")
+}
+
 /// Checks the name of an event that an application publishes.
 ///
 /// # Errors
@@ -117,7 +122,7 @@ pub fn is_event_for_api(name: &str) -> Result<(), &'static str> {
     if !is_event_length(name) {
         return Err("the name of an event has at most 200 characters");
     }
-    if name.starts_with("pusher:") || name.starts_with("pusher_internal:") {
+    if is_reserved_event(name) {
         return Err("names of events that begin with pusher: or pusher_internal: are reserved");
     }
     Ok(())

@@ -7,6 +7,7 @@
 
 use crate::dialect::channelstream::fields;
 pub use crate::dialect::channelstream::stamps::push_uuid;
+pub use crate::dialect::pusher::names::is_reserved_event;
 use crate::limits::{
     PUSHI_CHANNEL_BYTES_MAX, PUSHI_EVENT_BYTES_MAX, PUSHI_PEER_CHANNEL_BYTES_MAX,
     PUSHI_USER_BYTES_MAX,
@@ -132,12 +133,6 @@ pub fn is_event_length(name: &str) -> bool {
 /// Whether the id of a user has a length that is taken.
 pub fn is_user_length(id: &str) -> bool {
     id.len() <= PUSHI_USER_BYTES_MAX
-}
-
-/// Whether this is a name that the server speaks with itself, so that clients may not send it to
-/// each other.
-pub fn is_reserved_event(name: &str) -> bool {
-    name.starts_with("pusher:") || name.starts_with("pusher_internal:")
 }
 
 /// An id of a socket or an event as it is written: lower case with hyphens, 36 characters.
