@@ -29,6 +29,7 @@ use crate::hub::{
     AppId, AppRules, Effects, Event, Fact, Format, HangUp, Hub, Id, Remember, Subscriber,
     SubscriberId,
 };
+use crate::limits::{STORE_COMMIT_ROWS_MAX, STORE_JOB_OVERHEAD_BYTES};
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::store::{Answer, Change, Loaded, Place, Port, Question, Ticket, Trouble, Write};
@@ -400,6 +401,29 @@ impl std::fmt::Debug for Ctx<'_> {
 }
 
 impl Ctx<'_> {
+    /// What the store must have room for so that these messages stay in the histories that survive a
+    /// restart, of each its channel and its bytes: jobs, and bytes. To be asked for with
+    /// [`Io::can_store`] before anybody is told, whichever protocol it is that publishes: what was told
+    /// and is refused all the same is told twice when its sender tries again.
+    pub fn history_room<'m>(
+        &self,
+        app: AppId,
+        messages: impl Iterator<Item = (&'m str, usize)>,
+    ) -> (usize, usize) {
+        let kept = messages.filter(|(channel, _)| self.hub.keeps_messages(app, channel));
+        let (count, bytes) = kept.fold((0, 0), |(count, sum), (channel, bytes)| {
+            // Written as JSON, in which a text is longer.
+            (
+                count + 1,
+                sum + STORE_JOB_OVERHEAD_BYTES + 2 * (channel.len() + bytes),
+            )
+        });
+        match count {
+            0 => (0, 0),
+            count => (1 + count / STORE_COMMIT_ROWS_MAX, bytes),
+        }
+    }
+
     /// The socket that is being heard waits for an answer of the store: nothing else is taken from it
     /// until `then` was called. What it is sent meanwhile leaves.
     pub fn wait_for(&mut self, ticket: Ticket, then: impl FnOnce(Answer, &mut Ctx<'_>) + 'static) {

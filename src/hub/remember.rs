@@ -113,6 +113,16 @@ impl Hub {
         channel.is_some_and(|channel| channel.reported_at != self.losses)
     }
 
+    /// Whether a message to the channel of this name goes into a history that survives a restart.
+    pub fn keeps_messages(&self, app: AppId, channel: &str) -> bool {
+        if !self.rules(app).remembers {
+            return false;
+        }
+        let channel = self.find_channel(app, channel);
+        let channel = channel.and_then(|channel| self.channel(channel));
+        channel.is_some_and(|channel| channel.settings().store_history)
+    }
+
     /// Reports a channel if it survives a restart and did not before, or with other settings if they
     /// `changed`; or that it does not any more.
     pub(super) fn remember_channel(

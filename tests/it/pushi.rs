@@ -207,6 +207,7 @@ stories! {
     publishing {
         a_socket_hears_a_publish_once,
         every_channel_keeps_its_own,
+        nobody_speaks_as_the_server,
         what_is_not_to_be_stored_is_not,
         what_was_delivered_is_there_for_whoever_asks,
         words_are_acted_on_in_their_order,
@@ -216,6 +217,7 @@ stories! {
         sockets_are_listed_with_their_channels,
         nobody_makes_apps_where_that_is_closed,
         an_app_of_the_settings_is_called_what_they_say,
+        a_path_may_write_an_app_escaped,
         the_key_of_an_app_is_no_permission_to_look,
         direct_messages_are_not_pretended,
         the_server_tells_of_itself,

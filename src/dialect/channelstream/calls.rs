@@ -9,8 +9,6 @@ use super::speaker::Channelstream;
 use super::words::{self, Info};
 use crate::dialect::{Ctx, Reply, not_stored};
 use crate::hub::{ChannelId, Settings};
-use crate::limits::STORE_COMMIT_ROWS_MAX;
-use crate::store::Trouble;
 use crate::transport::http::{Request, Response};
 
 impl From<words::Settings> for Settings {
@@ -57,34 +55,18 @@ impl Channelstream {
         Ok(self.batch(deletes, request, ctx))
     }
 
-    /// Whether what goes into histories can be kept, where that is wanted. It is asked before anybody is
-    /// told: what was told and is refused all the same is told twice when its sender tries again.
-    fn can_keep<E: Entry>(
-        &self,
-        entries: &[E],
-        bytes: usize,
-        ctx: &Ctx<'_>,
-    ) -> Result<(), Trouble> {
-        let has_history = |entry: &E| {
-            let channel = entry.channel();
-            let channel = channel.and_then(|name| ctx.hub.find_channel(ctx.app, name));
-            let channel = channel.and_then(|channel| ctx.hub.channel(channel));
-            channel.is_some_and(|channel| channel.settings().store_history)
-        };
-        if self.config.persist && entries.iter().any(has_history) {
-            let jobs = 1 + entries.len() / STORE_COMMIT_ROWS_MAX;
-            ctx.io.can_store(jobs, 2 * bytes)?;
-        }
-        Ok(())
-    }
-
     /// Acts on all entries of a list, in this turn as far as it goes.
     fn batch<E: Entry>(&self, entries: Vec<E>, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
         // Whatever is begun is done to the end.
         if entries.len() > 1 && !ctx.takes_jobs {
             return Reply::Now(pages::busy());
         }
-        if let Err(why) = self.can_keep(&entries, request.body.len(), ctx) {
+        let messages = entries.iter();
+        let messages = messages.filter_map(|entry| Some((entry.channel()?, entry.bytes())));
+        let (jobs, bytes) = ctx.history_room(ctx.app, messages);
+        if jobs > 0
+            && let Err(why) = ctx.io.can_store(jobs, bytes)
+        {
             return Reply::Now(not_stored(why));
         }
         let mut batch = Batch::new(entries);

@@ -10,6 +10,7 @@ use super::trigger::Trigger;
 use crate::dialect::json::push_text;
 use crate::dialect::{Ctx, Reply};
 use crate::hub::{HangUp, SubscriberId};
+use crate::store::Trouble;
 use crate::transport::http::query::decode_path;
 use crate::transport::http::{Method, Request, Response};
 use std::borrow::Cow;
@@ -36,6 +37,11 @@ pub(super) fn too_large() -> Response {
 /// Too much waits already.
 pub(super) fn busy() -> Response {
     error(503, "too much is being done already, try again").with("Retry-After", "1")
+}
+
+/// What is published stays in a history, and cannot.
+pub(super) fn not_kept(why: Trouble) -> Response {
+    error(503, why.message()).with("Retry-After", "1")
 }
 
 fn wrong_method(allowed: &'static str) -> Response {

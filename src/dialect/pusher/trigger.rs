@@ -1,7 +1,7 @@
 //! Publishing: one event or a batch, each to all of its channels, in order. Where that is much, over
 //! several turns; a channel is always told in one.
 
-use super::api::busy;
+use super::api::{busy, not_kept};
 use super::bodies::NewEvent;
 use super::listing::push_attributes;
 use super::names::server_to_user;
@@ -48,6 +48,16 @@ impl<'b> Trigger<'b> {
         // Whatever is begun is done to the end.
         if channels > 1 && !ctx.takes_jobs {
             return Reply::Now(busy());
+        }
+        let messages = self.events.iter().flat_map(|event| {
+            let channels = event.channels.iter();
+            channels.map(|name| (&**name, event.name.len() + event.data.len()))
+        });
+        let (jobs, bytes) = ctx.history_room(self.app, messages);
+        if jobs > 0
+            && let Err(why) = ctx.io.can_store(jobs, bytes)
+        {
+            return Reply::Now(not_kept(why));
         }
         match self.go_on(ctx) {
             Some(response) => Reply::Now(response),

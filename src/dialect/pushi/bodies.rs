@@ -6,8 +6,8 @@
 use super::encode::records::target_field;
 use super::errors::{EMPTY, Fault, NOT_SET, TOO_LONG};
 use super::form::Fields;
-use super::names::{is_channel_length, is_event_length, is_user_length};
-use super::words::{Data, is_true};
+use super::names::{is_channel_length, is_event_length, is_reserved_event, is_user_length};
+use super::words::{self, Data, is_true};
 use crate::dialect::json::{Raw, compact, each_entry, push_text};
 use crate::limits::{
     PUSHI_APP_FIELD_BYTES_MAX, PUSHI_APP_NAME_BYTES_MAX, PUSHI_BROWSER_KEY_BYTES_MAX,
@@ -27,7 +27,7 @@ pub const EVENT_DEFAULT: &str = "message";
 /// An event that an application publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent<'a> {
-    /// Its name; may be empty, and any that the server has for itself.
+    /// Its name; may be empty, and none that the server has for itself.
     pub name: Cow<'a, str>,
     /// What it carries, as text; not empty.
     pub data: Cow<'a, str>,
@@ -81,6 +81,10 @@ pub fn event<'a>(fields: &Fields<'a>) -> Result<NewEvent<'a>, Fault> {
             return Err(Fault::wrong_type("event", "str"));
         }
     };
+    // Those who may publish here know the secret; but it would reach sockets as the server's own word.
+    if is_reserved_event(&name) {
+        return Err(Fault::bad(words::Fault::ReservedEvent.message()));
+    }
     if !is_event_length(&name) {
         return Err(Fault::bad(format!(
             "the name of an event has at most {PUSHI_EVENT_BYTES_MAX} bytes"

@@ -55,7 +55,11 @@ pub(super) fn by_socket(
         true => {
             let row = ctx.apps.row(served.app).ok_or(refused(Trouble::Failing))?;
             let bytes = STORE_JOB_OVERHEAD_BYTES + event.len() + data.len() + channel.len() + 48;
-            ctx.io.can_store(1, bytes).map_err(refused)?;
+            let message = (channel, event.len() + data.len());
+            let history = ctx.history_room(served.app, std::iter::once(message));
+            ctx.io
+                .can_store(1 + history.0, bytes + history.1)
+                .map_err(refused)?;
             Some(row)
         }
         false => None,
@@ -200,7 +204,10 @@ impl Publication {
             let names: usize = channels.iter().map(|name| name.len() + 48).sum();
             // All of it or nothing: what was told and not stored is told twice when its sender tries
             // again.
-            ctx.io.can_store(jobs, jobs * each + names)?;
+            let messages = channels.iter().map(|name| (&**name, each));
+            let history = ctx.history_room(served.app, messages);
+            ctx.io
+                .can_store(jobs + history.0, jobs * each + names + history.1)?;
             row = Some(ctx.apps.row(served.app).ok_or(Trouble::Failing)?);
             number = notes::of(ctx.notes).next_publish();
         }

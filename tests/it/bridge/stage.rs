@@ -51,6 +51,11 @@ impl Stage {
         Self::made(ONE, |_| {}, true)
     }
 
+    /// The same, and what Channelstream remembers survives a restart.
+    pub(super) fn persistent() -> Self {
+        Self::built(ONE, |_| {}, true, true)
+    }
+
     /// Pushi and Pusher in both apps, Channelstream in one of its own.
     pub(super) fn apart() -> Self {
         Self::made(OWN, |_| {}, true)
@@ -62,6 +67,10 @@ impl Stage {
     }
 
     pub(super) fn made(app: AppId, adjust: impl Fn(&mut App), has_pushi: bool) -> Self {
+        Self::built(app, adjust, has_pushi, false)
+    }
+
+    fn built(app: AppId, adjust: impl Fn(&mut App), has_pushi: bool, persist: bool) -> Self {
         let apps = [1, 2].map(|number: u16| {
             let keys = keys(number, has_pushi);
             let mut made = App::new(AppId(number), &keys.ident, &keys.key, &keys.secret);
@@ -92,6 +101,7 @@ impl Stage {
         let channelstream = Channelstream::new(channelstream::Config {
             app,
             secret: SECRET.to_owned(),
+            persist,
             ..channelstream::Config::default()
         });
         let mut dialects: Vec<Box<dyn Dialect>> = vec![Box::new(pusher)];
@@ -367,6 +377,12 @@ impl Stage {
 
     /// Publishes in the first app.
     pub(super) fn pushi_publishes(&mut self, body: &Value) {
+        let answer = self.pushi_asks_to_publish(body);
+        assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
+    }
+
+    /// What publishing in the first app is answered.
+    pub(super) fn pushi_asks_to_publish(&mut self, body: &Value) -> Answer {
         let AppKeys {
             ident, key, secret, ..
         } = self.keys(1);
@@ -376,8 +392,7 @@ impl Stage {
         let sid = told["token"].as_str().expect("a session");
         let json = [("Content-Type".to_owned(), "application/json".to_owned())];
         let path = format!("/events?sid={sid}");
-        let answer = self.ask("POST", &path, &json, Some(&body.to_string()));
-        assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
+        self.ask("POST", &path, &json, Some(&body.to_string()))
     }
 
     // ---- Channelstream ---------------------------------------------------------------------

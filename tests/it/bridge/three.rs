@@ -1,6 +1,7 @@
 //! Channelstream, Pusher and Pushi in one app: what each hears of Pushi, and Pushi of each.
 
 use super::stage::{REFUSED, Socket, Stage, member};
+use crate::http;
 use crate::session::Sut as _;
 use crate::websocket::Event;
 use fanwire::hub::Fact;
@@ -244,6 +245,79 @@ fn history_keeps_what_pushi_stores_and_nothing_else() {
     stage.call("PATCH", "/message", &edit);
     assert_eq!(stage.event(&mut one).0, "message:edit");
     assert_eq!(stage.pushi_latest(&mut one, "room"), [json!("kept")]);
+}
+
+#[test]
+fn what_cannot_stay_in_a_history_is_told_to_nobody() {
+    let mut stage = Stage::persistent();
+    let (mut one, mut pia) = (stage.pushi(1), stage.pusher(1));
+    let body = json!({"username": "ann", "channels": ["room"],
+                      "channel_configs": {"room": {"store_history": true, "history_size": 9}}});
+    let mut ann = stage.connect(&body);
+    stage.pushi_joins(&mut one, "room", None);
+    for channel in ["room", "other"] {
+        stage.join(&mut pia, channel);
+    }
+    let bound = |stage: &mut Stage, jobs: usize| {
+        stage.memory.with(|kept, _| {
+            let port = kept.engine_mut().store_port();
+            port.bound(jobs, usize::MAX);
+        });
+    };
+    let of_pusher = |channels: Value| json!({"name": "said", "channels": channels, "data": "d"});
+    let batch = json!({"batch": [{"name": "said", "channel": "other", "data": "d"},
+                                 {"name": "said", "channel": "room", "data": "d"}]});
+    let of_channelstream = json!([{"channel": "room", "user": "ann", "message": {"n": 1}}]);
+    let of_pushi = json!({"channel": ["other", "room"], "data": "d"});
+
+    // Of two jobs for a publish of Pushi, its own and the history's, there is room for one.
+    for jobs in [0, 1] {
+        bound(&mut stage, jobs);
+        let mut answers = vec![stage.pushi_asks_to_publish(&of_pushi)];
+        if jobs == 0 {
+            for channels in [json!(["room"]), json!(["other", "room"])] {
+                let body = of_pusher(channels);
+                answers.push(stage.api(1, "POST", "events", &[], Some(&body)));
+            }
+            answers.push(stage.api(1, "POST", "batch_events", &[], Some(&batch)));
+            answers.push(stage.signed("POST", "/message", &of_channelstream));
+        }
+        for answer in answers {
+            assert_eq!(answer.status, 503, "{}", http::lossy(&answer.body));
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        says(&mut stage, &mut one, "room", &json!("d"), true);
+        let (name, told) = stage.event(&mut one);
+        assert_eq!((&*name, &told["code"]), ("pusher:error", &json!(503)));
+        for socket in [&mut one, &mut pia, &mut ann] {
+            assert_eq!(stage.heard(socket), NOTHING);
+        }
+        // What stays in none goes on.
+        stage.trigger(1, "other", "said", "passing");
+        assert_eq!(stage.heard(&mut pia), [event("other", "said", "passing")]);
+        let passing = json!({"channel": "room", "data": "passing", "persist": false});
+        stage.pushi_publishes(&passing);
+        for socket in [&mut one, &mut pia, &mut ann] {
+            assert_eq!(stage.heard(socket).len(), 1);
+        }
+    }
+
+    bound(&mut stage, 100);
+    let mut kept = 0;
+    for channels in [json!(["room"]), json!(["other", "room"])] {
+        let body = of_pusher(channels);
+        let answer = stage.api(1, "POST", "events", &[], Some(&body));
+        assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
+        kept += 1;
+    }
+    let answer = stage.api(1, "POST", "batch_events", &[], Some(&batch));
+    assert_eq!(answer.status, 200, "{}", http::lossy(&answer.body));
+    stage.call("POST", "/message", &of_channelstream);
+    stage.pushi_publishes(&of_pushi);
+    says(&mut stage, &mut one, "room", &json!("d"), true);
+    kept += 4;
+    let history = stage.info("room")["history"].clone();
+    assert_eq!(history.as_array().map(Vec::len), Some(kept), "{history}");
 }
 
 #[test]

@@ -74,6 +74,21 @@ pub(crate) fn an_app_of_the_settings_is_called_what_they_say(stage: &mut Stage) 
     assert_eq!(shown("secret"), keys(MAIN).secret);
 }
 
+pub(crate) fn a_path_may_write_an_app_escaped(stage: &mut Stage) {
+    let ident = keys(MAIN).ident;
+    let escaped: String = ident.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let (status, told) = stage.rest(MAIN, "GET", &format!("/apps/{escaped}"), &[], None);
+    assert_eq!((status, &told["ident"]), (200, &json!(ident)));
+    let path = format!("/apps/{escaped}/subscribe");
+    let body = json!({"user_id": "u", "event": "news"});
+    let (status, told) = stage.rest(MAIN, "POST", &path, &[], Some(&body));
+    assert_eq!(status, 200, "{told}");
+    for wrong in ["%FF", &escaped.replace('%', "%25")] {
+        let (status, told) = stage.rest(MAIN, "GET", &format!("/apps/{wrong}"), &[], None);
+        assert_eq!(status, 404, "{wrong}: {told}");
+    }
+}
+
 pub(crate) fn the_key_of_an_app_is_no_permission_to_look(stage: &mut Stage) {
     let key = keys(MAIN).key;
     let browser = |event: &str| {

@@ -77,6 +77,23 @@ pub(crate) fn every_channel_keeps_its_own(stage: &mut Stage) {
     stage.nothing_else();
 }
 
+pub(crate) fn nobody_speaks_as_the_server(stage: &mut Stage) {
+    let sock = stage.open(MAIN);
+    stage.join(&sock, "room");
+    let body = |name: &str| json!({"channel": "room", "event": name, "data": "d"});
+    for name in ["pusher:member_added", "pusher:", "pusher_internal:latest"] {
+        let (status, told) = stage.rest(MAIN, "POST", "/events", &[], Some(&body(name)));
+        // Not 403, at which the clients log in anew and try again.
+        assert_eq!((status, &told["code"]), (400, &json!(400)), "{told}");
+    }
+    stage.nothing_else();
+    assert_eq!(stage.latest_data(&sock, "room"), [""; 0]);
+    for name in ["pusher", "Pusher:x", " pusher:", "pusher_:"] {
+        stage.publish(MAIN, &body(name));
+        assert_eq!(stage.hear(&sock)["event"], name);
+    }
+}
+
 pub(crate) fn what_is_not_to_be_stored_is_not(stage: &mut Stage) {
     let (sock, other) = (stage.open(MAIN), stage.open(MAIN));
     for socket in [&sock, &other] {

@@ -14,6 +14,7 @@ use crate::dialect::pushi::speaker::{Pushi, Served};
 use crate::dialect::pushi::{notes, vapid};
 use crate::limits::STORE_JOB_OVERHEAD_BYTES;
 use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
+use crate::transport::http::query::decode_path;
 use crate::transport::http::{Method, Request, Response};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
@@ -174,7 +175,8 @@ pub(super) fn one(
         Some((ident, below)) => (ident, Some(below)),
         None => (path, None),
     };
-    let is_own = ident == &*caller.served.ident;
+    // One of the settings may be called something that a path writes escaped.
+    let is_own = decode_path(ident).is_ok_and(|ident| ident == *caller.served.ident);
     let is_get = matches!(request.method, Method::Get | Method::Head);
     let subscription = RecordKind::Subscription;
     match (below, request.method) {
