@@ -112,6 +112,7 @@ fn untold_news_that_nobody_repeats_are_noticed() {
             "is answered too",
             "hears",
             "a stream's start",
+            "a stream that begins",
         ],
     );
 }

@@ -9,6 +9,7 @@ mod api;
 mod told;
 mod users;
 
+pub(super) use api::refusal;
 pub use api::{Api, ApiCall, NewEvent, Proof, Wants};
 pub use told::Sockets;
 

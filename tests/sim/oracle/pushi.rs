@@ -542,7 +542,8 @@ impl Oracle {
         if !may {
             return self.gripe(conn, channel, 403);
         }
-        if persist && self.stored.refuses(1).is_some() {
+        let jobs = 1 + usize::from(self.keeps(&full));
+        if persist && self.stored.refuses(jobs).is_some() {
             self.pushi.counts.no_room += 1;
             return self.gripe(conn, channel, 503);
         }

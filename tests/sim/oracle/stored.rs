@@ -301,26 +301,32 @@ impl Oracle {
         });
     }
 
-    /// A request of Channelstream's, unless it is turned away for what the store cannot keep.
+    /// Whether what is published to a channel goes into a history that survives a restart.
+    pub(super) fn keeps(&self, full: &str) -> bool {
+        let mut channels = self.channels.iter();
+        let channel = channels.find(|channel| channel.name == full);
+        let has_history = channel.is_some_and(|channel| channel.settings.store_history);
+        self.stored.persists && has_history
+    }
+
+    /// A request of Channelstream's or Pusher's, unless it is turned away for what the store cannot keep.
     pub(super) fn answer_kept(&mut self, call: &super::Call, now: Now) -> (u16, Option<Value>) {
         if !self.stored.persists {
             return self.answer(call, now);
         }
-        let keeps = |oracle: &Self, name: &Option<String>| {
-            let channel = oracle
-                .channels
-                .iter()
-                .find(|c| Some(&c.name) == name.as_ref());
-            channel.is_some_and(|channel| channel.settings.store_history)
-        };
+        let keeps = |name: &Option<String>| name.as_ref().is_some_and(|name| self.keeps(name));
         let has_history = match call {
-            super::Call::Publish(messages) => messages.iter().any(|m| keeps(self, &m.channel)),
-            super::Call::Amend(amendments) => amendments.iter().any(|a| keeps(self, &a.channel)),
+            super::Call::Publish(messages) => messages.iter().any(|m| keeps(&m.channel)),
+            super::Call::Amend(amendments) => amendments.iter().any(|a| keeps(&a.channel)),
+            super::Call::Api(call) => self.triggers_kept(call),
             _ => false,
         };
         if has_history && let Some(why) = self.stored.refuses(1) {
             self.pushi.counts.refused += 1;
-            return (503, Some(Self::not_kept_body(false, why)));
+            return match call {
+                super::Call::Api(_) => pusher::refusal(503),
+                _ => (503, Some(Self::not_kept_body(false, why))),
+            };
         }
         let before = self.remembered();
         let answer = self.answer(call, now);

@@ -80,7 +80,7 @@ impl Wants {
     }
 }
 
-fn refusal(status: u16) -> (u16, Option<Value>) {
+pub(in super::super) fn refusal(status: u16) -> (u16, Option<Value>) {
     (status, Some(json!({"error": ANY, "code": status})))
 }
 
@@ -180,6 +180,16 @@ impl Oracle {
                 (200, Some(json!({ "connections": count })))
             }
         }
+    }
+
+    /// Whether it publishes something that goes into a history that survives a restart.
+    pub(in super::super) fn triggers_kept(&self, call: &ApiCall) -> bool {
+        let (Some(app), Api::Publish { events, .. }) = (call.app, &call.what) else {
+            return false;
+        };
+        let mark = self.served[app].mark;
+        let mut channels = events.iter().flat_map(|event| &event.channels);
+        channels.any(|name| self.keeps(&format!("{mark}{name}")))
     }
 
     fn trigger(

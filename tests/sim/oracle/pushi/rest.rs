@@ -279,7 +279,15 @@ impl Oracle {
                 extra,
             } => {
                 let app = app.expect("others are refused");
-                if *persist && no_room(self, 1) {
+                if name.starts_with("pusher:") {
+                    self.pushi.counts.reserved += 1;
+                    return Some(refused(400));
+                }
+                let mark = &self.pushi.apps[app].mark;
+                let is_kept = channels
+                    .iter()
+                    .any(|name| self.keeps(&format!("{mark}{name}")));
+                if *persist && no_room(self, 1 + usize::from(is_kept)) {
                     return Some(refused(503));
                 }
                 self.pushi.counts.published += 1;

@@ -48,6 +48,7 @@ counts! {
     wrong: "logins with wrong credentials",
     logouts: "logouts",
     no_session: "requests without a session",
+    reserved: "events refused for a name of the server's own",
     ended: "requests with a session that was ended",
     records: "records that were made",
     deleted: "records that were deleted",

@@ -148,13 +148,8 @@ impl World {
         let name = match self.chance.one_in(4) {
             true => "message".to_owned(),
             false => {
-                let mut name = *self
-                    .chance
-                    .pick(&["news", "a \"b\"", "pusher:member_added"]);
-                if self.oracle.pushi.apps[app].is_shared {
-                    // Where clients of Pusher's would take it for the server's own word.
-                    name = name.trim_start_matches("pusher:");
-                }
+                let names = ["news", "a \"b\"", "member_added", "pusher:member_added"];
+                let name = *self.chance.pick(&names);
                 words["event"] = json!(name);
                 name.to_owned()
             }
