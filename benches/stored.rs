@@ -10,18 +10,19 @@
     reason = "a bench lives in real time, and its clients on threads of their own"
 )]
 
+#[path = "../tests/store/delegate.rs"]
+mod delegate;
 mod support;
 
+use delegate::pass_on;
 use fanwire::dialect::pushi::config::{App, Config};
 use fanwire::dialect::pushi::{Pushi, session::SessionKey};
 use fanwire::engine::EngineConfig;
 use fanwire::hub::AppId;
 use fanwire::reactor::{Clock, Listen};
 use fanwire::server::{Builder, OpenedStore, Running};
-use fanwire::side::store::{self as side, Reading, Retention, Retired, Sqlite, Storage};
-use fanwire::store::{
-    self, Answer, AppRecord, AppRow, EndedSession, Loaded, Question, Remembered, Trouble,
-};
+use fanwire::side::store::{self as side, Reading, Sqlite, Storage};
+use fanwire::store::{self, Answer, AppRow, Loaded, Question, Trouble};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::fs::{self, File};
@@ -78,53 +79,11 @@ impl Storage for Slow {
         self.inner.sync()
     }
 
-    fn last_event(&mut self) -> Result<u64, Trouble> {
-        self.inner.last_event()
-    }
-
-    fn reader(&mut self) -> Result<Option<Box<dyn Reading>>, Trouble> {
-        self.inner.reader()
-    }
-
-    fn apps(&mut self) -> Result<Vec<AppRecord>, Trouble> {
-        self.inner.apps()
-    }
-
-    fn adopt(&mut self, idents: &[&str], unix_s: u64) -> Result<Vec<AppRow>, Trouble> {
-        self.inner.adopt(idents, unix_s)
-    }
-
-    fn remembered(&mut self, app: AppRow) -> Result<Remembered, Trouble> {
-        self.inner.remembered(app)
-    }
-
-    fn ended_sessions(&mut self, unix_s: u64) -> Result<Vec<EndedSession>, Trouble> {
-        self.inner.ended_sessions(unix_s)
-    }
-
-    fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble> {
-        self.inner.retire(keep, rows)
-    }
-
-    fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {
-        self.inner.was_changed_by_others()
-    }
-
-    fn rest(&mut self) -> Result<(), Trouble> {
-        self.inner.rest()
-    }
-
     fn recover(&mut self) -> Result<(), Trouble> {
         self.inner.recover()
     }
 
-    fn check(&mut self) -> Result<Vec<String>, Trouble> {
-        self.inner.check()
-    }
-
-    fn close(&mut self) -> Result<(), Trouble> {
-        self.inner.close()
-    }
+    pass_on!();
 }
 
 /// A store on a file in `folder`, with one app of the settings.
@@ -276,16 +235,24 @@ fn server_cpu_ns() -> u64 {
     .sum()
 }
 
-/// What the store has counted: commits.
-fn commits(running: &Running) -> u64 {
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
-    running
-        .handle()
-        .change(move |server| {
-            let _ = tell.send(server.engine().metrics().store.commits);
-        })
-        .expect("the server runs");
-    told.recv().expect("the server answers")
+/// How many commits the store has made once it has told of so many events, which it does about once a
+/// second.
+fn commits(running: &Running, events: usize) -> u64 {
+    loop {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        running
+            .handle()
+            .change(move |server| {
+                let stats = &server.engine().metrics().store;
+                let _ = tell.send((stats.events, stats.commits));
+            })
+            .expect("the server runs");
+        let (counted, commits) = told.recv().expect("the server answers");
+        if counted >= events as u64 {
+            return commits;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// How many times a second the disk writes and syncs as much as one event takes.
@@ -307,6 +274,7 @@ fn throughput(bench: Bench) {
     let count = bench.size(2_000, 20_000);
     // In the same run, before and after, as disks have moods.
     let before = bare_loop(&folder, count / 4);
+    let mut published = 0;
     for publishers in [1, 16, 256] {
         let many = if publishers == 1 {
             count / 4
@@ -314,17 +282,17 @@ fn throughput(bench: Bench) {
             count * publishers.min(64) / 16
         };
         let mut all = Publishers::new(address, publishers, request("room", true));
-        all.run(|answered| answered >= publishers * 4);
-        let (cpu, made) = (server_cpu_ns(), commits(&running));
+        published += all.run(|answered| answered >= publishers * 4);
+        let made = commits(&running, published);
+        let cpu = server_cpu_ns();
         let (took, done) = timed(|| all.run(|answered| answered + publishers > many));
         let cpu = (server_cpu_ns() - cpu) as f64 / done as f64 / 1e3;
         let per_s = done as f64 / took.as_secs_f64();
         let case = format!("{publishers} publishers, synced");
         bench.report(&format!("{case}: acknowledged"), per_s, "per second");
         bench.report(&format!("{case}: all threads"), cpu, "us CPU/event");
-        // The store tells what it has counted about once a second.
-        std::thread::sleep(Duration::from_millis(1_500));
-        let made = commits(&running) - made;
+        published += done;
+        let made = commits(&running, published) - made;
         let commits_per_s = made as f64 / took.as_secs_f64();
         bench.report(&format!("{case}: commits"), commits_per_s, "per second");
         if publishers == 1 {

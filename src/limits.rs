@@ -382,7 +382,7 @@ pub const PUSHI_SKIP_MAX: u64 = 100_000;
 pub const PUSHI_WAITING_EVENTS: u64 = 10;
 /// Pushi: ways of reading the name of a peer channel that are tried, if it has several colons and
 /// ampersands.
-pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 64;
+pub const PUSHI_PEER_NAME_TRIES_MAX: usize = 1024;
 /// Pushi: adapters that one direct message goes out by.
 pub const PUSHI_ADAPTERS_MAX: usize = 16;
 /// Pushi: bytes of the name of one.

@@ -139,6 +139,10 @@ pub struct Liveness {
     pub wait_ms: u64,
     /// The code and the reason of the Close after that.
     pub close: (u16, &'static str),
+    /// Whether a peer stays that has never answered a ping of ours: that it does not, then, says
+    /// nothing. It is asked all the same, as the kernel ends a connection on which nothing gets
+    /// through.
+    pub may_be_mute: bool,
 }
 
 /// What became of the frames that were queued for a socket when it ended.

@@ -28,6 +28,8 @@ pub(super) struct Open {
     dialect: u8,
     /// A ping was sent since `heard`.
     is_pinged: bool,
+    /// It has sent a Pong.
+    has_ponged: bool,
     /// What it said last waits for the store, and what it says next waits for that.
     waits: bool,
     /// Messages that came before there were `rates`.
@@ -99,6 +101,7 @@ impl Open {
             beat: 0,
             dialect: dialect as u8,
             is_pinged: false,
+            has_ponged: false,
             waits: false,
             early: 0,
         }
@@ -177,6 +180,7 @@ impl Engine {
             ask: None,
             wait_ms: self.config.ws_pong_ms,
             close: (1008, "no answer to a ping"),
+            may_be_mute: false,
         })
     }
 
@@ -226,9 +230,14 @@ impl Engine {
             open.heard = now;
             open.is_pinged = false;
         }
+        let patience_ms = liveness.ask_after_ms + liveness.wait_ms;
+        if liveness.may_be_mute && !open.has_ponged && now.since(open.heard) >= patience_ms {
+            open.heard = now;
+            open.is_pinged = false;
+        }
         let (heard, last_beat) = (open.heard, open.beat);
         let silence_ms = now.since(heard);
-        if silence_ms >= liveness.ask_after_ms + liveness.wait_ms {
+        if silence_ms >= patience_ms {
             let (code, why) = liveness.close;
             self.refuse_socket(conn, code, why, turn);
             return;
@@ -345,7 +354,7 @@ impl Engine {
             }
             match open.decoder.next(&mut input, &limits) {
                 Ok(None) => return,
-                Ok(Some(Item::Pong(_))) => {}
+                Ok(Some(Item::Pong(_))) => open.has_ponged = true,
                 Ok(Some(Item::Ping(payload))) => {
                     let rates = open.rates.get_or_insert_default();
                     let per_s = self.config.pings_per_s;

@@ -2,7 +2,7 @@
 //!
 //! It is gone at once: its id is free, its connection is hung up and it is told nothing more. But it
 //! may be in thousands of channels with thousands of listeners each, who may all want to know. So it
-//! leaves them one by one, in order of name, and over several turns where that is much. Until it has
+//! leaves them one by one, in the order in which it joined them, and over several turns where that is much. Until it has
 //! left a channel it counts as one of its subscribers, and its user as a member.
 
 use super::{ChannelId, Effects, HangUp, Hub, Subscriber, SubscriberId, forget};
@@ -33,7 +33,7 @@ impl Hub {
         now: Now,
         fx: &mut impl Effects,
     ) -> bool {
-        let channels = self.channels_of(who);
+        let channels = self.channels_in_order(who);
         let Some(subscriber) = self.subscribers.get_mut(who) else {
             return false;
         };

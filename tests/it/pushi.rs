@@ -185,6 +185,9 @@ stories! {
         who_comes_later_decides,
         numbers_are_users_too,
         names_that_can_be_read_in_several_ways,
+        pairs_of_one_name_do_not_hear_each_other,
+        a_name_of_a_pair_may_fit_where_nobody_is,
+        a_pair_may_have_a_long_name,
         who_leaves_is_off_its_pairs,
         a_pair_may_be_left_by_name,
         a_pair_that_was_left_stays_so_when_another_channel_is,
@@ -199,6 +202,9 @@ stories! {
         two_may_bring_the_same,
         a_circle_comes_to_an_end,
         applications_reach_a_user_by_it,
+        a_personal_channel_may_bring_another,
+        what_is_refused_is_not_listed,
+        channels_are_left_in_the_order_of_joining,
         what_it_brings_is_joined_as_said,
         a_subscription_that_goes_leaves_sockets_where_they_are,
         users_have_odd_ids,
@@ -258,6 +264,7 @@ long_stories! {
         a_mebibyte,
     }
     limits {
+        a_newcomer_is_among_the_members_it_is_told_of,
         a_socket_is_in_so_many_channels,
         so_many_events_are_listed,
     }

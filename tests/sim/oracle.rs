@@ -122,6 +122,8 @@ pub struct Line {
     pub silence_ms: Option<u64>,
     /// Of Pushi's.
     pub is_pushi: bool,
+    /// It has sent a Pong. Of Pushi's sockets nobody is let go for silence who has not.
+    pub has_ponged: bool,
     /// It has asked the store, and is not heard until that has answered.
     pub waits: bool,
     pub expect: VecDeque<Expect>,
@@ -361,6 +363,7 @@ impl Oracle {
             phase: Phase::Http,
             silence_ms: None,
             is_pushi: false,
+            has_ponged: false,
             waits: false,
             expect: VecDeque::new(),
             heard_ms: 0,

@@ -72,7 +72,11 @@ fn wrong_expectations_are_noticed() {
     );
     says(
         Sabotage::LateExpiry,
-        &["channels, subscribers, users", "\"parted\\\""],
+        &[
+            "channels, subscribers, users",
+            "\"parted\\\"",
+            "each fact is announced once",
+        ],
     );
 }
 
@@ -378,6 +382,7 @@ fn a_pair_that_goes_on_without_one_of_the_two_is_noticed() {
         &[
             "has heard everything but",
             "hears",
+            "a frame says",
             "the store was not asked",
         ],
     );

@@ -283,6 +283,7 @@ impl World {
                     self.oracle.expect(conn, Expect::Pong(payload));
                 }
             }
+            What::Pong => self.oracle.line(conn).has_ponged = true,
             What::Opening(opening) => {
                 if self.traced {
                     self.note(format!("{conn:?} opens {opening:?}"));
@@ -383,6 +384,10 @@ impl World {
             }
             let went = gone.contains(&conn);
             let config = line.silence_ms.unwrap_or(config);
+            if line.is_pushi && !line.has_ponged {
+                assert!(!went, "it may be mute");
+                continue;
+            }
             assert!(
                 !went || now.mono.0 - line.heard_ms >= config,
                 "it was not silent for long"

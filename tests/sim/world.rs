@@ -64,6 +64,7 @@ pub enum What {
     Chat(Chat),
     /// A frame that changes nothing; of a ping, what is to come back.
     Frame(Option<Vec<u8>>),
+    Pong,
     Close(u16),
     Junk,
 }
@@ -436,12 +437,14 @@ impl World {
         let conns: Vec<ConnId> = self.conns.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             let row = self.conns.get_mut(conn).expect("listed a moment ago");
-            // A stream says nothing, and so is never silent for too long.
+            // A stream says nothing, and so is never silent for too long; a client of Pushi's may be
+            // mute.
             let is_stream = row
                 .listens
                 .as_ref()
                 .is_some_and(|listens| listens.is_stream);
-            match self.chance.below(if is_stream { 2 } else { 3 }) {
+            let may_stay = is_stream || row.chatter.is_some();
+            match self.chance.below(if may_stay { 2 } else { 3 }) {
                 0 => row.link.is_finished = true,
                 1 => row.link.is_reset = true,
                 _ => {}

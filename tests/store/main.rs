@@ -5,6 +5,7 @@
 
 mod apps;
 mod compare;
+mod delegate;
 mod events;
 #[cfg(feature = "store")]
 mod files;

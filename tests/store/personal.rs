@@ -79,7 +79,7 @@ pub(crate) fn aliases_follow_personal_channels(world: &mut World) {
     }
     assert_eq!(
         world.personal(app, "ann").0,
-        ["news", "of bob", "private-x"]
+        ["news", "personal-bob", "of bob", "private-x"]
     );
     assert_eq!(
         world.personal(app, "bob").0,

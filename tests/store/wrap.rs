@@ -2,10 +2,9 @@
 
 #![allow(clippy::disallowed_types, reason = "two threads meet here")]
 
-use fanwire::side::store::{Reading, Retention, Retired, Storage};
-use fanwire::store::{
-    Answer, AppRecord, AppRow, EndedSession, Question, Remembered, Trouble, Write,
-};
+use super::delegate::pass_on;
+use fanwire::side::store::{Reading, Storage};
+use fanwire::store::{Answer, Question, Trouble, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// What a test has in hand.
@@ -159,42 +158,6 @@ impl<E: Storage> Storage for Rigged<E> {
         Ok(())
     }
 
-    fn last_event(&mut self) -> Result<u64, Trouble> {
-        self.inner.last_event()
-    }
-
-    fn reader(&mut self) -> Result<Option<Box<dyn Reading>>, Trouble> {
-        self.inner.reader()
-    }
-
-    fn apps(&mut self) -> Result<Vec<AppRecord>, Trouble> {
-        self.inner.apps()
-    }
-
-    fn adopt(&mut self, idents: &[&str], unix_s: u64) -> Result<Vec<AppRow>, Trouble> {
-        self.inner.adopt(idents, unix_s)
-    }
-
-    fn remembered(&mut self, app: AppRow) -> Result<Remembered, Trouble> {
-        self.inner.remembered(app)
-    }
-
-    fn ended_sessions(&mut self, unix_s: u64) -> Result<Vec<EndedSession>, Trouble> {
-        self.inner.ended_sessions(unix_s)
-    }
-
-    fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble> {
-        self.inner.retire(keep, rows)
-    }
-
-    fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {
-        self.inner.was_changed_by_others()
-    }
-
-    fn rest(&mut self) -> Result<(), Trouble> {
-        self.inner.rest()
-    }
-
     fn recover(&mut self) -> Result<(), Trouble> {
         self.act();
         let trouble = self.rig.lock().trouble;
@@ -202,11 +165,5 @@ impl<E: Storage> Storage for Rigged<E> {
         self.inner.recover()
     }
 
-    fn check(&mut self) -> Result<Vec<String>, Trouble> {
-        self.inner.check()
-    }
-
-    fn close(&mut self) -> Result<(), Trouble> {
-        self.inner.close()
-    }
+    pass_on!();
 }

@@ -309,6 +309,7 @@ impl Dialect for Pusher {
             ask: Some(encode::PING),
             wait_ms: PUSHER_PONG_MS,
             close: (Close::NoPong.number(), Close::NoPong.message()),
+            may_be_mute: false,
         })
     }
 

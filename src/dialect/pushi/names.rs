@@ -3,7 +3,7 @@
 //!
 //! Nearly every text is a name here, the empty one too. Ids of users go into the names of peer
 //! channels as they are, so that such a name may be read in several ways. Whoever knows the channel
-//! that a pair met in asks with it; the name alone is never taken apart.
+//! that a pair met in asks with it; where an application publishes to a name, all pairs hear that it fits.
 
 use crate::dialect::channelstream::fields;
 pub use crate::dialect::channelstream::stamps::push_uuid;

@@ -11,6 +11,9 @@ use super::speaker::is_ours;
 use crate::hub::{AppId, ChannelId, Guest, Hub, SubscriberId, UserId};
 use crate::limits::PUSHI_PEER_NAME_TRIES_MAX;
 
+/// Two members of a presence channel.
+pub(super) type Pair = (ChannelId, [UserId; 2]);
+
 /// What a name of a peer channel is to a socket that may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Peer {
@@ -23,10 +26,14 @@ pub(super) struct Peer {
 }
 
 /// What a name is to a socket: a channel of its own and another user's, whether that is there or not.
-/// None: it has no part in it. Only by the name that the two have for it is the other one found.
-pub(super) fn of_socket(hub: &Hub, app: AppId, who: SubscriberId, name: &str) -> Option<Peer> {
-    let subscriber = hub.subscriber(who)?;
-    subscriber.channels().find_map(|presence| {
+/// Empty: it has no part in it. Ids and bases may hold colons and ampersands, so that a name may be
+/// that of several pairs, in one presence channel each. Only by the name that the two have for it is
+/// the other one found.
+pub(super) fn of_socket(hub: &Hub, app: AppId, who: SubscriberId, name: &str) -> Vec<Peer> {
+    let Some(subscriber) = hub.subscriber(who) else {
+        return Vec::new();
+    };
+    let peers = subscriber.channels().filter_map(|presence| {
         let base = presence_base(hub.channel(presence)?.name())?;
         let tail = pair_tail(name, base)?;
         let user = hub.user_in(who, presence)?;
@@ -41,11 +48,27 @@ pub(super) fn of_socket(hub: &Hub, app: AppId, who: SubscriberId, name: &str) ->
             user,
             other,
         })
-    })
+    });
+    peers.collect()
+}
+
+/// The pairs by this name whose channel a socket is on.
+pub(super) fn pairs_of_socket(
+    hub: &Hub,
+    notes: &Notes,
+    app: AppId,
+    who: SubscriberId,
+    name: &str,
+) -> Vec<Pair> {
+    let peers = of_socket(hub, app, who, name).into_iter();
+    let pairs = peers.filter_map(|peer| Some((peer.presence, [peer.user, peer.other?])));
+    pairs
+        .filter(|&(presence, [user, other])| is_on(hub, notes, presence, who, user, other))
+        .collect()
 }
 
 /// Whether a socket, being `user`, is on the channel of the pair.
-pub(super) fn is_on(
+fn is_on(
     hub: &Hub,
     notes: &Notes,
     presence: ChannelId,
@@ -83,10 +106,8 @@ fn is_guest_on(
 pub(super) fn audience(
     hub: &Hub,
     notes: &Notes,
-    presence: ChannelId,
-    pair: [UserId; 2],
+    (presence, [one, other]): Pair,
 ) -> Vec<SubscriberId> {
-    let [one, other] = pair;
     let mut audience = Vec::new();
     for (user, other) in [(one, other), (other, one)] {
         for guest in hub.guests(presence, user) {
@@ -102,42 +123,40 @@ pub(super) fn audience(
     audience
 }
 
-/// The pair that a name means to whoever is no socket: the first presence channel and the first two
-/// of its members that it fits.
-pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> Option<(ChannelId, [UserId; 2])> {
-    let rest = name.strip_prefix(super::names::PEER)?;
+/// The pairs that a name means to whoever is no socket: all that it fits, of those that are found in
+/// [`PUSHI_PEER_NAME_TRIES_MAX`] tries. And how many there were.
+pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> (Vec<Pair>, usize) {
+    let rest = name.strip_prefix(super::names::PEER).unwrap_or("");
+    let mut pairs = Vec::new();
     let mut tries = 0;
     for (colon, _) in rest.match_indices(':') {
         tries += 1;
-        if tries > PUSHI_PEER_NAME_TRIES_MAX {
-            return None;
-        }
-        let (base, tail) = (rest.get(..colon)?, rest.get(colon + 1..)?);
-        let Some(presence) = hub.find_channel(app, &format!("presence-{base}")) else {
-            continue;
-        };
-        for (at, _) in tail.match_indices('&') {
+        let (base, tail) = (rest.get(..colon), rest.get(colon + 1..));
+        let (base, tail) = (base.unwrap_or(""), tail.unwrap_or(""));
+        let presence = hub.find_channel(app, &format!("presence-{base}"));
+        let ends = tail.match_indices('&').map(|(at, _)| at);
+        for at in ends.take_while(|_| presence.is_some()) {
             tries += 1;
-            if tries > PUSHI_PEER_NAME_TRIES_MAX {
-                return None;
+            if tries >= PUSHI_PEER_NAME_TRIES_MAX {
+                return (pairs, tries);
             }
-            let (one, other) = (tail.get(..at)?, tail.get(at + 1..)?);
-            // In the other order it is nobody's name.
-            if one > other {
+            let (one, other) = (tail.get(..at), tail.get(at + 1..));
+            let (one, other) = (one.unwrap_or(""), other.unwrap_or(""));
+            // In the other order it is nobody's name, and nobody is a pair alone.
+            if one >= other {
                 continue;
             }
             let member = |user: &str| {
                 let user = hub.find_user(app, user)?;
-                hub.is_member(presence, user).then_some(user)
+                hub.is_member(presence?, user).then_some(user)
             };
-            if let (Some(one), Some(other)) = (member(one), member(other))
-                && one != other
+            if let (Some(presence), Some(one), Some(other)) = (presence, member(one), member(other))
             {
-                return Some((presence, [one, other]));
+                pairs.push((presence, [one, other]));
             }
         }
     }
-    None
+    (pairs, tries)
 }
 
 /// The names of the peer channels that a socket is on by being in `presence`, in the order in which

@@ -4,7 +4,7 @@
 //! a channel of that very name, too, so that what applications publish to it arrives.
 
 use super::encode::{SUBSCRIBED, UNSUBSCRIBED};
-use super::names::personal_user;
+use super::names::{Kind, personal_user};
 use super::socket::{
     GONE, NO_STORE, Refused, TOO_MANY_CHANNELS, complain, describe, join, leave, refuse,
 };
@@ -60,8 +60,9 @@ pub(super) fn subscribe(
         for &channel in &brought {
             notes::of(ctx.notes).bring(who, personal, channel);
         }
-        for alias in &aliases {
-            let known = ctx.hub.find_channel(served.app, alias);
+        let mut joined = Vec::with_capacity(aliases.len());
+        for alias in aliases {
+            let known = ctx.hub.find_channel(served.app, &alias);
             let known = known.filter(|&channel| ctx.hub.is_subscribed(who, channel));
             // Others that brought it go on to do so; one that the socket asked for by name stays its own.
             let others = known.map_or_else(Vec::new, |channel| {
@@ -69,19 +70,26 @@ pub(super) fn subscribe(
             });
             let is_own = known.is_some_and(|channel| !brought.contains(&channel));
             let is_own = is_own && others.is_empty();
-            match join(&served, alias, data.as_ref(), who, ctx) {
-                Ok(_) if is_own => {}
+            // Another user's own channel, whose channels follow: what it may have brought by itself
+            // stays as it is.
+            let entered = match known.filter(|_| Kind::of(&alias) == Kind::Personal) {
+                Some(channel) => Ok(channel),
+                None => join(&served, &alias, data.as_ref(), who, ctx),
+            };
+            match entered {
                 Ok(channel) => {
                     let notes = notes::of(ctx.notes);
-                    for personal in others.into_iter().chain([personal]) {
+                    let bringers = others.into_iter().chain([personal]);
+                    for personal in bringers.filter(|_| !is_own) {
                         notes.bring(who, personal, channel);
                     }
+                    joined.push(alias);
                 }
                 Err(GONE) => return,
-                Err(refused) => refuse(alias, refused, ctx),
+                Err(refused) => refuse(&alias, refused, ctx),
             }
         }
-        describe(&served, SUBSCRIBED, &name, &aliases, &events, ctx);
+        describe(&served, SUBSCRIBED, &name, &joined, &events, who, ctx);
     });
 }
 
@@ -104,15 +112,14 @@ pub(super) fn unsubscribe(
         };
         let now = ctx.now;
         let brought = notes::of(ctx.notes).take_brought(who, personal);
-        let named = |channel| Some((ctx.hub.channel(channel)?.shared_name(), channel));
-        let mut left: Vec<_> = brought.into_iter().filter_map(named).collect();
-        // In order of name, as whoever goes leaves its channels; the personal one is the last.
-        left.sort_unstable();
-        left.extend(named(personal));
-        for (name, channel) in left {
+        // In the order in which they were joined, but for the personal one, which is the last.
+        let (mut left, mut own) = (ctx.hub.channels_in_order(who), Vec::new());
+        own.extend(left.extract_if(.., |(_, channel)| *channel == personal));
+        left.retain(|(_, channel)| brought.contains(channel));
+        for (name, channel) in left.into_iter().chain(own) {
             let notes = notes::of(ctx.notes);
             leave(&name, channel, who, ctx.hub, notes, now, &mut ctx.io);
         }
-        describe(&served, UNSUBSCRIBED, &name, &aliases, &events, ctx);
+        describe(&served, UNSUBSCRIBED, &name, &aliases, &events, who, ctx);
     });
 }

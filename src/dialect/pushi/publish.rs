@@ -144,24 +144,41 @@ fn tell(
             .publish_once(app, &message, told, ctx.now, &mut ctx.io),
     };
     if channel.starts_with(super::names::PEER) {
-        tell_peers(served, &message, told, ctx);
+        tell_peers(served, &message, owner, told, ctx);
     }
 }
 
-/// Tells the two users of a peer channel, beside those who asked for it by name.
+/// Tells the two users of a peer channel, beside those who asked for it by name. Where the name is
+/// that of several pairs: those of the socket that says it; all of them, if it is in none.
 fn tell_peers(
     served: &Served,
     message: &NewMessage<'_>,
+    owner: Option<Owner>,
     told: &mut Option<Told>,
     ctx: &mut Ctx<'_>,
 ) {
+    let app = served.app;
     let name = message.channel.as_deref().unwrap_or("");
     let hub = &mut *ctx.hub;
-    let Some((presence, pair)) = peer::of_name(hub, served.app, name) else {
-        return;
-    };
-    let mut audience = peer::audience(hub, notes::of_ref(ctx.notes), presence, pair);
-    let by_name = hub.find_channel(served.app, name);
+    let notes = notes::of_ref(ctx.notes);
+    let own = owner.map(|owner| peer::pairs_of_socket(hub, notes, app, owner.who, name));
+    let mut pairs = own.unwrap_or_default();
+    if pairs.is_empty() {
+        // An application, or a socket that is on it by nothing but its name.
+        let (found, tries) = peer::of_name(hub, app, name);
+        pairs = found;
+        // Each looks for a channel, or for two users.
+        ctx.io.spend(4 * tries as u64);
+    }
+    let audience = pairs.iter();
+    let mut audience: Vec<SubscriberId> = audience
+        .flat_map(|&pair| peer::audience(hub, notes, pair))
+        .collect();
+    if pairs.len() > 1 {
+        audience.sort_unstable();
+        audience.dedup();
+    }
+    let by_name = hub.find_channel(app, name);
     audience.retain(|&who| {
         let has_heard = by_name.is_some_and(|channel| hub.is_subscribed(who, channel));
         who != message.except_subscriber && !has_heard

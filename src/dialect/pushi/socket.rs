@@ -47,18 +47,19 @@ pub(super) fn not_understood(who: SubscriberId, message: &str, ctx: &mut Ctx<'_>
     ctx.hub.remove(who, HangUp::Garbled, now, &mut ctx.io);
 }
 
-/// Answers with the description of a channel as it is now.
+/// Answers `who` with the description of a channel as it is now.
 pub(super) fn describe(
     served: &Served,
     event: &str,
     name: &str,
     alias: &[Box<str>],
     events: &[StoredEvent],
+    who: SubscriberId,
     ctx: &mut Ctx<'_>,
 ) {
     let conn = ctx.conn;
     let channel = ctx.hub.find_channel(served.app, name);
-    let members = tell::members(ctx.hub, channel);
+    let members = tell::members(ctx.hub, channel, who);
     let bytes = members.iter().map(|(user, told)| user.len() + told.len());
     let bytes = bytes.sum::<usize>() as u64;
     ctx.io
@@ -146,7 +147,7 @@ fn subscribe(
         return personal::subscribe(served, name, data, who, ctx);
     }
     match join(served, name, data.as_ref(), who, ctx) {
-        Ok(_) => describe(served, SUBSCRIBED, name, &[], &[], ctx),
+        Ok(_) => describe(served, SUBSCRIBED, name, &[], &[], who, ctx),
         Err(refused) => refuse(name, refused, ctx),
     }
 }
@@ -238,32 +239,35 @@ fn unsubscribe(served: &Rc<Served>, name: &str, who: SubscriberId, ctx: &mut Ctx
     if Kind::of(name) == Kind::Personal {
         return match channel {
             Some(channel) => personal::unsubscribe(served, name, channel, who, ctx),
-            None => complain(name, NOT_IN_CHANNEL.0, NOT_IN_CHANNEL.1, ctx),
+            // It has left all that it was in because of it. What waits for the user is told only to
+            // whoever the application has let in.
+            None => describe(served, UNSUBSCRIBED, name, &[], &[], who, ctx),
         };
     }
-    let pair = match Kind::of(name) {
+    let peers = match Kind::of(name) {
         Kind::Peer => peer::of_socket(ctx.hub, served.app, who, name),
-        Kind::Public | Kind::Private | Kind::Presence | Kind::Personal => None,
+        Kind::Public | Kind::Private | Kind::Presence | Kind::Personal => Vec::new(),
     };
-    if channel.is_none() && pair.is_none() {
+    if channel.is_none() && peers.is_empty() {
         return complain(name, NOT_IN_CHANNEL.0, NOT_IN_CHANNEL.1, ctx);
     }
     let notes = notes::of(ctx.notes);
-    if let Some(pair) = pair
-        && let Some(other) = pair.other
-        && let Some(member) = ctx.hub.membership_key(pair.presence, other)
-    {
+    for peer in peers {
         let hub = &*ctx.hub;
+        let Some(other) = peer.other else { continue };
+        let Some(member) = hub.membership_key(peer.presence, other) else {
+            continue;
+        };
         let is_member =
             |(presence, user), member| hub.membership_key(presence, user) == Some(member);
-        if !notes.leave_pair(who, (pair.presence, other), member, is_member) {
+        if !notes.leave_pair(who, (peer.presence, other), member, is_member) {
             return complain(name, TOO_MANY_CHANNELS.0, TOO_MANY_CHANNELS.1, ctx);
         }
     }
     if let Some(channel) = channel {
         leave(name, channel, who, ctx.hub, notes, ctx.now, &mut ctx.io);
     }
-    describe(served, UNSUBSCRIBED, name, &[], &[], ctx);
+    describe(served, UNSUBSCRIBED, name, &[], &[], who, ctx);
 }
 
 fn latest(
@@ -275,7 +279,7 @@ fn latest(
 ) {
     let is_peer = Kind::of(name) == Kind::Peer;
     let is_allowed = is_in(served, name, who, ctx)
-        || (is_peer && peer::of_socket(ctx.hub, served.app, who, name).is_some());
+        || (is_peer && !peer::of_socket(ctx.hub, served.app, who, name).is_empty());
     if !is_allowed {
         return complain(name, NOT_IN_CHANNEL.0, NOT_IN_CHANNEL.1, ctx);
     }
@@ -299,9 +303,9 @@ fn latest(
     let ticket = ctx.io.ask(question);
     let (served, name) = (served.clone(), name.to_owned());
     ctx.wait_for(ticket, move |answer, ctx| match answer {
-        Answer::Events(events) => describe(&served, LATEST, &name, &[], &events, ctx),
+        Answer::Events(events) => describe(&served, LATEST, &name, &[], &events, who, ctx),
         Answer::Personal { aliases, events } => {
-            describe(&served, LATEST, &name, &aliases, &events, ctx);
+            describe(&served, LATEST, &name, &aliases, &events, who, ctx);
         }
         _ => complain(&name, NO_STORE.0, NO_STORE.1, ctx),
     });
@@ -319,22 +323,14 @@ fn event_of_socket(
 ) -> Result<(), Refused> {
     let kind = Kind::of(name);
     let is_on_pair = || {
-        let pair = peer::of_socket(ctx.hub, served.app, owner.who, name)?;
         let notes = notes::of_ref(ctx.notes);
-        let (presence, user) = (pair.presence, pair.user);
-        Some(peer::is_on(
-            ctx.hub,
-            notes,
-            presence,
-            owner.who,
-            user,
-            pair.other?,
-        ))
+        let pairs = peer::pairs_of_socket(ctx.hub, notes, served.app, owner.who, name);
+        !pairs.is_empty()
     };
     let may = match kind {
         // Nobody is in it but to be told.
         Kind::Personal => false,
-        Kind::Peer => is_in(served, name, owner.who, ctx) || is_on_pair() == Some(true),
+        Kind::Peer => is_in(served, name, owner.who, ctx) || is_on_pair(),
         Kind::Public | Kind::Private | Kind::Presence => is_in(served, name, owner.who, ctx),
     };
     if !may {

@@ -254,7 +254,7 @@ impl Dialect for Pushi {
     }
 
     /// Clients of this protocol never say anything by themselves, so silence means nothing but that
-    /// a ping is due.
+    /// a ping is due; and some libraries do not answer one (section 2.3 of the specification).
     fn liveness(
         &self,
         _who: SubscriberId,
@@ -265,6 +265,7 @@ impl Dialect for Pushi {
             ask: None,
             wait_ms: crate::limits::WS_PONG_MS,
             close: (1008, "no answer to a ping"),
+            may_be_mute: true,
         })
     }
 

@@ -5,7 +5,7 @@ use super::names::presence_base;
 use super::speaker::is_ours;
 use crate::dialect::channelstream::{foreign, frame_object};
 use crate::dialect::json::push_text;
-use crate::hub::{ChannelId, Event, Hub, MessageView, Presence, PublicState, UserId};
+use crate::hub::{ChannelId, Event, Hub, MessageView, Presence, PublicState, SubscriberId, UserId};
 use crate::limits::MEMBERS_STATE_BYTES_MAX;
 
 /// Appends an event as the text of one frame; nothing if this protocol does not tell it. Who
@@ -91,8 +91,13 @@ fn member_of_others(user: &str, info: Option<&str>, state: &PublicState) -> Stri
 }
 
 /// The members of a presence channel in order of joining: names, and what they say of themselves as
-/// JSON. Those beyond the bytes that one frame shows are not listed.
-pub(super) fn members(hub: &Hub, channel: Option<ChannelId>) -> Vec<(String, String)> {
+/// JSON. Those beyond the bytes that one frame shows are not listed, but for the user that `who` is,
+/// who is told.
+pub(super) fn members(
+    hub: &Hub,
+    channel: Option<ChannelId>,
+    who: SubscriberId,
+) -> Vec<(String, String)> {
     let Some(channel) = channel else {
         return Vec::new();
     };
@@ -102,7 +107,8 @@ pub(super) fn members(hub: &Hub, channel: Option<ChannelId>) -> Vec<(String, Str
     if !is_presence {
         return Vec::new();
     }
-    let mut bytes = 0;
+    let own = hub.user_in(who, channel);
+    let (mut bytes, mut has_own) = (0, false);
     let mut members = Vec::new();
     for user in hub.members(channel) {
         let Some((name, member)) = member(hub, channel, user) else {
@@ -112,8 +118,11 @@ pub(super) fn members(hub: &Hub, channel: Option<ChannelId>) -> Vec<(String, Str
         if bytes > MEMBERS_STATE_BYTES_MAX && !members.is_empty() {
             break;
         }
+        has_own |= own == Some(user);
         members.push((name, member));
     }
+    let own = own.filter(|_| !has_own);
+    members.extend(own.and_then(|own| member(hub, channel, own)));
     members
 }
 

@@ -92,6 +92,8 @@ pub enum Refused {
 #[allow(missing_docs, reason = "the messages say what they are")]
 pub enum Fault {
     NotJson,
+    /// JSON, with half of a surrogate pair in it or nested too deeply.
+    NotTaken,
     NoObject,
     NoEvent,
     LongEvent,
@@ -112,8 +114,9 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotJson,
+        Self::NotTaken,
         Self::NoObject,
         Self::NoEvent,
         Self::LongEvent,
@@ -137,6 +140,7 @@ impl Fault {
             Self::ReservedEvent => 403,
             Self::LongEvent | Self::LongChannel | Self::LongChannelData | Self::LongUserId => 413,
             Self::NotJson
+            | Self::NotTaken
             | Self::NoObject
             | Self::NoEvent
             | Self::NoDataObject
@@ -154,6 +158,7 @@ impl Fault {
     pub const fn message(self) -> &'static str {
         match self {
             Self::NotJson => "the message is not JSON",
+            Self::NotTaken => "half of a surrogate pair, or more than 64 levels of nesting",
             Self::NoObject => "the message must be an object",
             Self::NoEvent => "event must be a text that is not empty",
             Self::LongEvent => "the name of an event has at most 1024 bytes",
@@ -195,7 +200,7 @@ pub fn read(text: &str) -> Result<Word<'_>, Unreadable> {
         refused: Refused::Anything,
         channel: None,
     };
-    let text = checked(text.as_bytes()).map_err(|_| anything(Fault::NotJson))?;
+    let text = checked(text.as_bytes()).map_err(|_| unreadable(text))?;
     let names = ["event", "data", "channel", "echo", "persist"];
     let [event, data, channel, echo, persist] = read_object(text, &names)
         .map_err(|_| anything(Fault::NotJson))?
@@ -209,6 +214,28 @@ pub fn read(text: &str) -> Result<Word<'_>, Unreadable> {
         "pusher:unsubscribe" | "pusher_unsubscribe" => unsubscribe(data),
         "pusher:latest" | "pusher_latest" => latest(data),
         _ => ordinary(event, [data, channel, echo, persist]),
+    }
+}
+
+/// What is not taken, though it may be JSON: then it is a word about a channel all the same.
+#[cold]
+fn unreadable(text: &str) -> Unreadable {
+    let channel = read_object(text, &["channel"]);
+    let refused = |fault, refused, channel| Unreadable {
+        fault,
+        refused,
+        channel,
+    };
+    match channel {
+        Ok(Some([channel])) => {
+            let channel = channel_in(channel, Refused::Request).ok();
+            refused(
+                Fault::NotTaken,
+                Refused::Request,
+                channel.map(Cow::into_owned),
+            )
+        }
+        Ok(None) | Err(_) => refused(Fault::NotJson, Refused::Anything, None),
     }
 }
 

@@ -90,9 +90,11 @@ pub(crate) fn a_frame_without_a_mask_ends_it(stage: &mut Stage) {
 }
 
 pub(crate) fn nobody_has_to_say_anything(stage: &mut Stage) {
-    let (sock, lost) = (stage.open(MAIN), stage.open(MAIN));
+    let (sock, lost, mute) = (stage.open(MAIN), stage.open(MAIN), stage.open(MAIN));
     stage.join(&sock, "room");
-    let mut pings = 0;
+    stage.join(&mute, "room");
+    stage.say_frame(&lost, websocket::PONG, b"");
+    let (mut pings, mut unanswered) = (0, 0);
     // Whoever answers pings, as libraries and browsers do by themselves, may be silent for hours.
     for minute in 0..120 {
         stage.memory().wait_ms(61_000);
@@ -100,7 +102,11 @@ pub(crate) fn nobody_has_to_say_anything(stage: &mut Stage) {
             stage.say_frame(&sock, websocket::PONG, &payload);
             pings += 1;
         }
-        // Whoever does not has gone.
+        // So may those whose libraries do not.
+        while let Heard::Event(Event::Ping(_)) = stage.event_now(&mute) {
+            unanswered += 1;
+        }
+        // Whoever has answered and does not any more has gone.
         if minute == 0 {
             assert!(matches!(
                 stage.event_now(&lost),
@@ -110,7 +116,11 @@ pub(crate) fn nobody_has_to_say_anything(stage: &mut Stage) {
             stage.hears_close(&lost, 1008);
         }
     }
-    assert!(pings > 60, "{pings}");
+    assert!(pings > 60 && unanswered > 60, "{pings}, {unanswered}");
+    stage.publish(MAIN, &json!({"channel": "room", "data": "d"}));
+    for sock in [&sock, &mute] {
+        stage.hears_stored(sock, "room", "message", "d");
+    }
     stage.is_well(&sock);
     stage.say(
         &sock,

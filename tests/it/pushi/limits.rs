@@ -145,3 +145,30 @@ pub(crate) fn so_many_events_are_listed(stage: &mut Stage) {
     assert_eq!(told["events"].as_array().map(Vec::len), Some(5));
     stage.nothing_else();
 }
+
+pub(crate) fn a_newcomer_is_among_the_members_it_is_told_of(stage: &mut Stage) {
+    let channel = "presence-crowd";
+    let most = limits::MEMBERS_STATE_BYTES_MAX;
+    let said = "m".repeat(8_000);
+    let crowd = most / said.len() + 2;
+    let mut socks = Vec::new();
+    for number in 0..crowd {
+        let sock = stage.open(MAIN);
+        let data = json!({"user_id": number.to_string(), "said": said});
+        let told = stage.join_as(&sock, channel, &data);
+        let members = told["members"].as_object().expect("an object");
+        assert_eq!(members.get(&number.to_string()), Some(&data));
+        if number + 1 == crowd {
+            assert!(members.len() < crowd, "{} are too many", members.len());
+            assert_eq!(
+                members.get("0").map(|first| &first["user_id"]),
+                Some(&json!("0"))
+            );
+        }
+        // Nobody may be left behind with what it has not read.
+        for sock in &socks {
+            stage.hears_member(sock, "member_added", channel, &data);
+        }
+        socks.push(sock);
+    }
+}

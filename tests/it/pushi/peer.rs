@@ -318,3 +318,89 @@ pub(crate) fn what_was_left_stays_left_wherever_else_one_leaves(stage: &mut Stag
     stage.hears_event(&bobs, PAIR, "message", "to one of them");
     stage.nothing_else();
 }
+
+/// Bases and ids may hold colons and ampersands, so that two pairs have one name.
+pub(crate) fn pairs_of_one_name_do_not_hear_each_other(stage: &mut Stage) {
+    let name = "peer-room:1:c&d";
+    let one_of_two = |stage: &mut Stage, channel: &str, [one, other]: [&str; 2]| {
+        let first = member(stage, channel, &as_peer(one));
+        let second = member(stage, channel, &as_peer(other));
+        stage.hears_member(&first, "member_added", channel, &as_peer(other));
+        [first, second]
+    };
+    let [c, d] = one_of_two(stage, "presence-room:1", ["c", "d"]);
+    let [x, y] = one_of_two(stage, "presence-room", ["1:c", "d"]);
+    for (from, to) in [(&c, &d), (&d, &c), (&x, &y), (&y, &x)] {
+        stage.tell(from, name, "between us");
+        stage.hears_event(to, name, "message", "between us");
+        stage.nothing_else();
+    }
+    // To whoever is none of them it is one name.
+    stage.publish(
+        MAIN,
+        &json!({"channel": name, "data": "to all", "persist": false}),
+    );
+    for sock in [&c, &d, &x, &y] {
+        let told = stage.hear(sock);
+        assert_eq!(
+            (&told["channel"], &told["data"]),
+            (&json!(name), &json!("to all"))
+        );
+    }
+    // The same where only the ids hold them.
+    let name = "peer-x:a&b&c";
+    let [a, bc] = one_of_two(stage, "presence-x", ["a", "b&c"]);
+    let ab = member(stage, "presence-x", &as_peer("a&b"));
+    let c = member(stage, "presence-x", &as_peer("c"));
+    for sock in [&a, &bc] {
+        stage.hears_member(sock, "member_added", "presence-x", &as_peer("a&b"));
+    }
+    for sock in [&a, &bc, &ab] {
+        stage.hears_member(sock, "member_added", "presence-x", &as_peer("c"));
+    }
+    for (from, to) in [(&a, &bc), (&bc, &a), (&ab, &c), (&c, &ab)] {
+        stage.tell(from, name, "between us");
+        stage.hears_event(to, name, "message", "between us");
+        stage.nothing_else();
+    }
+}
+
+pub(crate) fn a_name_of_a_pair_may_fit_where_nobody_is(stage: &mut Stage) {
+    let name = "peer-q:b:c&d";
+    let sock = stage.open(MAIN);
+    // Here it would be the pair of this user and "b:c".
+    stage.join_as(&sock, "presence-q", &json!({"user_id": "d"}));
+    stage.join_as(&sock, "presence-q:b", &as_peer("d"));
+    let other = member(stage, "presence-q:b", &as_peer("c"));
+    stage.hears_member(&sock, "member_added", "presence-q:b", &as_peer("c"));
+    stage.tell(&other, name, "to d");
+    stage.hears_event(&sock, name, "message", "to d");
+    stage.tell(&sock, name, "to c");
+    stage.hears_event(&other, name, "message", "to c");
+    stage.part(&sock, name);
+    stage.tell(&sock, name, "not any more");
+    stage.hears_error(&sock, name, 403);
+    stage.tell(&other, name, "to nobody");
+    stage.nothing_else();
+}
+
+pub(crate) fn a_pair_may_have_a_long_name(stage: &mut Stage) {
+    for (base, one) in [
+        ("amp".to_owned(), "&".repeat(80)),
+        (":".repeat(80), "a".to_owned()),
+    ] {
+        let (channel, name) = (format!("presence-{base}"), format!("peer-{base}:{one}&z"));
+        let first = member(stage, &channel, &as_peer(&one));
+        let second = member(stage, &channel, &as_peer("z"));
+        stage.hears_member(&first, "member_added", &channel, &as_peer("z"));
+        stage.tell(&first, &name, "by one of them");
+        stage.hears_event(&second, &name, "message", "by one of them");
+        stage.publish(
+            MAIN,
+            &json!({"channel": name, "data": "to both", "persist": false}),
+        );
+        for sock in [&first, &second] {
+            assert_eq!(stage.hear(sock)["data"], "to both");
+        }
+    }
+}

@@ -133,8 +133,9 @@ pub(crate) fn leaving_takes_along_what_it_brought_and_no_more(stage: &mut Stage)
     for (channel, want) in [("one", true), ("two", true), ("three", false)] {
         assert_eq!(is_in(stage, &sock, channel), want, "{channel}");
     }
-    stage.ask_to_leave(&sock, "personal-u");
-    stage.hears_error(&sock, "personal-u", 403);
+    // The second time there is nothing left to leave.
+    let told = stage.part(&sock, "personal-u");
+    assert_eq!(told["alias"], json!([]));
     stage.nothing_else();
 }
 
@@ -167,12 +168,12 @@ pub(crate) fn a_circle_comes_to_an_end(stage: &mut Stage) {
     }
     let sock = stage.open(MAIN);
     let told = stage.join(&sock, "personal-u");
-    assert_eq!(told["alias"], json!(["one", "three", "two"]));
+    assert_eq!(told["alias"], json!(["one", "personal-v", "three", "two"]));
     for channel in ["one", "two", "three"] {
         assert!(is_in(stage, &sock, channel), "{channel}");
     }
     let told = stage.join(&sock, "personal-v");
-    assert_eq!(told["alias"], json!(["three", "one", "two"]));
+    assert_eq!(told["alias"], json!(["three", "personal-u", "one", "two"]));
     stage.part(&sock, "personal-u");
     stage.part(&sock, "personal-v");
     assert!(!is_in(stage, &sock, "two"));
@@ -315,5 +316,87 @@ pub(crate) fn so_much_may_be_brought(stage: &mut Stage) {
     stage.tell(&sock, "7", "still");
     stage.part(&sock, "personal-0");
     stage.join(&sock, &one_more);
+    stage.nothing_else();
+}
+
+pub(crate) fn a_personal_channel_may_bring_another(stage: &mut Stage) {
+    for (user, channel) in [
+        ("u", "one"),
+        ("u", "personal-v"),
+        ("u", "two"),
+        ("v", "three"),
+    ] {
+        stage.subscribe_user(MAIN, user, channel);
+    }
+    let sock = stage.open(MAIN);
+    let told = stage.join(&sock, "personal-u");
+    let all = json!(["one", "personal-v", "three", "two"]);
+    assert_eq!(told["alias"], all);
+    stage.publish(MAIN, &json!({"channel": "personal-v", "data": "d"}));
+    stage.hears_stored(&sock, "personal-v", "message", "d");
+    stage.publish(MAIN, &json!({"channel": "three", "data": "for v"}));
+    stage.hears_stored(&sock, "three", "message", "for v");
+    assert_eq!(stage.latest_data(&sock, "personal-v"), ["for v"]);
+    // It may be left alone: what it led to came by the other one.
+    stage.part(&sock, "personal-v");
+    assert!(is_in(stage, &sock, "three"));
+    let unstored = json!({"channel": "personal-v", "data": "d", "persist": false});
+    stage.publish(MAIN, &unstored);
+    stage.nothing_else();
+    // It goes with the one that brought it, unless it is wanted for itself.
+    for is_wanted in [false, true] {
+        assert_eq!(stage.join(&sock, "personal-u")["alias"], all);
+        if is_wanted {
+            stage.join(&sock, "personal-v");
+        }
+        stage.part(&sock, "personal-u");
+        for (channel, want) in [("one", false), ("three", is_wanted)] {
+            assert_eq!(is_in(stage, &sock, channel), want, "{channel}");
+        }
+        stage.publish(MAIN, &unstored);
+        if is_wanted {
+            assert_eq!(stage.hear(&sock)["channel"], "personal-v");
+        }
+        stage.nothing_else();
+    }
+}
+
+pub(crate) fn what_is_refused_is_not_listed(stage: &mut Stage) {
+    for channel in ["presence-room", "news"] {
+        stage.subscribe_user(MAIN, "u", channel);
+    }
+    let sock = stage.open(MAIN);
+    // A presence channel wants to know who it is.
+    stage.ask(&sock, "personal-u", Some(&json!({"x": 1})));
+    stage.hears_no(&sock, "presence-room", 400);
+    let told = stage.hears_answer(&sock, "subscription_succeeded", "personal-u");
+    assert_eq!(told["alias"], json!(["news"]));
+    stage.nothing_else();
+}
+
+pub(crate) fn channels_are_left_in_the_order_of_joining(stage: &mut Stage) {
+    let joined = ["presence-m", "presence-z", "presence-a"];
+    let watcher = stage.open(MAIN);
+    for channel in joined {
+        stage.join_as(&watcher, channel, &json!({"user_id": "w"}));
+        stage.subscribe_user(MAIN, "u", channel);
+    }
+    let member = json!({"user_id": "u"});
+    for by_leaving in [true, false] {
+        let sock = stage.open(MAIN);
+        stage.join_as(&sock, "personal-u", &member);
+        for channel in joined {
+            stage.hears_member(&watcher, "member_added", channel, &member);
+        }
+        match by_leaving {
+            true => {
+                stage.part(&sock, "personal-u");
+            }
+            false => stage.leave(&sock),
+        }
+        for channel in joined {
+            stage.hears_member(&watcher, "member_removed", channel, &member);
+        }
+    }
     stage.nothing_else();
 }

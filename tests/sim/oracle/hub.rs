@@ -331,9 +331,7 @@ impl Oracle {
         if let Some(socket) = &mut sub.socket {
             socket.watches.clear();
         }
-        let mut names = self.sub(key).channels.clone();
-        names.sort_unstable();
-        for name in names {
+        for name in self.sub(key).channels.clone() {
             self.unsubscribe(key, &name, now);
         }
         let place = self.subs.iter().position(|sub| sub.key == key);

@@ -386,14 +386,25 @@ impl Oracle {
                 if let Err(code) = self.join_chat(key, &full, None, now) {
                     return self.deny(conn, &channel, code);
                 }
+                let mut joined = Vec::new();
                 for alias in &aliases {
                     let alias_full = self.full_chat(key, alias);
                     let is_brought = self.brought_by(key, &alias_full);
                     let is_own = is_brought.is_empty() && self.is_in(key, &alias_full);
-                    match self.join_chat(key, &alias_full, data.as_ref(), now) {
+                    let stays = alias.starts_with("personal-") && self.is_in(key, &alias_full);
+                    let entered = match stays {
+                        true => Ok(()),
+                        false => self.join_chat(key, &alias_full, data.as_ref(), now),
+                    };
+                    if entered.is_ok() {
+                        joined.push(alias.clone());
+                    }
+                    match entered {
                         Err(code) => self.deny(conn, alias, code),
                         Ok(()) if is_own => {}
                         Ok(()) => {
+                            let brought = &mut self.talk(key).brought;
+                            brought.retain(|(_, channel)| *channel != alias_full);
                             // What it was in because of others it is in because of them still.
                             let mut because_of = is_brought;
                             if !because_of.contains(&full) {
@@ -406,14 +417,15 @@ impl Oracle {
                     }
                 }
                 let events = self.stored_events(&events, false);
-                self.describe(conn, "subscription_succeeded", &full, &aliases, events);
+                self.describe(conn, "subscription_succeeded", &full, &joined, events);
             }
             (Then::Leave(channel), OwnAnswer::Personal(aliases, events)) => {
                 let full = self.full_chat(key, &channel);
-                let mut brought = self.take_brought(key, &full);
-                brought.sort_unstable();
-                brought.push(full.clone());
-                for name in brought {
+                let brought = self.take_brought(key, &full);
+                let mut left = self.sub(key).channels.clone();
+                left.retain(|name| brought.contains(name));
+                left.push(full.clone());
+                for name in left {
                     self.part_chat(key, &name, now);
                 }
                 let events = self.stored_events(&events, false);
@@ -509,7 +521,7 @@ impl Oracle {
         let is_in = self.is_in(key, &full);
         if let Some(user) = channel.strip_prefix("personal-") {
             if !is_in {
-                return self.gripe(conn, channel, 403);
+                return self.describe(conn, "unsubscription_succeeded", &full, &[], vec![]);
             }
             let then = Then::Leave(channel.to_owned());
             return self.ask_personal(conn, key, user, (0, 10), then);

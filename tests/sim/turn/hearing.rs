@@ -102,7 +102,7 @@ impl World {
                 self.summary.pings += 1;
                 if !row.is_silent && !row.is_done {
                     let pong = peer::masked(0x8a, payload, &mut self.chance);
-                    row.send(pong, What::Frame(None), self.reply_at_ms.max(now_ms));
+                    row.send(pong, What::Pong, self.reply_at_ms.max(now_ms));
                 }
                 return;
             }

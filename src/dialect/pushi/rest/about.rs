@@ -89,7 +89,7 @@ pub(super) fn health_in_detail(ctx: &mut Ctx<'_>) -> Routed {
 }
 
 /// The channels of a socket in the order in which it joined them, as a list.
-fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &mut Ctx<'_>) {
+fn push_channels(out: &mut Vec<u8>, app: AppId, who: SubscriberId, ctx: &mut Ctx<'_>) {
     out.push(b'[');
     let mut is_first = true;
     let mut push = |out: &mut Vec<u8>, name: &str| {
@@ -110,7 +110,11 @@ fn push_channels(out: &mut Vec<u8>, who: SubscriberId, ctx: &mut Ctx<'_>) {
             ctx.io
                 .spend(members.map_or(0, |channel| channel.member_count() as u64));
             for pair in peer::names(ctx.hub, notes::of_ref(ctx.notes), channel, who) {
-                push(out, &pair);
+                // One that it asked for by name, too, stands where it joined it.
+                let by_name = ctx.hub.find_channel(app, &pair);
+                if !by_name.is_some_and(|channel| ctx.hub.is_subscribed(who, channel)) {
+                    push(out, &pair);
+                }
             }
         }
     }
@@ -124,7 +128,7 @@ pub(super) fn socket(caller: &Caller, id: &str, ctx: &mut Ctx<'_>) -> Routed {
     Ok(answer(|out| {
         out.extend_from_slice(b"{\"channels\":");
         match who {
-            Some(who) => push_channels(out, who, ctx),
+            Some(who) => push_channels(out, caller.served.app, who, ctx),
             None => out.extend_from_slice(b"[]"),
         }
         out.push(b'}');
@@ -181,7 +185,7 @@ impl Job for Sockets {
                 self.out.extend_from_slice(b"{\"socket_id\":\"");
                 push_uuid(&mut self.out, id);
                 self.out.extend_from_slice(b"\",\"channel\":");
-                push_channels(&mut self.out, who, ctx);
+                push_channels(&mut self.out, self.app, who, ctx);
                 self.out.push(b'}');
             }
             self.from = to;

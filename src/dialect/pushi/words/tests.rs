@@ -221,7 +221,7 @@ fn what_cannot_be_understood_ends_the_connection() {
         ("hello", Fault::NotJson),
         ("{", Fault::NotJson),
         ("{} {}", Fault::NotJson),
-        (r#"{"event":"\ud800"}"#, Fault::NotJson),
+        (r#"{"event":"\ud800""#, Fault::NotJson),
         ("[]", Fault::NoObject),
         ("null", Fault::NoObject),
         ("\"x\"", Fault::NoObject),
@@ -234,12 +234,27 @@ fn what_cannot_be_understood_ends_the_connection() {
     ] {
         assert_eq!(fault(text), (expected, Refused::Anything, None), "{text}");
     }
-    let deep = format!(
-        r#"{{"event":"e","channel":"a","data":{}{}}}"#,
-        "[".repeat(100),
-        "]".repeat(100)
-    );
+    let deep = "[".repeat(100) + &"]".repeat(100);
     assert_eq!(fault(&deep).0, Fault::NotJson);
+}
+
+#[test]
+fn json_that_is_not_taken_ends_nothing() {
+    let deep = "[".repeat(100) + &"]".repeat(100);
+    let (a, refused) = (Some("a".to_owned()), Refused::Request);
+    for (text, channel) in [
+        (
+            format!(r#"{{"event":"e","channel":"a","data":{deep}}}"#),
+            a.clone(),
+        ),
+        (
+            r#"{"event":"e","channel":"a","data":"\ud83d"}"#.to_owned(),
+            a,
+        ),
+        (r#"{"event":"\udc00","data":1}"#.to_owned(), None),
+    ] {
+        assert_eq!(fault(&text), (Fault::NotTaken, refused, channel), "{text}");
+    }
 }
 
 #[test]

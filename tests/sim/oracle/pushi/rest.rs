@@ -450,7 +450,10 @@ impl Oracle {
                 continue;
             }
             names.push(bare(channel).to_owned());
-            names.extend(self.pair_names(sub.key, channel));
+            let mark = &channel[..channel.len() - bare(channel).len()];
+            let pairs = self.pair_names(sub.key, channel).into_iter();
+            // One that it asked for by name, too, stands where it joined it.
+            names.extend(pairs.filter(|pair| !sub.channels.contains(&format!("{mark}{pair}"))));
         }
         names
     }

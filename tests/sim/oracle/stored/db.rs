@@ -229,7 +229,10 @@ impl Db {
         for record in self.records.iter().filter(is_of) {
             match record.channel.strip_prefix("personal-") {
                 Some(other) if users.iter().any(|known| known == other) => {}
-                Some(other) => self.aliases(app, other, found, users),
+                Some(other) => {
+                    found.push(record.channel.clone());
+                    self.aliases(app, other, found, users);
+                }
                 None if found.contains(&record.channel) => {}
                 None => found.push(record.channel.clone()),
             }

@@ -148,8 +148,11 @@ impl World {
         let name = match self.chance.one_in(4) {
             true => "message".to_owned(),
             false => {
-                let names = ["news", "a \"b\"", "member_added", "pusher:member_added"];
-                let name = *self.chance.pick(&names);
+                let name = match self.chance.one_in(12) {
+                    // The server's own: refused.
+                    true => "pusher:member_added",
+                    false => *self.chance.pick(&["news", "a \"b\"", "member_added"]),
+                };
                 words["event"] = json!(name);
                 name.to_owned()
             }
