@@ -83,7 +83,7 @@ pub(crate) fn aliases_follow_personal_channels(world: &mut World) {
     );
     assert_eq!(
         world.personal(app, "bob").0,
-        ["news", "private-x", "of bob"]
+        ["personal-ann", "news", "private-x", "of bob"]
     );
     assert_eq!(world.personal(app, "carl").0, [""; 0]);
     assert_eq!(world.personal(app, "nobody").0, [""; 0]);
