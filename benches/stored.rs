@@ -228,11 +228,13 @@ fn server_cpu_ns() -> u64 {
         let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
         name.starts_with("fanwire") || name.starts_with("store")
     });
-    ours.filter_map(|path| {
-        let text = fs::read_to_string(path.join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    })
-    .sum()
+    ours.filter_map(|path| cpu_ns(&path)).sum()
+}
+
+/// Nanoseconds of processor time that a thread has taken.
+fn cpu_ns(task: &Path) -> Option<u64> {
+    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// How many commits the store has made once it has told of so many events, which it does about once a
@@ -255,8 +257,11 @@ fn commits(running: &Running, events: usize) -> u64 {
     }
 }
 
-/// How many times a second the disk writes and syncs as much as one event takes.
-fn bare_loop(folder: &Folder, count: usize) -> f64 {
+/// How many times a second the disk writes and syncs as much as one event takes, and the microseconds
+/// of processor time that each takes.
+fn bare_loop(folder: &Folder, count: usize) -> (f64, f64) {
+    let ours = || cpu_ns(Path::new("/proc/thread-self")).expect("Linux");
+    let before = ours();
     let mut file = File::create(folder.0.join("bare")).expect("a fresh file");
     let bytes = vec![7; DATA_BYTES + 100];
     let (took, ()) = timed(|| {
@@ -265,7 +270,8 @@ fn bare_loop(folder: &Folder, count: usize) -> f64 {
             file.sync_data().expect("the disk syncs");
         }
     });
-    count as f64 / took.as_secs_f64()
+    let cpu = (ours() - before) as f64 / count as f64 / 1e3;
+    (count as f64 / took.as_secs_f64(), cpu)
 }
 
 fn throughput(bench: Bench) {
@@ -296,8 +302,10 @@ fn throughput(bench: Bench) {
         let commits_per_s = made as f64 / took.as_secs_f64();
         bench.report(&format!("{case}: commits"), commits_per_s, "per second");
         if publishers == 1 {
-            let bare = (before + bare_loop(&folder, count / 4)) / 2.0;
+            let after = bare_loop(&folder, count / 4);
+            let (bare, cpu) = ((before.0 + after.0) / 2.0, (before.1 + after.1) / 2.0);
             bench.report("a bare loop that writes and syncs", bare, "per second");
+            bench.report("a bare loop: its thread", cpu, "us CPU/event");
             bench.report("1 publisher: of that", per_s / bare, "(wanted: 0.75)");
         }
     }

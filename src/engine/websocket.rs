@@ -26,14 +26,36 @@ pub(super) struct Open {
     /// The beat of its last heartbeat, see [`beat_of`]; of its opening before the first.
     beat: u32,
     dialect: u8,
-    /// A ping was sent since `heard`.
-    is_pinged: bool,
-    /// It has sent a Pong.
-    has_ponged: bool,
+    /// What has become of pings.
+    pings: Pings,
     /// What it said last waits for the store, and what it says next waits for that.
     waits: bool,
     /// Messages that came before there were `rates`.
     early: u8,
+}
+
+/// What has become of our pings, in one byte: one more would make every idle socket eight larger.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pings(u8);
+
+impl Pings {
+    /// One was sent since a byte last came.
+    const IS_SENT: u8 = 1;
+    /// The peer has sent a Pong, ever.
+    const HAS_PONGED: u8 = 2;
+
+    fn is_sent(self) -> bool {
+        self.0 & Self::IS_SENT != 0
+    }
+
+    fn has_ponged(self) -> bool {
+        self.0 & Self::HAS_PONGED != 0
+    }
+
+    fn set_sent(&mut self, is_sent: bool) {
+        let bit = u8::from(is_sent) * Self::IS_SENT;
+        self.0 = (self.0 & !Self::IS_SENT) | bit;
+    }
 }
 
 /// Messages that are at most taken before buckets are kept.
@@ -100,8 +122,7 @@ impl Open {
             rates: None,
             beat: 0,
             dialect: dialect as u8,
-            is_pinged: false,
-            has_ponged: false,
+            pings: Pings::default(),
             waits: false,
             early: 0,
         }
@@ -228,12 +249,13 @@ impl Engine {
             // Our ping may be behind what it has not read yet, and beyond a bound its own words
             // are not read either. Whether it makes progress is for the outbox to judge.
             open.heard = now;
-            open.is_pinged = false;
+            open.pings.set_sent(false);
         }
         let patience_ms = liveness.ask_after_ms + liveness.wait_ms;
-        if liveness.may_be_mute && !open.has_ponged && now.since(open.heard) >= patience_ms {
+        if liveness.may_be_mute && !open.pings.has_ponged() && now.since(open.heard) >= patience_ms
+        {
             open.heard = now;
-            open.is_pinged = false;
+            open.pings.set_sent(false);
         }
         let (heard, last_beat) = (open.heard, open.beat);
         let silence_ms = now.since(heard);
@@ -245,8 +267,8 @@ impl Engine {
         // Heartbeats do not make this needless: they ask nothing, and the kernel goes on for a
         // quarter of an hour before it gives up on a peer that has vanished.
         let is_silent = silence_ms >= liveness.ask_after_ms;
-        let asks = is_silent && !std::mem::replace(&mut open.is_pinged, is_silent);
-        if asks {
+        if is_silent && !open.pings.is_sent() {
+            open.pings.set_sent(true);
             let writer = &mut self.world.writer;
             let frame = match liveness.ask {
                 None => writer.websocket(Opcode::Ping, &[]),
@@ -343,7 +365,8 @@ impl Engine {
             };
             open.heard = now;
             let (who, dialect) = (open.who, open.dialect());
-            if std::mem::take(&mut open.is_pinged) {
+            if open.pings.is_sent() {
+                open.pings.set_sent(false);
                 self.answered_ping(conn, who, dialect, now);
                 continue;
             }
@@ -354,7 +377,7 @@ impl Engine {
             }
             match open.decoder.next(&mut input, &limits) {
                 Ok(None) => return,
-                Ok(Some(Item::Pong(_))) => open.has_ponged = true,
+                Ok(Some(Item::Pong(_))) => open.pings.0 |= Pings::HAS_PONGED,
                 Ok(Some(Item::Ping(payload))) => {
                     let rates = open.rates.get_or_insert_default();
                     let per_s = self.config.pings_per_s;
