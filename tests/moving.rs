@@ -563,6 +563,20 @@ fn a_file_is_checked_copied_and_made_small() {
     assert_eq!(said.code, Some(1), "what is there is not written over");
 
     let foreign: PathBuf = folder.file("foreign.db", "no database at all").into();
+    let (empty, none) = (folder.file("empty.db", ""), at("none.db"));
+    for command in [
+        &["store", "check"][..],
+        &["store", "backup", &none],
+        &["store", "compact"],
+        &["app", "list"],
+        &["app", "rotate", "1"],
+    ] {
+        let said = fanwire(&[command, &["--path", &empty]].concat());
+        assert_eq!(said.code, Some(4), "{command:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains("is empty"), "{}", said.err);
+        assert_eq!(fs::read(&empty).expect("it stays"), b"");
+    }
+    assert!(fs::metadata(&none).is_err());
     for (path, code, piece) in [
         (
             foreign.to_str().expect("UTF-8"),

@@ -8,6 +8,8 @@ mod compare;
 mod events;
 #[cfg(feature = "store")]
 mod files;
+#[cfg(feature = "store")]
+mod guard;
 mod kept;
 mod personal;
 mod records;

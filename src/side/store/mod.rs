@@ -90,6 +90,8 @@ pub enum OpenError {
     },
     /// The file is damaged, and how.
     Damaged(PathBuf, String),
+    /// There is nothing in the file, and whoever asked does not make a store of it.
+    Empty(PathBuf),
     /// The file may not be written.
     ReadOnly(PathBuf),
     /// The system, or the database, refuses.
@@ -104,7 +106,7 @@ impl OpenError {
     pub fn is_of_the_file(&self) -> bool {
         matches!(
             self,
-            Self::Foreign(_) | Self::FromTheFuture { .. } | Self::Damaged(..)
+            Self::Foreign(_) | Self::FromTheFuture { .. } | Self::Damaged(..) | Self::Empty(_)
         )
     }
 
@@ -115,6 +117,7 @@ impl OpenError {
             | Self::Foreign(path)
             | Self::FromTheFuture { path, .. }
             | Self::Damaged(path, _)
+            | Self::Empty(path)
             | Self::ReadOnly(path)
             | Self::System(path, _)
             | Self::NotBuilt(path) => path,
@@ -144,6 +147,11 @@ impl fmt::Display for OpenError {
             Self::Damaged(_, why) => write!(
                 f,
                 "{path} is damaged: {why}; see \"fanwire store check\", and restore a backup"
+            ),
+            Self::Empty(_) => write!(
+                f,
+                "{path} is empty: it is no store, or one that was cut off; it is left as it is, \
+                 restore a backup or name another file"
             ),
             Self::ReadOnly(_) => write!(
                 f,

@@ -83,7 +83,7 @@ impl Sqlite {
     /// # Errors
     /// What is wrong with it.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
-        open::as_server(path, durability)
+        open::as_server(path, durability, true)
     }
 
     /// Opens a database that is there, beside a server that may be running.

@@ -30,7 +30,12 @@ const PAGE_BYTES_MIN: u64 = 512;
 /// Events at either end that are looked at where a file is too large to look at all of it.
 const EDGE_ROWS: i64 = 100;
 
-pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, OpenError> {
+/// Who may not make one leaves an empty file as it is.
+pub(super) fn as_server(
+    path: &Path,
+    durability: Durability,
+    may_make: bool,
+) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
     let lock = Lock::take(&path).map_err(|error| match error {
         NotLocked::Held => OpenError::Locked(path.clone()),
@@ -43,7 +48,7 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
     })?;
     let reserve = Reserve::of(&path);
     let open_whole = || {
-        let store = open(path.clone(), durability, true)?;
+        let store = open(path.clone(), durability, may_make, true)?;
         whole(&store).map(|()| store)
     };
     let mut store = match open_whole() {
@@ -63,7 +68,8 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
     Ok(store)
 }
 
-/// Where no server runs, a visitor does what the server would do first.
+/// Where no server runs, a visitor does what the server would do first; but only who `may_make` a
+/// store makes one of an empty file.
 pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
     let is_there = std::fs::exists(&path);
@@ -73,7 +79,7 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
     }
     // Held for as long as it takes to make the file or to bring it up to date.
     let lock = Lock::take(&path).ok();
-    let store = open(path, Durability::Synced, lock.is_some())?;
+    let store = open(path, Durability::Synced, may_make, lock.is_some())?;
     if lock.is_some() {
         long_enough(&store)?;
     }
@@ -85,11 +91,16 @@ fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     std::path::absolute(path).map_err(|error| OpenError::System(path.to_owned(), error))
 }
 
-/// Who `may_make` the file may also change its layout.
-fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite, OpenError> {
-    scrap(&path)?;
+/// Only who `is_alone` may change the layout of the file, and only who `may_make` it as well makes it.
+fn open(
+    path: PathBuf,
+    durability: Durability,
+    may_make: bool,
+    is_alone: bool,
+) -> Result<Sqlite, OpenError> {
+    spared(&path, may_make)?;
     let wrong = |error| open_error(&path, &error);
-    let mut connection = connect(&path, may_make).map_err(wrong)?;
+    let mut connection = connect(&path, may_make && is_alone).map_err(wrong)?;
     let kind = schema::kind(&connection).map_err(wrong)?;
     match kind {
         Kind::Foreign => return Err(OpenError::Foreign(path)),
@@ -101,7 +112,8 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
                 known,
             });
         }
-        Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !may_make => {
+        Kind::Empty if !may_make => return Err(OpenError::Empty(path)),
+        Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !is_alone => {
             // The server that holds it is an older one, or has not come that far.
             return Err(OpenError::Locked(path));
         }
@@ -134,7 +146,7 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
 }
 
 /// SQLite takes a file with less than a page for an empty one, and would write over it.
-fn scrap(path: &Path) -> Result<(), OpenError> {
+fn spared(path: &Path, may_make: bool) -> Result<(), OpenError> {
     let Ok(file) = std::fs::metadata(path) else {
         return Ok(());
     };
@@ -142,6 +154,9 @@ fn scrap(path: &Path) -> Result<(), OpenError> {
         // There was more in it once. Without the reserve it may be a first start that was cut off.
         let why = "it is empty".to_owned();
         return Err(OpenError::Damaged(path.to_owned(), why));
+    }
+    if file.is_file() && file.len() == 0 && !may_make {
+        return Err(OpenError::Empty(path.to_owned()));
     }
     if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
         return Ok(());
@@ -393,7 +408,7 @@ mod tests {
 
     /// A database with a row in most tables, and its pages at the roots of everything.
     fn filled(path: &Path) -> Vec<(String, u64)> {
-        let store = open(path.to_owned(), Durability::Relaxed, true).expect("it is made");
+        let store = open(path.to_owned(), Durability::Relaxed, true, true).expect("it is made");
         let fill = "
             INSERT INTO app (ident, key, secret, protocols, is_of_settings, created_s, modified_s)
             VALUES ('a', '', '', 0, 1, 0, 0);

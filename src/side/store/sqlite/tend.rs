@@ -1,11 +1,10 @@
 //! What an operator has done to a database: checking, copying, making it small.
 
-use super::files::sync_folder_of;
+use super::files::Part;
 use super::{Sqlite, open};
 use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
 use crate::side::store::{Durability, OpenError, Storage};
 use rusqlite::{Connection, Result};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -105,23 +104,19 @@ pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
 pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
     let store = Sqlite::open_beside(path)?;
     let refused = |error| OpenError::System(to.to_owned(), error);
-    // Taken before SQLite looks, as it would write over an empty file.
-    File::create_new(to).map_err(refused)?;
-    let Some(name) = to.to_str() else {
+    let target = std::path::absolute(to).map_err(refused)?;
+    if std::fs::symlink_metadata(&target).is_ok() {
+        return Err(refused(io::ErrorKind::AlreadyExists.into()));
+    }
+    // Whoever is cut off leaves nothing that could be taken for a copy.
+    let part = Part::of(&target).map_err(refused)?;
+    let Some(name) = part.path().to_str() else {
         let error = io::Error::other("this name is not text");
         return Err(refused(error));
     };
-    let absolute = std::path::absolute(name).map_err(refused)?;
-    let copied = store
-        .connection
-        .execute("VACUUM INTO ?1", [absolute.to_string_lossy()]);
-    if let Err(error) = copied {
-        // Half a copy is none.
-        let _ = std::fs::remove_file(to);
-        return Err(open::open_error(path, &error));
-    }
-    let synced = File::open(to).and_then(|copy| copy.sync_all());
-    synced.and_then(|()| sync_folder_of(to)).map_err(refused)
+    let copied = store.connection.execute("VACUUM INTO ?1", [name]);
+    copied.map_err(|error| open::open_error(path, &error))?;
+    part.end(&target).map_err(refused)
 }
 
 /// Gives the room back that a database no longer needs. No server may be running.
@@ -129,7 +124,7 @@ pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
 /// # Errors
 /// It cannot be opened, or there is no room for a copy of it.
 pub fn compact(path: &Path) -> std::result::Result<(), OpenError> {
-    let mut store = Sqlite::open(path, Durability::Synced)?;
+    let mut store = open::as_server(path, Durability::Synced, false)?;
     let compacted = store.connection.execute_batch("VACUUM");
     compacted.map_err(|error| open::open_error(path, &error))?;
     let closed = store.close();

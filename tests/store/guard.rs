@@ -1,0 +1,97 @@
+//! What keeps a file from being taken for a store, or for a whole one, when it is none.
+
+use crate::files::{filled, open, stored};
+use crate::world::Folder;
+use fanwire::limits::STORE_RESERVE_BYTES;
+use fanwire::side::store::{OpenError, Sqlite, sqlite};
+use std::fs;
+use std::path::Path;
+
+/// What whoever only looks says of a file: checking, copying, compacting, apps.
+fn looks(folder: &Folder, path: &Path) -> [OpenError; 4] {
+    let copy = folder.file("copy-of-none.db");
+    let said = [
+        sqlite::check(path).expect_err("check"),
+        sqlite::backup(path, &copy).expect_err("backup"),
+        sqlite::compact(path).expect_err("compact"),
+        Sqlite::open_beside(path).expect_err("apps"),
+    ];
+    assert!(!copy.exists());
+    said
+}
+
+#[test]
+fn who_only_looks_makes_no_store_of_an_empty_file() {
+    let folder = Folder::new();
+    let path = folder.file("empty.db");
+    // What SQLite has made of it so far when a first start is cut off early, or a little later.
+    let a_page = {
+        let connection = rusqlite::Connection::open(&path).expect("there is room");
+        let wal = connection.pragma_update(None, "journal_mode", "WAL");
+        wal.expect("there is room");
+        drop(connection);
+        fs::read(&path).expect("it is there")
+    };
+    assert!(!a_page.is_empty());
+    for bytes in [Vec::new(), a_page] {
+        fs::write(&path, &bytes).expect("there is room");
+        for error in looks(&folder, &path) {
+            assert!(matches!(error, OpenError::Empty(_)), "{error}");
+            assert!(error.is_of_the_file());
+            assert!(error.to_string().contains("is empty"), "{error}");
+        }
+        assert!(fs::read(&path).expect("it is there") == bytes);
+        // A command that may make a store may do so here, and so may a server.
+        drop(Sqlite::open_or_make_beside(&path).expect("it is made"));
+        assert_eq!(sqlite::check(&path).expect("it is a store"), [""; 0]);
+        fs::write(&path, &bytes).expect("there is room");
+        drop(open(&path).expect("it is made"));
+        fs::remove_file(folder.file("empty.db.reserve")).expect("a server was here");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_backup_goes_with_the_next_one() {
+    let folder = Folder::new();
+    let path = filled(&folder, 3, "x");
+    let (copy, part) = (
+        folder.file("copy.db"),
+        folder.file("copy.db.part-of-backup"),
+    );
+    let kept = folder.file("kept");
+    fs::write(&kept, "kept").expect("there is room");
+    let is_left = || part.symlink_metadata().is_ok();
+    let is_a_copy = || {
+        sqlite::backup(&path, &copy).expect("it can be written");
+        assert!(!is_left());
+        assert!(!folder.file("copy.db.part-of-backup-journal").exists());
+        assert_eq!(stored(&mut open(&copy).expect("it opens")).len(), 3);
+        fs::remove_file(&copy).expect("it is there");
+    };
+    for bytes in [0, 10, STORE_RESERVE_BYTES] {
+        fs::write(&part, vec![0x5a; bytes]).expect("there is room");
+        let journal = folder.file("copy.db.part-of-backup-journal");
+        fs::write(journal, vec![0x5a; bytes]).expect("there is room");
+        is_a_copy();
+    }
+    // Whoever put a link there gets nothing written to where it leads.
+    std::os::unix::fs::symlink(&kept, &part).expect("there is room");
+    is_a_copy();
+    assert_eq!(fs::read(&kept).expect("it is there"), b"kept");
+    // While one is written, another one to the same name leaves it alone.
+    fs::write(&part, "under way").expect("there is room");
+    let other = fs::File::open(&part).expect("it is there");
+    other.try_lock().expect("nobody has it");
+    let error = sqlite::backup(&path, &copy).expect_err("another one is under way");
+    assert!(error.to_string().contains("another backup"), "{error}");
+    assert!(is_left() && !copy.exists());
+    drop(other);
+    is_a_copy();
+    // One that fails leaves nothing.
+    let mut damaged = fs::read(&path).expect("it is there");
+    let end = damaged.len();
+    damaged[end - 8192..].fill(0xa5);
+    fs::write(&path, damaged).expect("there is room");
+    assert!(sqlite::backup(&path, &copy).is_err());
+    assert!(!is_left() && !copy.exists());
+}
