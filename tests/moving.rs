@@ -11,7 +11,8 @@ mod command;
 
 use command::{Folder, fanwire, fanwire_with, fine, refused};
 use fanwire::side::store::import::read;
-use fanwire::side::store::{Durability, Reading, Sqlite, Storage};
+use fanwire::side::store::sqlite::Importer;
+use fanwire::side::store::{Durability, OpenError, Reading, Sqlite, Storage};
 use fanwire::store::{
     Answer, AppFields, AppRecord, AppRow, BY_PUSHER, BY_PUSHI, Field, NewRecord, Question, Record,
     RecordKind, StoredEvent,
@@ -424,6 +425,27 @@ fn more_than_one_commit_keeps_the_order_of_numbers() {
     assert_eq!(data[..3], ["2600", "2599", "2598"]);
     assert_eq!(newest[0].id, 2_600);
     assert_eq!(kept.0.check().expect("readable"), Vec::<String>::new());
+}
+
+#[test]
+fn one_import_at_a_time() {
+    let folder = Folder::new("two");
+    let path = folder.0.join("two.db");
+    let name = path.to_str().expect("UTF-8");
+    let mut first = Importer::open(&path).expect("it is made");
+    // It knows of no event yet, as one that has only begun.
+    assert!(matches!(first.put(&[]).as_deref(), Ok([])));
+    let said = import(name, &exported());
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    for piece in ["another import", name, "nothing of this one is stored"] {
+        assert!(said.err.contains(piece), "{piece:?} in {:?}", said.err);
+    }
+    let mut kept = Kept::open(name);
+    assert_eq!((kept.apps(), kept.0.last_event()), (Vec::new(), Ok(0)));
+    let other = Importer::open(&path).expect_err("the first one is under way");
+    assert!(matches!(other, OpenError::Importing(_)) && !other.is_of_the_file());
+    first.close().expect("it can write");
+    fine(&import(name, &exported()), &["all of it is in"]);
 }
 
 #[test]

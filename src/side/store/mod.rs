@@ -77,6 +77,8 @@ impl fmt::Debug for Options {
 pub enum OpenError {
     /// Another server has it.
     Locked(PathBuf),
+    /// Another import into it is under way.
+    Importing(PathBuf),
     /// The file is no database, or another program's.
     Foreign(PathBuf),
     /// The file was written by a later version of this program.
@@ -114,6 +116,7 @@ impl OpenError {
     pub fn path(&self) -> &Path {
         match self {
             Self::Locked(path)
+            | Self::Importing(path)
             | Self::Foreign(path)
             | Self::FromTheFuture { path, .. }
             | Self::Damaged(path, _)
@@ -133,6 +136,11 @@ impl fmt::Display for OpenError {
                 f,
                 "{path} is in use by another fanwire; stop that one, or give this one a store.path \
                  of its own"
+            ),
+            Self::Importing(_) => write!(
+                f,
+                "another import into {path} is under way; nothing of this one is stored, begin it \
+                 again when that one is done"
             ),
             Self::Foreign(_) => write!(
                 f,

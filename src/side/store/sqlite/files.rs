@@ -2,6 +2,7 @@
 //! copy of it that is not whole yet.
 
 use crate::limits::STORE_RESERVE_BYTES;
+use crate::side::store::OpenError;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -23,8 +24,8 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Held by the one server of a database for as long as it runs, however it ends. The file itself
-/// stays: whoever removed it could remove the lock of the next one.
+/// Says what only one process at a time is doing with a database, for as long as it does, however it
+/// ends. The file itself stays: whoever removed it could remove the lock of the next one.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -39,14 +40,37 @@ pub(super) enum NotLocked {
     Refused(io::Error),
 }
 
+impl NotLocked {
+    /// What is to be said of it; `held` where another one has it.
+    pub(super) fn told(self, path: &Path, held: impl FnOnce(PathBuf) -> OpenError) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Held => held(path),
+            Self::Refused(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    OpenError::ReadOnly(path)
+                }
+                _ => OpenError::System(path, error),
+            },
+        }
+    }
+}
+
 impl Lock {
-    /// Takes it, or says why not, at once.
+    /// The one server takes it, or is told why not, at once.
     pub(super) fn take(path: &Path) -> Result<Self, NotLocked> {
+        Self::of(&beside(path, ".lock"))
+    }
+
+    /// The same for the one import.
+    pub(super) fn take_to_import(path: &Path) -> Result<Self, NotLocked> {
+        Self::of(&beside(path, ".import-lock"))
+    }
+
+    fn of(path: &Path) -> Result<Self, NotLocked> {
         let mut options = private();
         options.create(true).truncate(false);
-        let file = options
-            .open(beside(path, ".lock"))
-            .map_err(NotLocked::Refused)?;
+        let file = options.open(path).map_err(NotLocked::Refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(NotLocked::Held),

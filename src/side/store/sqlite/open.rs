@@ -1,6 +1,6 @@
 //! Opening: whose the file is, how it is laid out, whether it is whole; and once more after a failure.
 
-use super::files::{Lock, NotLocked, Reserve, beside, sync_folder_of};
+use super::files::{Lock, Reserve, beside, sync_folder_of};
 use super::schema::{self, Kind};
 use super::{Names, Sqlite, trouble};
 use crate::limits::{STORE_BUSY_MS, STORE_CHECK_BYTES_MAX, STORE_RESERVE_BYTES};
@@ -37,15 +37,7 @@ pub(super) fn as_server(
     may_make: bool,
 ) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
-    let lock = Lock::take(&path).map_err(|error| match error {
-        NotLocked::Held => OpenError::Locked(path.clone()),
-        NotLocked::Refused(error) => match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                OpenError::ReadOnly(path.clone())
-            }
-            _ => OpenError::System(path.clone(), error),
-        },
-    })?;
+    let lock = Lock::take(&path).map_err(|error| error.told(&path, OpenError::Locked))?;
     let reserve = Reserve::of(&path);
     let open_whole = || {
         let store = open(path.clone(), durability, may_make, true)?;
@@ -87,7 +79,7 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
 }
 
 /// An absolute path is never taken for the address or the special name that SQLite knows.
-fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     std::path::absolute(path).map_err(|error| OpenError::System(path.to_owned(), error))
 }
 
