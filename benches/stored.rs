@@ -18,7 +18,7 @@ use fanwire::engine::EngineConfig;
 use fanwire::hub::AppId;
 use fanwire::reactor::{Clock, Listen};
 use fanwire::server::{Builder, OpenedStore, Running};
-use fanwire::side::store::{self as side, Reading, Retention, Retired, Sqlite, Storage};
+use fanwire::side::store::{self as side, Reading, Retention, Retired, Sqlite, Storage, Swept};
 use fanwire::store::{
     self, Answer, AppRecord, AppRow, EndedSession, Loaded, Question, Remembered, Trouble,
 };
@@ -104,6 +104,10 @@ impl Storage for Slow {
 
     fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble> {
         self.inner.retire(keep, rows)
+    }
+
+    fn sweep(&mut self, from_micros: u64, after: u64, rows: usize) -> Result<Swept, Trouble> {
+        self.inner.sweep(from_micros, after, rows)
     }
 
     fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {

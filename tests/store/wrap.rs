@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "two threads meet here")]
 
-use fanwire::side::store::{Reading, Retention, Retired, Storage};
+use fanwire::side::store::{Reading, Retention, Retired, Storage, Swept};
 use fanwire::store::{
     Answer, AppRecord, AppRow, EndedSession, Question, Remembered, Trouble, Write,
 };
@@ -185,6 +185,10 @@ impl<E: Storage> Storage for Rigged<E> {
 
     fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble> {
         self.inner.retire(keep, rows)
+    }
+
+    fn sweep(&mut self, from_micros: u64, after: u64, rows: usize) -> Result<Swept, Trouble> {
+        self.inner.sweep(from_micros, after, rows)
     }
 
     fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {
