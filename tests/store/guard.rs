@@ -1,6 +1,6 @@
 //! What keeps a file from being taken for a store, or for a whole one, when it is none.
 
-use crate::files::{filled, open, stored};
+use crate::files::{filled, open, refusal, store, stored};
 use crate::world::Folder;
 use fanwire::limits::STORE_RESERVE_BYTES;
 use fanwire::side::store::{OpenError, Sqlite, sqlite};
@@ -94,4 +94,47 @@ fn what_is_left_of_a_backup_goes_with_the_next_one() {
     fs::write(&path, damaged).expect("there is room");
     assert!(sqlite::backup(&path, &copy).is_err());
     assert!(!is_left() && !copy.exists());
+}
+
+#[test]
+fn a_log_without_its_database_is_not_thrown_away() {
+    let folder = Folder::new();
+    let path = folder.file("fanwire.db");
+    let mut server = open(&path).expect("it is made");
+    store(&mut server, 1, "x");
+    let (whole, log) = (folder.file("whole"), folder.file("fanwire.db-wal"));
+    let image = Folder::new();
+    fs::copy(&path, &whole).expect("there is room");
+    fs::copy(&log, image.file("fanwire.db-wal")).expect("there is room");
+    drop(server);
+    let path = image.file("fanwire.db");
+    let log = image.file("fanwire.db-wal");
+    let logged = fs::read(&log).expect("it is there");
+    assert!(!logged.is_empty());
+    for is_empty in [false, true] {
+        if is_empty {
+            fs::write(&path, "").expect("there is room");
+        }
+        let made = Sqlite::open_or_make_beside(&path).expect_err("it may make one");
+        for error in looks(&image, &path)
+            .into_iter()
+            .chain([refusal(&path), made])
+        {
+            assert!(matches!(error, OpenError::Missing(..)), "{error}");
+            assert!(error.is_of_the_file());
+            let said = error.to_string();
+            for piece in [&*path.to_string_lossy(), &*log.to_string_lossy(), "backup"] {
+                assert!(said.contains(piece), "{piece} in {said}");
+            }
+        }
+        assert!(fs::read(&log).expect("it is there") == logged, "it stays");
+    }
+    // With its database it is all there again.
+    fs::copy(&whole, &path).expect("there is room");
+    assert_eq!(stored(&mut open(&path).expect("it opens")), ["x"]);
+    // Only what holds nothing is left: whoever has removed the database begins anew.
+    fs::remove_file(&path).expect("it is there");
+    let _ = fs::remove_file(&log);
+    assert!(image.file("fanwire.db.reserve").exists());
+    assert_eq!(stored(&mut open(&path).expect("it is made")), [""; 0]);
 }

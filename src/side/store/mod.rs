@@ -94,6 +94,8 @@ pub enum OpenError {
     Damaged(PathBuf, String),
     /// There is nothing in the file, and whoever asked does not make a store of it.
     Empty(PathBuf),
+    /// The file is not there or empty, and its log, which is the other path, is not.
+    Missing(PathBuf, PathBuf),
     /// The file may not be written.
     ReadOnly(PathBuf),
     /// The system, or the database, refuses.
@@ -108,7 +110,11 @@ impl OpenError {
     pub fn is_of_the_file(&self) -> bool {
         matches!(
             self,
-            Self::Foreign(_) | Self::FromTheFuture { .. } | Self::Damaged(..) | Self::Empty(_)
+            Self::Foreign(_)
+                | Self::FromTheFuture { .. }
+                | Self::Damaged(..)
+                | Self::Empty(_)
+                | Self::Missing(..)
         )
     }
 
@@ -121,6 +127,7 @@ impl OpenError {
             | Self::FromTheFuture { path, .. }
             | Self::Damaged(path, _)
             | Self::Empty(path)
+            | Self::Missing(path, _)
             | Self::ReadOnly(path)
             | Self::System(path, _)
             | Self::NotBuilt(path) => path,
@@ -160,6 +167,12 @@ impl fmt::Display for OpenError {
                 f,
                 "{path} is empty: it is no store, or one that was cut off; it is left as it is, \
                  restore a backup or name another file"
+            ),
+            Self::Missing(_, log) => write!(
+                f,
+                "{path} is missing or empty, but its log {log} is there, with what was stored last; \
+                 put both back together or restore a backup, or remove the log as well to begin anew",
+                log = log.display()
             ),
             Self::ReadOnly(_) => write!(
                 f,

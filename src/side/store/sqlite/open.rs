@@ -38,6 +38,7 @@ pub(super) fn as_server(
 ) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
     let lock = Lock::take(&path).map_err(|error| error.told(&path, OpenError::Locked))?;
+    spared(&path, may_make)?;
     let reserve = Reserve::of(&path);
     let open_whole = || {
         let store = open(path.clone(), durability, may_make, true)?;
@@ -64,6 +65,7 @@ pub(super) fn as_server(
 /// store makes one of an empty file.
 pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
+    spared(&path, may_make)?;
     let is_there = std::fs::exists(&path);
     if !may_make && !is_there.map_err(|error| OpenError::System(path.clone(), error))? {
         let error = io::Error::from(io::ErrorKind::NotFound);
@@ -90,7 +92,6 @@ fn open(
     may_make: bool,
     is_alone: bool,
 ) -> Result<Sqlite, OpenError> {
-    spared(&path, may_make)?;
     let wrong = |error| open_error(&path, &error);
     let mut connection = connect(&path, may_make && is_alone).map_err(wrong)?;
     let kind = schema::kind(&connection).map_err(wrong)?;
@@ -137,13 +138,34 @@ fn open(
     })
 }
 
-/// SQLite takes a file with less than a page for an empty one, and would write over it.
+/// What SQLite would write over, or throw away: it takes a file with less than a page for an empty
+/// one, and begins a new log where the database is empty or missing.
+///
+/// A log that is left without its database holds what was acknowledged last, so nothing is made anew
+/// beside one. A reserve holds nothing: whoever has removed the database and left the reserve, which an
+/// orderly stop leaves, too, begins anew as they may have meant to. But nobody means to empty a file.
 fn spared(path: &Path, may_make: bool) -> Result<(), OpenError> {
-    let Ok(file) = std::fs::metadata(path) else {
+    let file = match std::fs::metadata(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // Opening it will say what is wrong.
+        Err(_) => return Ok(()),
+    };
+    let log = beside(path, "-wal");
+    let is_nothing = file
+        .as_ref()
+        .is_none_or(|file| file.is_file() && file.len() == 0);
+    if is_nothing && std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::Missing(path.to_owned(), log));
+    }
+    let Some(file) = file else {
+        if may_make && Reserve::of(path).is_there() {
+            log::warn!("{} was there once, and is made anew", path.display());
+        }
         return Ok(());
     };
     if file.is_file() && file.len() == 0 && Reserve::of(path).is_there() {
-        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        // There was more in it. Without the reserve it may be a first start that was cut off.
         let why = "it is empty".to_owned();
         return Err(OpenError::Damaged(path.to_owned(), why));
     }
