@@ -138,3 +138,60 @@ fn a_log_without_its_database_is_not_thrown_away() {
     assert!(image.file("fanwire.db.reserve").exists());
     assert_eq!(stored(&mut open(&path).expect("it is made")), [""; 0]);
 }
+
+#[test]
+fn what_does_not_fit_together_is_listed() {
+    let folder = Folder::new();
+    let path = filled(&folder, 200, &"x".repeat(300));
+    let whole = fs::read(&path).expect("it is there");
+    // Of the pages that are looked at when a file is opened, all but the first.
+    let mut listed = 0;
+    for page in 1..whole.len() / 4096 {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..(page + 1) * 4096].fill(0xaa);
+        fs::write(&path, &damaged).expect("there is room");
+        let faults = sqlite::check(&path).expect("it lists what is wrong");
+        let names_a_page = |fault: &String| fault.contains(&format!("page {}", page + 1));
+        listed += u32::from(faults.iter().any(names_a_page));
+        for fault in faults {
+            assert!(!fault.contains("store check"), "{fault}");
+        }
+    }
+    assert!(listed > 0, "SQLite says where");
+}
+
+#[test]
+fn what_is_laid_out_otherwise_is_damaged() {
+    let folder = Folder::new();
+    let path = filled(&folder, 3, "x");
+    let whole = fs::read(&path).expect("it is there");
+    for (change, words) in [
+        ("DROP TABLE event", "table event"),
+        ("DROP TABLE probe", "table probe"),
+        ("DROP INDEX event_by_channel", "index event_by_channel"),
+        ("PRAGMA user_version = 0", "user_version is 0"),
+        ("PRAGMA user_version = -1", "user_version is -1"),
+    ] {
+        fs::write(&path, &whole).expect("there is room");
+        let connection = rusqlite::Connection::open(&path).expect("it is there");
+        connection.execute_batch(change).expect("it can write");
+        drop(connection);
+        let copy = folder.file("copy.db");
+        let faults = sqlite::check(&path).expect("it says what is wrong");
+        assert!(
+            faults.iter().any(|fault| fault.contains(words)),
+            "{change}: {faults:?}"
+        );
+        for error in [
+            refusal(&path),
+            sqlite::backup(&path, &copy).expect_err(change),
+            sqlite::compact(&path).expect_err(change),
+            Sqlite::open_beside(&path).expect_err(change),
+            Sqlite::open_or_make_beside(&path).expect_err(change),
+        ] {
+            assert!(error.is_of_the_file(), "{change}: {error}");
+            assert!(error.to_string().contains(words), "{change}: {error}");
+        }
+        assert!(!copy.exists());
+    }
+}

@@ -105,6 +105,10 @@ fn open(
                 known,
             });
         }
+        Kind::Ours(version) if version < 1 => {
+            let why = format!("its user_version is {version}, which fanwire never writes");
+            return Err(OpenError::Damaged(path, why));
+        }
         Kind::Empty if !may_make => return Err(OpenError::Empty(path)),
         Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !is_alone => {
             // The server that holds it is an older one, or has not come that far.
@@ -118,6 +122,10 @@ fn open(
     settle(&connection, durability).map_err(wrong)?;
     if kind != Kind::Ours(schema::version()) {
         schema::migrate(&mut connection).map_err(wrong)?;
+    }
+    let missing = schema::missing(&connection).map_err(wrong)?;
+    if let Some(what) = missing {
+        return Err(OpenError::Damaged(path, format!("its {what} is missing")));
     }
     if kind == Kind::Empty {
         let synced = sync_folder_of(&path);

@@ -67,13 +67,8 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
 
 /// Everything that is wrong with a database; nothing if it is in order.
 pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
-    let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
-    let mut statement = connection.prepare(&sql)?;
-    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut faults = said.collect::<Result<Vec<_>>>()?;
-    if faults == ["ok"] {
-        faults.clear();
-    }
+    let mut faults = Vec::new();
+    unfit(connection, &mut faults)?;
     if !faults.is_empty() {
         // What does not fit together as a file is not looked into.
         return Ok(faults);
@@ -88,13 +83,45 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// What does not fit together as a file, in SQLite's words. It lists what it finds before it fails.
+fn unfit(connection: &Connection, faults: &mut Vec<String>) -> Result<()> {
+    let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
+    let mut statement = connection.prepare(&sql)?;
+    let mut said = statement.query([])?;
+    while let Some(row) = said.next()? {
+        // One row may be many lines.
+        let text: String = row.get(0)?;
+        let lines = text.lines().filter(|line| !matches!(*line, "" | "ok"));
+        faults.extend(lines.map(str::to_owned));
+    }
+    faults.truncate(FAULTS_LISTED_MAX);
+    Ok(())
+}
+
+/// Why a damaged file could not be opened, or read to its end, and what else SQLite finds in it.
+fn damage(path: &Path, why: String) -> Vec<String> {
+    let mut faults = Vec::new();
+    let listed = open::connect_to_read(path).and_then(|file| unfit(&file, &mut faults));
+    let ended = listed.err().map(|error| error.to_string());
+    let is_new = |why: &String| !faults.contains(why);
+    let ended = ended.filter(|ended| *ended != why).filter(is_new);
+    let why = Some(why).filter(is_new);
+    why.into_iter().chain(faults.clone()).chain(ended).collect()
+}
+
 /// Checks all of a database, beside a server or without one. Nothing in the list: it is in order.
 ///
 /// # Errors
 /// It cannot be opened.
 pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
-    let store = Sqlite::open_beside(path)?;
-    faults(&store.connection).map_err(|error| open::open_error(path, &error))
+    let checked = Sqlite::open_beside(path).and_then(|store| {
+        let faults = faults(&store.connection);
+        faults.map_err(|error| open::open_error(path, &error))
+    });
+    match checked {
+        Err(OpenError::Damaged(_, why)) => Ok(damage(path, why)),
+        checked => checked,
+    }
 }
 
 /// Copies a database as it is at this moment to a new file, beside a server or without one.
