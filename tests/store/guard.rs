@@ -5,7 +5,10 @@ use crate::world::Folder;
 use fanwire::limits::STORE_RESERVE_BYTES;
 use fanwire::side::store::{OpenError, Sqlite, sqlite};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// What whoever only looks says of a file: checking, copying, compacting, apps.
 fn looks(folder: &Folder, path: &Path) -> [OpenError; 4] {
@@ -193,5 +196,81 @@ fn what_is_laid_out_otherwise_is_damaged() {
             assert!(error.to_string().contains(words), "{change}: {error}");
         }
         assert!(!copy.exists());
+    }
+}
+
+/// What may not be written is looked at all the same, if all of it is in the one file.
+#[test]
+fn where_nothing_may_be_written_it_is_only_looked_at() {
+    // Nothing is forbidden to root, who lets another user look.
+    const NOBODY: u32 = 65_534;
+    const NAME: &str = "FANWIRE_TEST_READ_ONLY_FOLDER";
+    let is_read_only = |error: &OpenError| {
+        assert!(matches!(error, OpenError::ReadOnly(_)), "{error}");
+        assert!(error.is_of_the_file());
+    };
+    if let Some(folder) = std::env::var_os(NAME) {
+        let folder = Path::new(&folder);
+        let path = folder.join("shut/fan %wire?.db");
+        let outside = folder.join("copy.db");
+        let mut refusals = vec![
+            refusal(&path),
+            sqlite::compact(&path).expect_err("it writes"),
+            Sqlite::open_beside(&path).expect_err("it writes"),
+            Sqlite::open_or_make_beside(&path).expect_err("it writes"),
+            refusal(&folder.join("shut/new.db")),
+        ];
+        if folder.join("shut/fan %wire?.db-wal").exists() {
+            refusals.push(sqlite::check(&path).expect_err("it may be of a server"));
+            refusals.push(sqlite::backup(&path, &outside).expect_err("so may it"));
+            assert!(!outside.exists());
+        } else {
+            assert_eq!(sqlite::check(&path).expect("it can be read"), [""; 0]);
+            sqlite::backup(&path, &outside).expect("it can be read");
+            assert_eq!(stored(&mut open(&outside).expect("it opens")).len(), 3);
+            assert!(sqlite::backup(&path, &folder.join("shut/copy.db")).is_err());
+        }
+        refusals.iter().for_each(is_read_only);
+        return;
+    }
+    let folder = Folder::new();
+    let shut = folder.file("shut");
+    fs::create_dir(&shut).expect("there is room");
+    let path = shut.join("fan %wire?.db");
+    fs::rename(filled(&folder, 3, "x"), &path).expect("it is ours");
+    let exe = std::env::current_exe().expect("a test is a program");
+    let copy = folder.file("test");
+    fs::copy(exe, &copy).expect("there is room");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    for has_log in [false, true] {
+        if has_log {
+            fs::write(shut.join("fan %wire?.db-wal"), "").expect("there is room");
+        }
+        mode(&folder.file(""), 0o777);
+        mode(&path, 0o444);
+        mode(&shut, 0o555);
+        let is_forbidden = fs::write(shut.join("probe"), "").is_err();
+        let _ = fs::remove_file(shut.join("probe"));
+        let mut other = Command::new(&copy);
+        other.args([
+            "--exact",
+            "guard::where_nothing_may_be_written_it_is_only_looked_at",
+        ]);
+        other.env(NAME, folder.file(""));
+        if !is_forbidden {
+            other.uid(NOBODY).gid(NOBODY);
+        }
+        let output = other.output().expect("it can be run");
+        mode(&shut, 0o777);
+        for name in ["copy.db", "copy.db.reserve", "copy.db.lock"] {
+            let _ = fs::remove_file(folder.file(name));
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
     }
 }

@@ -115,6 +115,7 @@ impl OpenError {
                 | Self::Damaged(..)
                 | Self::Empty(_)
                 | Self::Missing(..)
+                | Self::ReadOnly(_)
         )
     }
 

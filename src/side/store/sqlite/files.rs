@@ -16,6 +16,12 @@ pub(super) fn beside(path: &Path, more: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether the system does not want anything written there.
+pub(super) fn forbids(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
 /// How a new file is made: for nobody else's eyes, as secrets are in it. One that is there keeps its
 /// mode. SQLite gives the log the mode of the database.
 pub(super) fn private() -> OpenOptions {
@@ -46,12 +52,8 @@ impl NotLocked {
         let path = path.to_owned();
         match self {
             Self::Held => held(path),
-            Self::Refused(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    OpenError::ReadOnly(path)
-                }
-                _ => OpenError::System(path, error),
-            },
+            Self::Refused(error) if forbids(&error) => OpenError::ReadOnly(path),
+            Self::Refused(error) => OpenError::System(path, error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Opening: whose the file is, how it is laid out, whether it is whole; and once more after a failure.
 
-use super::files::{Lock, Reserve, beside, sync_folder_of};
+use super::files::{Lock, Reserve, beside, forbids, private, sync_folder_of};
 use super::schema::{self, Kind};
 use super::{Names, Sqlite, trouble};
 use crate::limits::{STORE_BUSY_MS, STORE_CHECK_BYTES_MAX, STORE_RESERVE_BYTES};
@@ -10,6 +10,7 @@ use crate::store::Trouble;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,27 +95,14 @@ fn open(
 ) -> Result<Sqlite, OpenError> {
     let wrong = |error| open_error(&path, &error);
     let mut connection = connect(&path, may_make && is_alone).map_err(wrong)?;
-    let kind = schema::kind(&connection).map_err(wrong)?;
+    let kind = known(&connection, &path)?;
     match kind {
-        Kind::Foreign => return Err(OpenError::Foreign(path)),
-        Kind::Ours(version) if version > schema::version() => {
-            let known = schema::version();
-            return Err(OpenError::FromTheFuture {
-                path,
-                version,
-                known,
-            });
-        }
-        Kind::Ours(version) if version < 1 => {
-            let why = format!("its user_version is {version}, which fanwire never writes");
-            return Err(OpenError::Damaged(path, why));
-        }
         Kind::Empty if !may_make => return Err(OpenError::Empty(path)),
         Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !is_alone => {
             // The server that holds it is an older one, or has not come that far.
             return Err(OpenError::Locked(path));
         }
-        Kind::Empty | Kind::Ours(_) => {}
+        _ => {}
     }
     if connection.is_readonly("main").map_err(wrong)? {
         return Err(OpenError::ReadOnly(path));
@@ -123,10 +111,7 @@ fn open(
     if kind != Kind::Ours(schema::version()) {
         schema::migrate(&mut connection).map_err(wrong)?;
     }
-    let missing = schema::missing(&connection).map_err(wrong)?;
-    if let Some(what) = missing {
-        return Err(OpenError::Damaged(path, format!("its {what} is missing")));
-    }
+    complete(&connection, &path)?;
     if kind == Kind::Empty {
         let synced = sync_folder_of(&path);
         synced.map_err(|error| OpenError::System(path.clone(), error))?;
@@ -144,6 +129,66 @@ fn open(
         pages_max: None,
         _lock: None,
     })
+}
+
+/// Whose a file is, if it is nobody's or ours and no later one.
+fn known(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
+    let kind = schema::kind(connection).map_err(|error| open_error(path, &error))?;
+    let path = path.to_owned();
+    match kind {
+        Kind::Foreign => Err(OpenError::Foreign(path)),
+        Kind::Ours(version) if version > schema::version() => {
+            let known = schema::version();
+            Err(OpenError::FromTheFuture {
+                path,
+                version,
+                known,
+            })
+        }
+        Kind::Ours(version) if version < 1 => {
+            let why = format!("its user_version is {version}, which fanwire never writes");
+            Err(OpenError::Damaged(path, why))
+        }
+        Kind::Empty | Kind::Ours(_) => Ok(kind),
+    }
+}
+
+/// Whether all tables and indexes are there.
+fn complete(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let missing = schema::missing(connection).map_err(|error| open_error(path, &error))?;
+    missing.map_or(Ok(()), |what| {
+        let why = format!("its {what} is missing");
+        Err(OpenError::Damaged(path.to_owned(), why))
+    })
+}
+
+/// A connection to a file that nobody writes to and that cannot be written, on read-only media: SQLite
+/// takes no locks, and makes no files beside it.
+pub(super) fn as_it_lies(path: &Path) -> Result<Connection, OpenError> {
+    let path = &absolute(path)?;
+    let wrong = |error| open_error(path, &error);
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
+            _ => uri += &format!("%{byte:02x}"),
+        }
+    }
+    uri += "?immutable=1";
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(wrong)?;
+    match known(&connection, path)? {
+        Kind::Empty => return Err(OpenError::Empty(path.clone())),
+        // To be read it would have to be brought up to date.
+        Kind::Ours(version) if version != schema::version() => {
+            return Err(OpenError::ReadOnly(path.clone()));
+        }
+        _ => complete(&connection, path)?,
+    }
+    ends_where_it_says(&connection, path)?;
+    Ok(connection)
 }
 
 /// What SQLite would write over, or throw away: it takes a file with less than a page for an empty
@@ -282,17 +327,28 @@ fn long_enough(store: &Sqlite) -> Result<u64, OpenError> {
         }
         copied => copied.map(|()| true).map_err(wrong)?,
     };
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let bytes =
-        number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
-    let bytes = u64::try_from(bytes).unwrap_or(0);
-    let file = std::fs::metadata(&store.path);
-    let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
-    if is_copied && file.len() < bytes {
+    if is_copied {
+        ends_where_it_says(connection, &store.path)
+    } else {
+        says_it_has(connection).map_err(wrong)
+    }
+}
+
+fn ends_where_it_says(connection: &Connection, path: &Path) -> Result<u64, OpenError> {
+    let bytes = says_it_has(connection).map_err(|error| open_error(path, &error))?;
+    let file = std::fs::metadata(path);
+    let file = file.map_err(|error| OpenError::System(path.to_owned(), error))?;
+    if file.len() < bytes {
         let why = format!("{} of {bytes} bytes are there", file.len());
-        return Err(OpenError::Damaged(store.path.clone(), why));
+        return Err(OpenError::Damaged(path.to_owned(), why));
     }
     Ok(bytes)
+}
+
+fn says_it_has(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
 }
 
 /// Every table and index: what is read of it, and in which order.
@@ -404,6 +460,18 @@ fn has_room(store: &Sqlite) -> Result<(), Trouble> {
     }
 }
 
+/// SQLite does not say why it cannot make its files beside the database, so it is tried.
+fn is_in_a_closed_folder(path: &Path) -> bool {
+    let probe = beside(path, ".probe");
+    match private().create_new(true).open(&probe) {
+        Ok(_) => {
+            let _ = std::fs::remove_file(&probe);
+            false
+        }
+        Err(error) => forbids(&error),
+    }
+}
+
 pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     let why = error.to_string();
@@ -418,6 +486,7 @@ pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path, why),
         _ if extended == SHORT_READ => OpenError::Damaged(path, why),
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly(path),
+        Some(ErrorCode::CannotOpen) if is_in_a_closed_folder(&path) => OpenError::ReadOnly(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked(path),
         _ => OpenError::System(path, io::Error::other(why)),
     }

@@ -1,12 +1,12 @@
 //! What an operator has done to a database: checking, copying, making it small.
 
-use super::files::Part;
+use super::files::{Part, beside};
 use super::{Sqlite, open};
 use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
 use crate::side::store::{Durability, OpenError, Storage};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Error, ErrorCode, Result};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Things wrong that are listed.
 const FAULTS_LISTED_MAX: usize = 100;
@@ -83,6 +83,42 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// A store that is only looked at.
+struct Looked {
+    connection: Connection,
+    /// None: it can be written, and whoever writes is known to SQLite.
+    lies_at: Option<PathBuf>,
+}
+
+impl Looked {
+    /// Also on media that cannot be written, where all of it is in the one file.
+    fn at(path: &Path) -> std::result::Result<Self, OpenError> {
+        let (connection, lies_at) = match Sqlite::open_beside(path) {
+            Err(OpenError::ReadOnly(path)) if !has_log(&path) => {
+                (open::as_it_lies(&path)?, Some(path))
+            }
+            opened => (opened?.connection, None),
+        };
+        Ok(Self {
+            connection,
+            lies_at,
+        })
+    }
+
+    /// Whether it stayed as it was while it was looked at. A server, which may be one that can write
+    /// there, makes a log first.
+    fn stayed(&self) -> std::result::Result<(), OpenError> {
+        match &self.lies_at {
+            Some(path) if has_log(path) => Err(OpenError::ReadOnly(path.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::symlink_metadata(beside(path, "-wal")).is_ok()
+}
+
 /// What does not fit together as a file, in SQLite's words. It lists what it finds before it fails.
 fn unfit(connection: &Connection, faults: &mut Vec<String>) -> Result<()> {
     let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
@@ -102,7 +138,9 @@ fn unfit(connection: &Connection, faults: &mut Vec<String>) -> Result<()> {
 fn damage(path: &Path, why: String) -> Vec<String> {
     let mut faults = Vec::new();
     let listed = open::connect_to_read(path).and_then(|file| unfit(&file, &mut faults));
-    let ended = listed.err().map(|error| error.to_string());
+    let is_damage = |error: &Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
+    let ended = listed.err().filter(is_damage);
+    let ended = ended.map(|error| error.to_string());
     let is_new = |why: &String| !faults.contains(why);
     let ended = ended.filter(|ended| *ended != why).filter(is_new);
     let why = Some(why).filter(is_new);
@@ -114,8 +152,9 @@ fn damage(path: &Path, why: String) -> Vec<String> {
 /// # Errors
 /// It cannot be opened.
 pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
-    let checked = Sqlite::open_beside(path).and_then(|store| {
+    let checked = Looked::at(path).and_then(|store| {
         let faults = faults(&store.connection);
+        store.stayed()?;
         faults.map_err(|error| open::open_error(path, &error))
     });
     match checked {
@@ -129,7 +168,7 @@ pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
 /// # Errors
 /// It cannot be opened; or the new file is there already, or cannot be written.
 pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
-    let store = Sqlite::open_beside(path)?;
+    let store = Looked::at(path)?;
     let refused = |error| OpenError::System(to.to_owned(), error);
     let target = std::path::absolute(to).map_err(refused)?;
     if std::fs::symlink_metadata(&target).is_ok() {
@@ -143,6 +182,7 @@ pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
     };
     let copied = store.connection.execute("VACUUM INTO ?1", [name]);
     copied.map_err(|error| open::open_error(path, &error))?;
+    store.stayed()?;
     part.end(&target).map_err(refused)
 }
 
