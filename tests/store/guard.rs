@@ -3,7 +3,7 @@
 use crate::files::{filled, open, refusal, store, stored};
 use crate::world::Folder;
 use fanwire::limits::STORE_RESERVE_BYTES;
-use fanwire::side::store::{OpenError, Sqlite, sqlite};
+use fanwire::side::store::{OpenError, Sqlite, Storage, sqlite};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -196,6 +196,43 @@ fn what_is_laid_out_otherwise_is_damaged() {
             assert!(error.to_string().contains(words), "{change}: {error}");
         }
         assert!(!copy.exists());
+    }
+}
+
+#[test]
+fn new_files_are_for_nobody_elses_eyes() {
+    let folder = Folder::new();
+    let mode = |name: &str| {
+        let about = fs::metadata(folder.file(name)).expect(name);
+        about.permissions().mode() & 0o777
+    };
+    let path = folder.file("fanwire.db");
+    let mut server = open(&path).expect("it is made");
+    store(&mut server, 1, "x");
+    sqlite::backup(&path, &folder.file("copy.db")).expect("there is room");
+    drop(sqlite::Importer::open(&path).expect("it opens"));
+    for end in ["", "-wal", "-shm", ".reserve", ".lock", ".import-lock"] {
+        assert_eq!(mode(&format!("fanwire.db{end}")), 0o600, "{end}");
+    }
+    assert_eq!(mode("copy.db"), 0o600);
+    drop(Sqlite::open_or_make_beside(&folder.file("app.db")).expect("it is made"));
+    assert_eq!(mode("app.db"), 0o600);
+    // The target of a link that leads nowhere yet.
+    let link = folder.file("link.db");
+    std::os::unix::fs::symlink(folder.file("target.db"), &link).expect("there is room");
+    drop(open(&link).expect("it is made"));
+    assert_eq!(mode("target.db"), 0o600);
+    // What is there already stays as it is.
+    server.close().expect("it can write");
+    drop(server);
+    for name in ["fanwire.db", "fanwire.db.reserve", "fanwire.db.lock"] {
+        let wide = fs::Permissions::from_mode(0o640);
+        fs::set_permissions(folder.file(name), wide).expect("it is ours");
+    }
+    let mut server = open(&path).expect("it opens");
+    store(&mut server, 2, "y");
+    for end in ["", "-wal", ".reserve", ".lock"] {
+        assert_eq!(mode(&format!("fanwire.db{end}")), 0o640, "{end}");
     }
 }
 

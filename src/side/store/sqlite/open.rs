@@ -94,6 +94,10 @@ fn open(
     is_alone: bool,
 ) -> Result<Sqlite, OpenError> {
     let wrong = |error| open_error(&path, &error);
+    if may_make && is_alone && std::fs::exists(&path).is_ok_and(|is_there| !is_there) {
+        // SQLite itself would let everybody read it. What is wrong here it will say.
+        let _ = private().create(true).truncate(false).open(&path);
+    }
     let mut connection = connect(&path, may_make && is_alone).map_err(wrong)?;
     let kind = known(&connection, &path)?;
     match kind {
