@@ -129,6 +129,12 @@ pub const STORE_RESERVE_BYTES: usize = MIB;
 pub const STORE_RETENTION_ROWS_PER_STEP: usize = 500;
 /// Apps that one such step looks at; the next one goes on behind them.
 pub const STORE_RETENTION_APPS_PER_STEP: usize = 256;
+/// How long nothing is done between two steps of going through all events for those that are too old.
+pub const STORE_SWEEP_STEP_MS: u64 = 50;
+/// All events are gone through once in a tenth of the age they may have, but no more often than this,
+pub const STORE_SWEEP_MS_MIN: u64 = 60 * 1000;
+/// and no more rarely than that.
+pub const STORE_SWEEP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// What an event is charged beyond its texts where an app may have so many bytes of them.
 pub const STORE_EVENT_OVERHEAD_BYTES: usize = 100;
 /// How often the store looks after itself: what is too old, what others have changed, what it tells
@@ -155,6 +161,8 @@ pub const STORE_SERVING_MAX: usize = 1_024;
 pub const STORE_ANSWERS_TOLD_MAX: usize = 16;
 /// A line of an export that is taken over: a document of MongoDB's 16 MiB with all in it escaped.
 pub const IMPORT_LINE_BYTES_MAX: usize = 64 * MIB;
+/// How far ahead of now an imported event may be dated: clocks differ, and zones are mistaken.
+pub const IMPORT_AHEAD_S_MAX: u64 = 24 * 60 * 60;
 /// Documents that are taken over with one commit.
 pub const IMPORT_BATCH_DOCUMENTS: usize = 1_000;
 /// Bytes of documents after which a commit is made, however few they are.

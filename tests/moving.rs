@@ -11,7 +11,8 @@ mod command;
 
 use command::{Folder, fanwire, fanwire_with, fine, refused};
 use fanwire::side::store::import::read;
-use fanwire::side::store::{Durability, Reading, Sqlite, Storage};
+use fanwire::side::store::sqlite::Importer;
+use fanwire::side::store::{Durability, OpenError, Reading, Sqlite, Storage};
 use fanwire::store::{
     Answer, AppFields, AppRecord, AppRow, BY_PUSHER, BY_PUSHI, Field, NewRecord, Question, Record,
     RecordKind, StoredEvent,
@@ -154,7 +155,7 @@ fn an_installation_moves_whole_and_only_once() {
     assert!(apps[0].secret.starts_with("01c2a5ea2489"));
     assert_eq!(
         (apps[0].created_s, apps[0].modified_s),
-        (1_795_300_421, 1_795_300_431)
+        (1_695_300_421, 1_695_300_431)
     );
     assert_eq!(
         (apps[0].protocols, apps[0].is_of_settings),
@@ -182,7 +183,7 @@ fn an_installation_moves_whole_and_only_once() {
         mid: 0x6b0d_549b_6f03_475a_9600_a35a_0999_50d8,
         channel: "news".into(),
         owner: None,
-        micros: 1_795_300_672_000_000,
+        micros: 1_695_300_672_000_000,
         name: "price".into(),
         data: "{\"eur\": 5}".into(),
         extra: "\"extra\":{\"list\":[1,9007199254740993]},\"subject\":\"New\"".into(),
@@ -190,13 +191,13 @@ fn an_installation_moves_whole_and_only_once() {
     assert_eq!(news[0], expected);
     assert_eq!(
         (news[1].micros, news[1].owner),
-        (1_795_300_668_631_075, Some(SOCKET))
+        (1_695_300_668_631_075, Some(SOCKET))
     );
     assert_eq!(&*news[2].extra, "\"persist\":true");
     let peer = kept.latest(shop, Some("peer-chat:ann&bob"));
     assert_eq!(
         (&*peer[0].data, peer[0].micros),
-        ("private é世 \"quoted\"", 1_795_300_671_000_001)
+        ("private é世 \"quoted\"", 1_695_300_671_000_001)
     );
     assert_eq!(&*kept.latest(shop, Some("offers"))[0].data, "");
     assert_eq!(mids(&kept.latest(chat, None)), ["9531985d"]);
@@ -227,8 +228,8 @@ fn an_installation_moves_whole_and_only_once() {
     let expected = Record {
         id: 1,
         record,
-        created_s: 1_795_300_530,
-        modified_s: 1_795_300_530,
+        created_s: 1_695_300_530,
+        modified_s: 1_695_300_530,
     };
     assert_eq!(browser, [expected]);
     let targets = |records: Vec<Record>| -> Vec<(u64, Box<str>, Box<str>)> {
@@ -320,6 +321,10 @@ fn what_makes_no_sense_is_named_and_the_rest_goes_in() {
             &record(&format!("\"user_id\":\"u\",\"mid\":\"{mid}\"")),
         ),
         folder.file("list.json", "[{},{}]\n"),
+        folder.file(
+            "pushievent.json",
+            &record("\"mid\":\"19174e6b8ad04230bd18135812f6fa13\",\"channel\":\"c\",\"data\":{},\"timestamp\":4e9"),
+        ),
     ];
     let said = import(path, &files);
     assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
@@ -335,6 +340,11 @@ fn what_makes_no_sense_is_named_and_the_rest_goes_in() {
             1,
             "a list; export one document a line, without --jsonArray",
         ),
+        (
+            4,
+            1,
+            "timestamp: 4000000000 is more than a day ahead of now",
+        ),
     ] {
         let expected = format!("fanwire: {}:{line}: {piece}", files[file].as_str());
         assert!(said.err.contains(&expected), "{expected} in {}", said.err);
@@ -342,7 +352,7 @@ fn what_makes_no_sense_is_named_and_the_rest_goes_in() {
     for piece in [
         "app                   2 added         0 there already         1 left out",
         "web                   1 added         1 there already         1 left out",
-        "6 lines are not in",
+        "7 lines are not in",
     ] {
         assert!(said.out.contains(piece), "{piece} in {}", said.out);
     }
@@ -424,6 +434,27 @@ fn more_than_one_commit_keeps_the_order_of_numbers() {
     assert_eq!(data[..3], ["2600", "2599", "2598"]);
     assert_eq!(newest[0].id, 2_600);
     assert_eq!(kept.0.check().expect("readable"), Vec::<String>::new());
+}
+
+#[test]
+fn one_import_at_a_time() {
+    let folder = Folder::new("two");
+    let path = folder.0.join("two.db");
+    let name = path.to_str().expect("UTF-8");
+    let mut first = Importer::open(&path).expect("it is made");
+    // It knows of no event yet, as one that has only begun.
+    assert!(matches!(first.put(&[]).as_deref(), Ok([])));
+    let said = import(name, &exported());
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    for piece in ["another import", name, "nothing of this one is stored"] {
+        assert!(said.err.contains(piece), "{piece:?} in {:?}", said.err);
+    }
+    let mut kept = Kept::open(name);
+    assert_eq!((kept.apps(), kept.0.last_event()), (Vec::new(), Ok(0)));
+    let other = Importer::open(&path).expect_err("the first one is under way");
+    assert!(matches!(other, OpenError::Importing(_)) && !other.is_of_the_file());
+    first.close().expect("it can write");
+    fine(&import(name, &exported()), &["all of it is in"]);
 }
 
 #[test]
@@ -563,6 +594,20 @@ fn a_file_is_checked_copied_and_made_small() {
     assert_eq!(said.code, Some(1), "what is there is not written over");
 
     let foreign: PathBuf = folder.file("foreign.db", "no database at all").into();
+    let (empty, none) = (folder.file("empty.db", ""), at("none.db"));
+    for command in [
+        &["store", "check"][..],
+        &["store", "backup", &none],
+        &["store", "compact"],
+        &["app", "list"],
+        &["app", "rotate", "1"],
+    ] {
+        let said = fanwire(&[command, &["--path", &empty]].concat());
+        assert_eq!(said.code, Some(4), "{command:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains("is empty"), "{}", said.err);
+        assert_eq!(fs::read(&empty).expect("it stays"), b"");
+    }
+    assert!(fs::metadata(&none).is_err());
     for (path, code, piece) in [
         (
             foreign.to_str().expect("UTF-8"),

@@ -72,7 +72,7 @@ Usage: fanwire COMMAND
   -v, --version            the version number alone
 
 Exit codes: 0 clean, 1 could not start, 2 usage or configuration, 3 stopping took too long,
-4 the store is damaged.
+4 the store is damaged, read-only or none.
 ";
 
 const RUN: &str = "\

@@ -5,6 +5,7 @@
 //! whatever the order of files and lines. So only the places are in memory, and not the documents.
 
 use super::args::ImportPushi;
+use super::sign::now;
 use super::store::{Failure, file_of};
 use super::{EXIT_NOT_STARTED, answer, complain};
 use fanwire::limits::{IMPORT_BATCH_BYTES, IMPORT_BATCH_DOCUMENTS, IMPORT_LINE_BYTES_MAX};
@@ -177,6 +178,7 @@ fn list(
     let file_name = file.file_name().unwrap_or_default().to_string_lossy();
     let from = Collection::of_file_name(&file_name);
     let mut places = Vec::new();
+    let unix_s = now();
     for line_number in 1.. {
         let offset = lines.position;
         let line = lines.next()?;
@@ -186,7 +188,9 @@ fn list(
         if line.bytes.trim_ascii().is_empty() {
             continue;
         }
-        match line.text().and_then(|text| read(text, from)) {
+        let document = line.text().and_then(|text| read(text, from));
+        match document.and_then(|(of, document)| document.has_been(unix_s).map(|()| (of, document)))
+        {
             Ok((collection, document)) => places.push(Place {
                 collection,
                 id: document.id,

@@ -29,7 +29,7 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// Stopped, but something was still open when the time for it ran out.
 pub(crate) const EXIT_DRAIN: u8 = 3;
-/// The store's file is damaged, or none that this version can use.
+/// The store's file is damaged, may not be written, or is none that this version can use.
 pub(crate) const EXIT_STORE: u8 = 4;
 
 /// Settings files and secrets are small; nothing larger is read into memory.

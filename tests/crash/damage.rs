@@ -255,7 +255,7 @@ fn what_the_system_denies_is_said_with_what_to_do() {
     drop(ready(Server::start(volume.within(&home.command()), 1)));
     volume.do_there(&["mount", "-o", "remount,ro", &volume.inside("")]);
     let (code, said) = refusal(volume.within(&home.command()));
-    assert_eq!(code, NOT_STARTED, "{said}");
+    assert_eq!(code, STORE, "{said}");
     assert!(
         said.contains(&path) && said.contains("may not be written"),
         "{said}"
@@ -265,5 +265,29 @@ fn what_the_system_denies_is_said_with_what_to_do() {
         .output();
     let check = check.expect("it runs");
     let complaint = http::lossy(&check.stderr);
-    assert_eq!(check.status.code(), Some(NOT_STARTED), "{complaint}");
+    assert_eq!(check.status.code(), Some(STORE), "{complaint}");
+    for command in [
+        &["app", "list"][..],
+        &["app", "add", "x"],
+        &["store", "compact"],
+    ] {
+        let args = [command, &["--path", &path]].concat();
+        let done = volume.within(&fanwire(&args)).output().expect("it runs");
+        let complaint = http::lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(STORE), "{complaint}");
+        assert!(complaint.contains("may not be written"), "{complaint}");
+    }
+    // After an orderly stop all of it is in the one file, which can be read.
+    volume.do_there(&["mount", "-o", "remount,rw", &volume.inside("")]);
+    let mut server = ready(Server::start(volume.within(&home.command()), 1));
+    server.signal("TERM");
+    assert_eq!(server.exits(), 0);
+    volume.do_there(&["mount", "-o", "remount,ro", &volume.inside("")]);
+    let copy = as_text(&folder.path("copy.db"));
+    for command in [&["check"][..], &["backup", &copy]] {
+        let args = [&["store"], command, &["--path", &path]].concat();
+        let done = volume.within(&fanwire(&args)).output().expect("it runs");
+        assert!(done.status.success(), "{}", http::lossy(&done.stderr));
+    }
+    assert!(Path::new(&copy).exists());
 }

@@ -227,6 +227,11 @@ fn run(seed: u64, rounds: u64) {
                 both(&mut worlds, &what, &|world| {
                     format!("{:?}", world.store().retire(&keep, rows))
                 });
+                let (from, after) = (dice.below(number), dice.below(number));
+                let what = format!("{what}, then from before {from} behind {after}");
+                both(&mut worlds, &what, &|world| {
+                    format!("{:?}", world.store().sweep(from, after, rows))
+                });
             }
             2 => {
                 let ident = dice.name();

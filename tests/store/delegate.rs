@@ -13,6 +13,7 @@ macro_rules! pass_on {
             ended_sessions(unix_s: u64) -> Vec<fanwire::store::EndedSession>;
             retire(keep: &fanwire::side::store::Retention, rows: usize)
                 -> fanwire::side::store::Retired;
+            sweep(from_micros: u64, after: u64, rows: usize) -> fanwire::side::store::Swept;
             was_changed_by_others() -> bool;
             rest() -> ();
             check() -> Vec<String>;

@@ -13,23 +13,23 @@ use std::{fs, io};
 
 const APP: AppRow = AppRow(1);
 
-fn open(path: &Path) -> Result<Sqlite, OpenError> {
+pub(crate) fn open(path: &Path) -> Result<Sqlite, OpenError> {
     Sqlite::open(path, Durability::Synced)
 }
 
-fn refusal(path: &Path) -> OpenError {
+pub(crate) fn refusal(path: &Path) -> OpenError {
     match open(path) {
         Ok(_) => panic!("{} was opened", path.display()),
         Err(error) => error,
     }
 }
 
-fn store(file: &mut Sqlite, number: u64, data: &str) {
+pub(crate) fn store(file: &mut Sqlite, number: u64, data: &str) {
     let write = Write::Publish(Box::new(publish(APP, number, &["room"], data)));
     file.commit(&[&write]).expect("it can write");
 }
 
-fn stored(file: &mut Sqlite) -> Vec<String> {
+pub(crate) fn stored(file: &mut Sqlite) -> Vec<String> {
     match file.answer(&latest(APP, Some("room"), 0, 0), u64::MAX) {
         Ok(Answer::Events(events)) => texts(&events),
         other => panic!("{other:?}"),
@@ -37,7 +37,7 @@ fn stored(file: &mut Sqlite) -> Vec<String> {
 }
 
 /// A file with so many events, closed in order.
-fn filled(folder: &Folder, count: u64, data: &str) -> PathBuf {
+pub(crate) fn filled(folder: &Folder, count: u64, data: &str) -> PathBuf {
     let path = folder.file("fanwire.db");
     let mut file = open(&path).expect("it opens");
     let writes: Vec<Write> = (0..count)

@@ -3,12 +3,15 @@
 //! A further engine joins by one line in [`suite`]. What only a file can be held to is in `files`,
 //! and what the thread before an engine promises in `thread`.
 
+mod aging;
 mod apps;
 mod compare;
 mod delegate;
 mod events;
 #[cfg(feature = "store")]
 mod files;
+#[cfg(feature = "store")]
+mod guard;
 mod kept;
 mod personal;
 mod records;
@@ -55,5 +58,6 @@ suite! {
     crate::retention::by_age as retention_by_age,
     crate::retention::by_bytes as retention_by_bytes,
     crate::retention::in_steps_and_in_turn as retention_in_steps_and_in_turn,
+    crate::retention::wherever_it_stands as retention_wherever_it_stands,
     crate::retention::of_everything_uses_no_id_again as retention_of_everything_uses_no_id_again,
 }

@@ -1,9 +1,9 @@
 //! Clearing away what is too old, or too much.
 
-use crate::world::World;
+use crate::world::{World, publish};
 use fanwire::limits::STORE_EVENT_OVERHEAD_BYTES;
 use fanwire::side::store::{Retention, Retired};
-use fanwire::store::AppRow;
+use fanwire::store::{AppRow, Write};
 
 fn retire(world: &mut World, keep: Retention, rows: usize) -> Retired {
     world.store().retire(&keep, rows).expect("it can write")
@@ -124,6 +124,53 @@ pub(crate) fn in_steps_and_in_turn(world: &mut World) {
         rounds += 1;
         assert!(rounds <= 10, "they get their turn");
     }
+}
+
+/// Goes through all of it in steps, and how many events went.
+fn sweep_all(world: &mut World, from: u64, rows: usize) -> u64 {
+    let (mut all, mut after) = (0, 0);
+    loop {
+        let swept = world.store().sweep(from, after, rows);
+        let swept = swept.expect("it can write");
+        assert!(swept.events <= rows as u64);
+        all += swept.events;
+        match swept.upto {
+            Some(upto) => assert!(upto > std::mem::replace(&mut after, upto)),
+            None => return all,
+        }
+    }
+}
+
+pub(crate) fn wherever_it_stands(world: &mut World) {
+    let (one, two) = (world.app("one"), world.app("two"));
+    world.subscribe(one, "ann", "room");
+    let times = [900, 10, 20, 800, 30, 40, 700, 50];
+    for (number, micros) in (1..).zip(times) {
+        for app in [one, two] {
+            let mut publish = publish(app, 10 * number + u64::from(app.0), &["room"], "");
+            publish.micros = micros;
+            publish.data = micros.to_string().into();
+            world.write(Write::Publish(Box::new(publish)));
+        }
+    }
+    assert_eq!(
+        retire_all(world, from(45), 100),
+        0,
+        "the first one is young"
+    );
+    assert_eq!(sweep_all(world, 10, 3), 0);
+    assert_eq!(sweep_all(world, 45, 3), 8);
+    assert_eq!(world.counts().events, 8);
+    world.reopen();
+    let left = ["50", "700", "800", "900"];
+    assert_eq!(world.texts(one, "room"), left);
+    assert_eq!(world.texts(two, "room"), left);
+    let waits = left.map(String::from).to_vec();
+    assert_eq!(world.personal(one, "ann"), (vec!["room".into()], waits));
+    assert_eq!(sweep_all(world, 45, 100), 0);
+    assert_eq!(sweep_all(world, u64::MAX, 1), 8, "one at a time");
+    assert_eq!(world.store().last_event(), Ok(16), "no id is used again");
+    assert_eq!(sweep_all(world, u64::MAX, 1), 0);
 }
 
 pub(crate) fn of_everything_uses_no_id_again(world: &mut World) {

@@ -17,8 +17,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A condition that does not come about within this time never does.
-const PATIENCE: Duration = Duration::from_secs(60);
-const APP: AppRow = AppRow(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const APP: AppRow = AppRow(1);
 
 pub(crate) fn options() -> Options {
     let start = Instant::now();
@@ -38,7 +38,7 @@ pub(crate) fn options() -> Options {
 }
 
 /// The loop, as the store sees it.
-struct Loop {
+pub(crate) struct Loop {
     port: Port,
     link: Link,
     running: Option<Running>,
@@ -47,7 +47,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn start(storage: impl Storage + 'static, options: Options) -> Self {
+    pub(crate) fn start(storage: impl Storage + 'static, options: Options) -> Self {
         Self::watched(storage, options, |_| ())
     }
 
@@ -75,7 +75,7 @@ impl Loop {
         }
     }
 
-    fn send(&mut self) {
+    pub(crate) fn send(&mut self) {
         assert!(self.link.send(self.port.take()));
     }
 
@@ -91,7 +91,7 @@ impl Loop {
         self.port.write_and_tell(Write::Publish(Box::new(publish)))
     }
 
-    fn ask_latest(&mut self) -> Ticket {
+    pub(crate) fn ask_latest(&mut self) -> Ticket {
         self.port.ask(latest(APP, Some("room"), 0, 0))
     }
 
@@ -120,7 +120,7 @@ impl Loop {
         })
     }
 
-    fn texts(&mut self, wanted: Ticket) -> Vec<String> {
+    pub(crate) fn texts(&mut self, wanted: Ticket) -> Vec<String> {
         match self.answer(wanted) {
             Answer::Events(events) => texts(&events),
             other => panic!("{other:?}"),
@@ -146,7 +146,7 @@ impl Loop {
         heard.into_iter().filter(is_said).collect()
     }
 
-    fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         let running = self.running.take().expect("it is closed once");
         let is_in_order = running.close();
         while let Ok(news) = self.letters.try_recv() {

@@ -5,6 +5,7 @@
 
 mod extended;
 
+use crate::limits::IMPORT_AHEAD_S_MAX;
 use crate::store::{AppFields, Field, NewRecord, RecordKind};
 use extended::{Members, bool_of, micros_of, plain, seconds_of, text_of, whole_of};
 use std::fmt::Write as _;
@@ -109,6 +110,26 @@ pub struct Document {
     pub app: Box<str>,
     /// What it says.
     pub what: What,
+}
+
+impl Document {
+    /// Refuses an event that is dated far ahead of this time. It would outstay its age, and whatever
+    /// comes after it would look older than it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as with [`read`].
+    pub fn has_been(&self, unix_s: u64) -> Result<(), String> {
+        let last_s = unix_s.saturating_add(IMPORT_AHEAD_S_MAX);
+        match &self.what {
+            What::Event(event) if event.micros > last_s.saturating_mul(1_000_000) => {
+                let seconds = event.micros as f64 / 1e6;
+                Err(format!(
+                    "timestamp: {seconds} is more than a day ahead of now"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a document says.

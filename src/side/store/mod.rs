@@ -15,7 +15,7 @@ pub mod thread;
 pub use memory::Memory;
 #[cfg(feature = "store")]
 pub use sqlite::Sqlite;
-pub use storage::{Reading, Retention, Retired, Storage, events_of};
+pub use storage::{Reading, Retention, Retired, Storage, Swept, events_of};
 pub use thread::{Link, Running};
 
 use crate::store::{Loaded, Trouble};
@@ -77,6 +77,8 @@ impl fmt::Debug for Options {
 pub enum OpenError {
     /// Another server has it.
     Locked(PathBuf),
+    /// Another import into it is under way.
+    Importing(PathBuf),
     /// The file is no database, or another program's.
     Foreign(PathBuf),
     /// The file was written by a later version of this program.
@@ -90,6 +92,10 @@ pub enum OpenError {
     },
     /// The file is damaged, and how.
     Damaged(PathBuf, String),
+    /// There is nothing in the file, and whoever asked does not make a store of it.
+    Empty(PathBuf),
+    /// The file is not there or empty, and its log, which is the other path, is not.
+    Missing(PathBuf, PathBuf),
     /// The file may not be written.
     ReadOnly(PathBuf),
     /// The system, or the database, refuses.
@@ -104,7 +110,12 @@ impl OpenError {
     pub fn is_of_the_file(&self) -> bool {
         matches!(
             self,
-            Self::Foreign(_) | Self::FromTheFuture { .. } | Self::Damaged(..)
+            Self::Foreign(_)
+                | Self::FromTheFuture { .. }
+                | Self::Damaged(..)
+                | Self::Empty(_)
+                | Self::Missing(..)
+                | Self::ReadOnly(_)
         )
     }
 
@@ -112,9 +123,12 @@ impl OpenError {
     pub fn path(&self) -> &Path {
         match self {
             Self::Locked(path)
+            | Self::Importing(path)
             | Self::Foreign(path)
             | Self::FromTheFuture { path, .. }
             | Self::Damaged(path, _)
+            | Self::Empty(path)
+            | Self::Missing(path, _)
             | Self::ReadOnly(path)
             | Self::System(path, _)
             | Self::NotBuilt(path) => path,
@@ -131,6 +145,11 @@ impl fmt::Display for OpenError {
                 "{path} is in use by another fanwire; stop that one, or give this one a store.path \
                  of its own"
             ),
+            Self::Importing(_) => write!(
+                f,
+                "another import into {path} is under way; nothing of this one is stored, begin it \
+                 again when that one is done"
+            ),
             Self::Foreign(_) => write!(
                 f,
                 "{path} is not a database of fanwire; it is left as it is, name another file in \
@@ -144,6 +163,17 @@ impl fmt::Display for OpenError {
             Self::Damaged(_, why) => write!(
                 f,
                 "{path} is damaged: {why}; see \"fanwire store check\", and restore a backup"
+            ),
+            Self::Empty(_) => write!(
+                f,
+                "{path} is empty: it is no store, or one that was cut off; it is left as it is, \
+                 restore a backup or name another file"
+            ),
+            Self::Missing(_, log) => write!(
+                f,
+                "{path} is missing or empty, but its log {log} is there, with what was stored last; \
+                 put both back together or restore a backup, or remove the log as well to begin anew",
+                log = log.display()
             ),
             Self::ReadOnly(_) => write!(
                 f,

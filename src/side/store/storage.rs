@@ -83,6 +83,15 @@ pub trait Storage: Reading {
     /// It cannot write.
     fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble>;
 
+    /// Goes through events by their ids, whoever they belong to: looks at up to `rows` of those behind
+    /// `after`, and clears away what is from before `from_micros`. [`Storage::retire`] looks no further
+    /// than the first of an app that is not too old, and behind that may be older ones: a clock was
+    /// wrong, or they were imported.
+    ///
+    /// # Errors
+    /// It cannot write.
+    fn sweep(&mut self, from_micros: u64, after: u64, rows: usize) -> Result<Swept, Trouble>;
+
     /// Whether another process may have changed the apps since the last time.
     ///
     /// # Errors
@@ -131,6 +140,15 @@ pub struct Retired {
     pub events: u64,
     /// Whether there may be more to clear away at once.
     pub is_behind: bool,
+}
+
+/// What a step of going through all events came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events that are gone.
+    pub events: u64,
+    /// The last one that was looked at; none: there are no more behind it.
+    pub upto: Option<u64>,
 }
 
 /// How many events a write brings.

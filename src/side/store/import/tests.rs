@@ -195,6 +195,23 @@ fn what_makes_no_sense_is_named() {
             None,
             "timestamp: expected",
         ),
+        (
+            r#"{"mid":"19174e6b8ad04230bd18135812f6fa12","channel":"c","data":{},"timestamp":1e999}"#,
+            None,
+            "timestamp: expected",
+        ),
+        (
+            r#"{"mid":"19174e6b8ad04230bd18135812f6fa12","channel":"c","data":{},
+                "timestamp":{"$numberDouble":"NaN"}}"#,
+            None,
+            "timestamp: expected",
+        ),
+        (
+            r#"{"mid":"19174e6b8ad04230bd18135812f6fa12","channel":"c","data":{},
+                "timestamp":{"$numberDouble":"Infinity"}}"#,
+            None,
+            "timestamp: expected",
+        ),
         (r#"{"user_id":"u","event":"e"}"#, None, "instance: missing"),
         (
             r#"{"user_id":"u","event":"e","id":"x"}"#,
@@ -210,5 +227,30 @@ fn what_makes_no_sense_is_named() {
     ] {
         let message = read(line, from).expect_err(line);
         assert!(message.contains(piece), "{line}: {message}");
+    }
+}
+
+#[test]
+fn an_event_may_not_come_from_the_days_to_come() {
+    let of = |timestamp: &str| {
+        document(&format!(
+            r#"{{"mid":"{MID}","channel":"c","timestamp":{timestamp},"instance":"aa","data":{{}}}}"#
+        ))
+    };
+    let now_s = 1_700_000_000;
+    for timestamp in ["0", "-5", "1700000000.5", "1700086400"] {
+        assert_eq!(of(timestamp).has_been(now_s), Ok(()), "{timestamp}");
+    }
+    for (timestamp, told) in [
+        ("1700086400.5", "1700086400.5"),
+        (r#"{"$date":"2100-01-01T00:00:00Z"}"#, "4102444800"),
+        ("1e300", ""),
+    ] {
+        let why = of(timestamp).has_been(now_s).expect_err(timestamp);
+        let expected = format!("timestamp: {told}");
+        assert!(
+            why.starts_with(&expected) && why.contains("ahead of now"),
+            "{why}"
+        );
     }
 }

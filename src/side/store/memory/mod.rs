@@ -9,7 +9,7 @@ mod kept;
 mod records;
 
 use super::storage::{
-    Reading, Retention, Retired, Room, Serving, Storage, aliases, event_bytes, record_bytes,
+    Reading, Retention, Retired, Room, Serving, Storage, Swept, aliases, event_bytes, record_bytes,
 };
 use crate::limits::{STORE_EVENT_OVERHEAD_BYTES, STORE_EVENTS_LISTED_MAX};
 use crate::store::{
@@ -366,6 +366,26 @@ impl Storage for Memory {
             }
         }
         Ok(retired)
+    }
+
+    fn sweep(&mut self, from_micros: u64, after: u64, rows: usize) -> Result<Swept, Trouble> {
+        let mut found = Vec::new();
+        for (&app, world) in &self.worlds {
+            let behind = world.events.range(after.saturating_add(1)..).take(rows);
+            found.extend(behind.map(|(&id, event)| (id, app, event.event.micros)));
+        }
+        found.sort_unstable();
+        found.truncate(rows);
+        let mut swept = Swept::default();
+        for &(id, app, micros) in &found {
+            if micros < from_micros {
+                self.world(app).retire(id);
+                swept.events += 1;
+            }
+        }
+        let last = found.last().map(|(id, ..)| *id);
+        swept.upto = last.filter(|_| found.len() == rows);
+        Ok(swept)
     }
 
     fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {

@@ -1,9 +1,12 @@
-//! The files beside the database: the lock that says that a server runs here, and the reserve.
+//! The files beside the database: the lock that says that a server runs here, the reserve, and a
+//! copy of it that is not whole yet.
 
 use crate::limits::STORE_RESERVE_BYTES;
+use crate::side::store::OpenError;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The path with more at its end.
@@ -13,8 +16,22 @@ pub(super) fn beside(path: &Path, more: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Held by the one server of a database for as long as it runs, however it ends. The file itself
-/// stays: whoever removed it could remove the lock of the next one.
+/// Whether the system does not want anything written there.
+pub(super) fn forbids(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
+/// How a new file is made: for nobody else's eyes, as secrets are in it. One that is there keeps its
+/// mode. SQLite gives the log the mode of the database.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+/// Says what only one process at a time is doing with a database, for as long as it does, however it
+/// ends. The file itself stays: whoever removed it could remove the lock of the next one.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -29,14 +46,33 @@ pub(super) enum NotLocked {
     Refused(io::Error),
 }
 
+impl NotLocked {
+    /// What is to be said of it; `held` where another one has it.
+    pub(super) fn told(self, path: &Path, held: impl FnOnce(PathBuf) -> OpenError) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Held => held(path),
+            Self::Refused(error) if forbids(&error) => OpenError::ReadOnly(path),
+            Self::Refused(error) => OpenError::System(path, error),
+        }
+    }
+}
+
 impl Lock {
-    /// Takes it, or says why not, at once.
+    /// The one server takes it, or is told why not, at once.
     pub(super) fn take(path: &Path) -> Result<Self, NotLocked> {
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let file = options
-            .open(beside(path, ".lock"))
-            .map_err(NotLocked::Refused)?;
+        Self::of(&beside(path, ".lock"))
+    }
+
+    /// The same for the one import.
+    pub(super) fn take_to_import(path: &Path) -> Result<Self, NotLocked> {
+        Self::of(&beside(path, ".import-lock"))
+    }
+
+    fn of(path: &Path) -> Result<Self, NotLocked> {
+        let mut options = private();
+        options.create(true).truncate(false);
+        let file = options.open(path).map_err(NotLocked::Refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(NotLocked::Held),
@@ -70,7 +106,9 @@ impl Reserve {
         if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes) {
             return Ok(());
         }
-        let made = File::create(&self.path).and_then(|mut file| {
+        let mut options = private();
+        options.create(true).truncate(true);
+        let made = options.open(&self.path).and_then(|mut file| {
             // Really written: a hole would take no room.
             file.write_all(&vec![0; STORE_RESERVE_BYTES])?;
             file.sync_all()
@@ -83,12 +121,89 @@ impl Reserve {
 
     /// Gives its room back.
     pub(super) fn give_up(&self) {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("{} stays: {error}", self.path.display());
-            }
-            _ => {}
+        if let Err(error) = remove(&self.path) {
+            log::warn!("{} stays: {error}", self.path.display());
         }
+    }
+}
+
+/// A copy of a database that is not whole yet, and so has another name than it will have. What is left
+/// of one that was cut off goes when the next one to the same name begins.
+#[derive(Debug)]
+pub(super) struct Part {
+    path: PathBuf,
+    /// Locked for as long as it is written.
+    file: File,
+}
+
+impl Part {
+    /// Makes an empty file beside its name-to-be.
+    pub(super) fn of(target: &Path) -> io::Result<Self> {
+        let path = beside(target, ".part-of-backup");
+        let is_another = || io::Error::other("another backup to it is under way");
+        let lock = |file: &File| match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(is_another()),
+            Err(TryLockError::Error(error)) => Err(error),
+        };
+        // Removed and made anew, not written over: what has this name may be a link to anywhere. The
+        // lock on it is held meanwhile, so that only one of two removes it.
+        let left = match std::fs::symlink_metadata(&path) {
+            Ok(about) if about.is_file() => {
+                let left = File::open(&path)?;
+                lock(&left)?;
+                Some(left)
+            }
+            _ => None,
+        };
+        remove(&beside(&path, "-journal"))?;
+        remove(&path)?;
+        let file = private().create_new(true).open(&path)?;
+        lock(&file)?;
+        drop(left);
+        // Somebody who came at the same moment may have taken it for what was left of an older one.
+        let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(&path)?);
+        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+            return Err(is_another());
+        }
+        Ok(Self { path, file })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It is whole, and gets its name.
+    pub(super) fn end(mut self, target: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        if std::fs::symlink_metadata(target).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        std::fs::rename(&self.path, target)?;
+        // What has the old name from here on is another one's.
+        self.path = PathBuf::new();
+        sync_folder_of(target)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.path == Path::new("") {
+            return;
+        }
+        for path in [&beside(&self.path, "-journal"), &self.path] {
+            if let Err(error) = remove(path) {
+                log::warn!("{} stays: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Taking over what Pushi has stored: [`Document`]s, put beside what is there.
 
+use super::files::Lock;
 use super::write::{EVENTS, Tally, last_event, named, number_of, within};
 use super::{Names, Sqlite, int, open, uint};
 use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
@@ -19,23 +20,30 @@ const APP_ID_MAX: u64 = 1 << 31;
 ///
 /// What is there already stays as it is and is not put there twice: an app is known by its ident, an
 /// event by its id, a record by all it says. To know events by their ids, all ids are in memory, at
-/// some fifty bytes each.
+/// some fifty bytes each; so there is no more than one of these at a time, lest each of two puts there
+/// what the other one does.
 #[derive(Debug)]
 pub struct Importer {
     store: Sqlite,
     /// Every event there is, by its id; looked up once somebody asks.
     events: Option<HashMap<u128, (i64, u32)>>,
+    /// Dropped last: until then another one has to wait.
+    _lock: Lock,
 }
 
 impl Importer {
     /// Opens the database, and makes it if it is not there.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with it, or that another import is under way.
     pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
+        let path = &open::absolute(path)?;
+        let lock = Lock::take_to_import(path);
+        let lock = lock.map_err(|error| error.told(path, OpenError::Importing))?;
         Ok(Self {
             store: Sqlite::open_or_make_beside(path)?,
             events: None,
+            _lock: lock,
         })
     }
 

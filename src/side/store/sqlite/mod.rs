@@ -33,7 +33,7 @@ mod write;
 pub use import::Importer;
 pub use tend::{backup, check, compact};
 
-use super::storage::{Reading, Retention, Retired, Serving, Storage};
+use super::storage::{Reading, Retention, Retired, Serving, Storage, Swept};
 use super::{Durability, OpenError};
 use crate::store::{Answer, AppRecord, AppRow, EndedSession, Question, Remembered, Trouble, Write};
 use files::{Lock, Reserve};
@@ -83,7 +83,7 @@ impl Sqlite {
     /// # Errors
     /// What is wrong with it.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
-        open::as_server(path, durability)
+        open::as_server(path, durability, true)
     }
 
     /// Opens a database that is there, beside a server that may be running.
@@ -211,6 +211,11 @@ impl Storage for Sqlite {
 
     fn retire(&mut self, keep: &Retention, rows: usize) -> Result<Retired, Trouble> {
         retire::step(self, keep, rows).map_err(|error| self.failed("clear away", &error))
+    }
+
+    fn sweep(&mut self, from_micros: u64, after: u64, rows: usize) -> Result<Swept, Trouble> {
+        let swept = retire::sweep(self, from_micros, after, rows);
+        swept.map_err(|error| self.failed("clear away", &error))
     }
 
     fn was_changed_by_others(&mut self) -> Result<bool, Trouble> {

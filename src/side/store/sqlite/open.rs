@@ -1,6 +1,6 @@
 //! Opening: whose the file is, how it is laid out, whether it is whole; and once more after a failure.
 
-use super::files::{Lock, NotLocked, Reserve, beside, sync_folder_of};
+use super::files::{Lock, Reserve, beside, forbids, private, sync_folder_of};
 use super::schema::{self, Kind};
 use super::{Names, Sqlite, trouble};
 use crate::limits::{STORE_BUSY_MS, STORE_CHECK_BYTES_MAX, STORE_RESERVE_BYTES};
@@ -10,6 +10,7 @@ use crate::store::Trouble;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,20 +31,18 @@ const PAGE_BYTES_MIN: u64 = 512;
 /// Events at either end that are looked at where a file is too large to look at all of it.
 const EDGE_ROWS: i64 = 100;
 
-pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, OpenError> {
+/// Who may not make one leaves an empty file as it is.
+pub(super) fn as_server(
+    path: &Path,
+    durability: Durability,
+    may_make: bool,
+) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
-    let lock = Lock::take(&path).map_err(|error| match error {
-        NotLocked::Held => OpenError::Locked(path.clone()),
-        NotLocked::Refused(error) => match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                OpenError::ReadOnly(path.clone())
-            }
-            _ => OpenError::System(path.clone(), error),
-        },
-    })?;
+    let lock = Lock::take(&path).map_err(|error| error.told(&path, OpenError::Locked))?;
+    spared(&path, may_make)?;
     let reserve = Reserve::of(&path);
     let open_whole = || {
-        let store = open(path.clone(), durability, true)?;
+        let store = open(path.clone(), durability, may_make, true)?;
         whole(&store).map(|()| store)
     };
     let mut store = match open_whole() {
@@ -63,9 +62,11 @@ pub(super) fn as_server(path: &Path, durability: Durability) -> Result<Sqlite, O
     Ok(store)
 }
 
-/// Where no server runs, a visitor does what the server would do first.
+/// Where no server runs, a visitor does what the server would do first; but only who `may_make` a
+/// store makes one of an empty file.
 pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
+    spared(&path, may_make)?;
     let is_there = std::fs::exists(&path);
     if !may_make && !is_there.map_err(|error| OpenError::System(path.clone(), error))? {
         let error = io::Error::from(io::ErrorKind::NotFound);
@@ -73,7 +74,7 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
     }
     // Held for as long as it takes to make the file or to bring it up to date.
     let lock = Lock::take(&path).ok();
-    let store = open(path, Durability::Synced, lock.is_some())?;
+    let store = open(path, Durability::Synced, may_make, lock.is_some())?;
     if lock.is_some() {
         long_enough(&store)?;
     }
@@ -81,31 +82,31 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
 }
 
 /// An absolute path is never taken for the address or the special name that SQLite knows.
-fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     std::path::absolute(path).map_err(|error| OpenError::System(path.to_owned(), error))
 }
 
-/// Who `may_make` the file may also change its layout.
-fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite, OpenError> {
-    scrap(&path)?;
+/// Only who `is_alone` may change the layout of the file, and only who `may_make` it as well makes it.
+fn open(
+    path: PathBuf,
+    durability: Durability,
+    may_make: bool,
+    is_alone: bool,
+) -> Result<Sqlite, OpenError> {
     let wrong = |error| open_error(&path, &error);
-    let mut connection = connect(&path, may_make).map_err(wrong)?;
-    let kind = schema::kind(&connection).map_err(wrong)?;
+    if may_make && is_alone && std::fs::exists(&path).is_ok_and(|is_there| !is_there) {
+        // SQLite itself would let everybody read it. What is wrong here it will say.
+        let _ = private().create(true).truncate(false).open(&path);
+    }
+    let mut connection = connect(&path, may_make && is_alone).map_err(wrong)?;
+    let kind = known(&connection, &path)?;
     match kind {
-        Kind::Foreign => return Err(OpenError::Foreign(path)),
-        Kind::Ours(version) if version > schema::version() => {
-            let known = schema::version();
-            return Err(OpenError::FromTheFuture {
-                path,
-                version,
-                known,
-            });
-        }
-        Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !may_make => {
+        Kind::Empty if !may_make => return Err(OpenError::Empty(path)),
+        Kind::Empty | Kind::Ours(_) if kind != Kind::Ours(schema::version()) && !is_alone => {
             // The server that holds it is an older one, or has not come that far.
             return Err(OpenError::Locked(path));
         }
-        Kind::Empty | Kind::Ours(_) => {}
+        _ => {}
     }
     if connection.is_readonly("main").map_err(wrong)? {
         return Err(OpenError::ReadOnly(path));
@@ -114,6 +115,7 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
     if kind != Kind::Ours(schema::version()) {
         schema::migrate(&mut connection).map_err(wrong)?;
     }
+    complete(&connection, &path)?;
     if kind == Kind::Empty {
         let synced = sync_folder_of(&path);
         synced.map_err(|error| OpenError::System(path.clone(), error))?;
@@ -133,15 +135,99 @@ fn open(path: PathBuf, durability: Durability, may_make: bool) -> Result<Sqlite,
     })
 }
 
-/// SQLite takes a file with less than a page for an empty one, and would write over it.
-fn scrap(path: &Path) -> Result<(), OpenError> {
-    let Ok(file) = std::fs::metadata(path) else {
+/// Whose a file is, if it is nobody's or ours and no later one.
+fn known(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
+    let kind = schema::kind(connection).map_err(|error| open_error(path, &error))?;
+    let path = path.to_owned();
+    match kind {
+        Kind::Foreign => Err(OpenError::Foreign(path)),
+        Kind::Ours(version) if version > schema::version() => {
+            let known = schema::version();
+            Err(OpenError::FromTheFuture {
+                path,
+                version,
+                known,
+            })
+        }
+        Kind::Ours(version) if version < 1 => {
+            let why = format!("its user_version is {version}, which fanwire never writes");
+            Err(OpenError::Damaged(path, why))
+        }
+        Kind::Empty | Kind::Ours(_) => Ok(kind),
+    }
+}
+
+/// Whether all tables and indexes are there.
+fn complete(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let missing = schema::missing(connection).map_err(|error| open_error(path, &error))?;
+    missing.map_or(Ok(()), |what| {
+        let why = format!("its {what} is missing");
+        Err(OpenError::Damaged(path.to_owned(), why))
+    })
+}
+
+/// A connection to a file that nobody writes to and that cannot be written, on read-only media: SQLite
+/// takes no locks, and makes no files beside it.
+pub(super) fn as_it_lies(path: &Path) -> Result<Connection, OpenError> {
+    let path = &absolute(path)?;
+    let wrong = |error| open_error(path, &error);
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
+            _ => uri += &format!("%{byte:02x}"),
+        }
+    }
+    uri += "?immutable=1";
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(wrong)?;
+    match known(&connection, path)? {
+        Kind::Empty => return Err(OpenError::Empty(path.clone())),
+        // To be read it would have to be brought up to date.
+        Kind::Ours(version) if version != schema::version() => {
+            return Err(OpenError::ReadOnly(path.clone()));
+        }
+        _ => complete(&connection, path)?,
+    }
+    ends_where_it_says(&connection, path)?;
+    Ok(connection)
+}
+
+/// What SQLite would write over, or throw away: it takes a file with less than a page for an empty
+/// one, and begins a new log where the database is empty or missing.
+///
+/// A log that is left without its database holds what was acknowledged last, so nothing is made anew
+/// beside one. A reserve holds nothing: whoever has removed the database and left the reserve, which an
+/// orderly stop leaves, too, begins anew as they may have meant to. But nobody means to empty a file.
+fn spared(path: &Path, may_make: bool) -> Result<(), OpenError> {
+    let file = match std::fs::metadata(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // Opening it will say what is wrong.
+        Err(_) => return Ok(()),
+    };
+    let log = beside(path, "-wal");
+    let is_nothing = file
+        .as_ref()
+        .is_none_or(|file| file.is_file() && file.len() == 0);
+    if is_nothing && std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::Missing(path.to_owned(), log));
+    }
+    let Some(file) = file else {
+        if may_make && Reserve::of(path).is_there() {
+            log::warn!("{} was there once, and is made anew", path.display());
+        }
         return Ok(());
     };
     if file.is_file() && file.len() == 0 && Reserve::of(path).is_there() {
-        // There was more in it once. Without the reserve it may be a first start that was cut off.
+        // There was more in it. Without the reserve it may be a first start that was cut off.
         let why = "it is empty".to_owned();
         return Err(OpenError::Damaged(path.to_owned(), why));
+    }
+    if file.is_file() && file.len() == 0 && !may_make {
+        return Err(OpenError::Empty(path.to_owned()));
     }
     if !file.is_file() || file.len() == 0 || file.len() >= PAGE_BYTES_MIN {
         return Ok(());
@@ -245,17 +331,28 @@ fn long_enough(store: &Sqlite) -> Result<u64, OpenError> {
         }
         copied => copied.map(|()| true).map_err(wrong)?,
     };
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let bytes =
-        number("PRAGMA page_count").map_err(wrong)? * number("PRAGMA page_size").map_err(wrong)?;
-    let bytes = u64::try_from(bytes).unwrap_or(0);
-    let file = std::fs::metadata(&store.path);
-    let file = file.map_err(|error| OpenError::System(store.path.clone(), error))?;
-    if is_copied && file.len() < bytes {
+    if is_copied {
+        ends_where_it_says(connection, &store.path)
+    } else {
+        says_it_has(connection).map_err(wrong)
+    }
+}
+
+fn ends_where_it_says(connection: &Connection, path: &Path) -> Result<u64, OpenError> {
+    let bytes = says_it_has(connection).map_err(|error| open_error(path, &error))?;
+    let file = std::fs::metadata(path);
+    let file = file.map_err(|error| OpenError::System(path.to_owned(), error))?;
+    if file.len() < bytes {
         let why = format!("{} of {bytes} bytes are there", file.len());
-        return Err(OpenError::Damaged(store.path.clone(), why));
+        return Err(OpenError::Damaged(path.to_owned(), why));
     }
     Ok(bytes)
+}
+
+fn says_it_has(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
 }
 
 /// Every table and index: what is read of it, and in which order.
@@ -367,6 +464,18 @@ fn has_room(store: &Sqlite) -> Result<(), Trouble> {
     }
 }
 
+/// SQLite does not say why it cannot make its files beside the database, so it is tried.
+fn is_in_a_closed_folder(path: &Path) -> bool {
+    let probe = beside(path, ".probe");
+    match private().create_new(true).open(&probe) {
+        Ok(_) => {
+            let _ = std::fs::remove_file(&probe);
+            false
+        }
+        Err(error) => forbids(&error),
+    }
+}
+
 pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     let why = error.to_string();
@@ -381,6 +490,7 @@ pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path, why),
         _ if extended == SHORT_READ => OpenError::Damaged(path, why),
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly(path),
+        Some(ErrorCode::CannotOpen) if is_in_a_closed_folder(&path) => OpenError::ReadOnly(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked(path),
         _ => OpenError::System(path, io::Error::other(why)),
     }
@@ -393,7 +503,7 @@ mod tests {
 
     /// A database with a row in most tables, and its pages at the roots of everything.
     fn filled(path: &Path) -> Vec<(String, u64)> {
-        let store = open(path.to_owned(), Durability::Relaxed, true).expect("it is made");
+        let store = open(path.to_owned(), Durability::Relaxed, true, true).expect("it is made");
         let fill = "
             INSERT INTO app (ident, key, secret, protocols, is_of_settings, created_s, modified_s)
             VALUES ('a', '', '', 0, 1, 0, 0);

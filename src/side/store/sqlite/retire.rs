@@ -1,9 +1,9 @@
 //! Clearing away what is too old, or too much.
 
 use super::write::{EVENTS, Tally, last_event, within};
-use super::{Sqlite, int};
+use super::{Sqlite, int, uint};
 use crate::limits::{STORE_EVENT_OVERHEAD_BYTES, STORE_RETENTION_APPS_PER_STEP};
-use crate::side::store::storage::{Retention, Retired};
+use crate::side::store::storage::{Retention, Retired, Swept};
 use crate::store::AppRow;
 use rusqlite::{Connection, Result, params};
 use std::collections::BTreeSet;
@@ -12,24 +12,9 @@ pub(super) fn step(store: &mut Sqlite, keep: &Retention, rows: usize) -> Result<
     let from = store.last_retired;
     let done = within(&store.connection, |connection| {
         let last_event = last_event(connection)?;
-        let mut step = Step {
-            connection,
-            keep,
-            rows,
-            last_app: from,
-            channels: BTreeSet::new(),
-            users: BTreeSet::new(),
-            tally: Tally::default(),
-            retired: Retired::default(),
-        };
+        let mut step = Step::new(connection, keep, rows, from);
         step.run(from)?;
-        if step.retired.events > 0 {
-            step.drop_names()?;
-            step.tally.write(connection)?;
-            // Once the last event is gone, only this tells its id.
-            let sql = "UPDATE counter SET last = ?1 WHERE what = 0";
-            connection.prepare_cached(sql)?.execute([int(last_event)])?;
-        }
+        step.end(last_event)?;
         Ok((step.retired, step.last_app))
     });
     let (retired, last_app) = done?;
@@ -38,6 +23,46 @@ pub(super) fn step(store: &mut Sqlite, keep: &Retention, rows: usize) -> Result<
         store.names.forget();
     }
     Ok(retired)
+}
+
+/// See [`Storage::sweep`](crate::side::store::Storage::sweep).
+pub(super) fn sweep(
+    store: &mut Sqlite,
+    from_micros: u64,
+    after: u64,
+    rows: usize,
+) -> Result<Swept> {
+    // Nearly always nothing is too old, and then nobody is kept from writing. No text is read: when
+    // an event is from stands before them.
+    let mut look = store
+        .connection
+        .prepare_cached("SELECT id, micros FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut seen = look.query([int(after), rows as i64])?;
+    let (mut count, mut last, mut is_any_old) = (0, 0, false);
+    while let Some(row) = seen.next()? {
+        count += 1;
+        last = row.get(0)?;
+        is_any_old |= row.get::<_, i64>(1)? < int(from_micros);
+    }
+    drop(seen);
+    drop(look);
+    let mut swept = Swept {
+        events: 0,
+        upto: (count > 0 && count == rows).then_some(uint(last)),
+    };
+    if !is_any_old {
+        return Ok(swept);
+    }
+    let keep = Retention::default();
+    swept.events = within(&store.connection, |connection| {
+        let last_event = last_event(connection)?;
+        let mut step = Step::new(connection, &keep, rows, 0);
+        step.clear(int(from_micros), int(after), last)?;
+        step.end(last_event)?;
+        Ok(step.retired.events)
+    })?;
+    store.names.forget();
+    Ok(swept)
 }
 
 struct Step<'a> {
@@ -53,7 +78,57 @@ struct Step<'a> {
     retired: Retired,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    fn new(connection: &'a Connection, keep: &'a Retention, rows: usize, last_app: i64) -> Self {
+        Self {
+            connection,
+            keep,
+            rows,
+            last_app,
+            channels: BTreeSet::new(),
+            users: BTreeSet::new(),
+            tally: Tally::default(),
+            retired: Retired::default(),
+        }
+    }
+
+    /// What follows from events being gone.
+    fn end(&self, last_event: u64) -> Result<()> {
+        if self.retired.events == 0 {
+            return Ok(());
+        }
+        self.drop_names()?;
+        self.tally.write(self.connection)?;
+        // Once the last event is gone, only this tells its id.
+        let sql = "UPDATE counter SET last = ?1 WHERE what = 0";
+        let mut count = self.connection.prepare_cached(sql)?;
+        count.execute([int(last_event)]).map(drop)
+    }
+
+    /// Clears away what is too old of those behind `after`, up to `last`, of whichever app.
+    fn clear(&mut self, from_micros: i64, after: i64, last: i64) -> Result<()> {
+        let mut old = self.connection.prepare_cached(
+            "SELECT id, app, channel,
+                    octet_length(name) + octet_length(data) + octet_length(extra) + ?4
+             FROM event WHERE id > ?1 AND id <= ?2 AND micros < ?3",
+        )?;
+        let charge = STORE_EVENT_OVERHEAD_BYTES as i64;
+        let mut rows = old.query([after, last, from_micros, charge])?;
+        let mut gone = Vec::new();
+        while let Some(row) = rows.next()? {
+            let app = AppRow(u32::try_from(row.get::<_, i64>(1)?).unwrap_or(u32::MAX));
+            self.channels.insert(row.get(2)?);
+            self.tally.add(app, EVENTS, -1, -row.get::<_, i64>(3)?);
+            gone.push(row.get(0)?);
+        }
+        drop(rows);
+        for id in &gone {
+            self.remove(*id)?;
+        }
+        self.retired.events += gone.len() as u64;
+        Ok(())
+    }
+
     /// Looks at some apps, from behind the last one that lost anything, once around at most.
     fn run(&mut self, from: i64) -> Result<()> {
         let most = STORE_RETENTION_APPS_PER_STEP;

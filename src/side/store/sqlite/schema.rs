@@ -5,6 +5,7 @@
 //! changed; what is to be otherwise is a further one.
 
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 
 /// Says that a file is ours: "fanw".
 pub(super) const APPLICATION_ID: i64 = 0x6661_6e77;
@@ -166,6 +167,20 @@ pub(super) fn kind(connection: &Connection) -> rusqlite::Result<Kind> {
         (0, 0, 0) => Kind::Empty,
         _ => Kind::Foreign,
     })
+}
+
+/// The first table or index that should be there and is not: "table event".
+pub(super) fn missing(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let listed = |connection: &Connection| {
+        let mut list = connection.prepare("SELECT type || ' ' || name FROM sqlite_schema")?;
+        let names = list.query_map([], |row| row.get::<_, String>(0))?;
+        names.collect::<rusqlite::Result<BTreeSet<String>>>()
+    };
+    let mut whole = Connection::open_in_memory()?;
+    migrate(&mut whole)?;
+    let (wanted, there) = (listed(&whole)?, listed(connection)?);
+    // Tables come behind their indexes, and say more.
+    Ok(wanted.difference(&there).last().cloned())
 }
 
 /// Applies what a file lacks, all of it or nothing.

@@ -1,13 +1,12 @@
 //! What an operator has done to a database: checking, copying, making it small.
 
-use super::files::sync_folder_of;
+use super::files::{Part, beside};
 use super::{Sqlite, open};
 use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
 use crate::side::store::{Durability, OpenError, Storage};
-use rusqlite::{Connection, Result};
-use std::fs::File;
+use rusqlite::{Connection, Error, ErrorCode, Result};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Things wrong that are listed.
 const FAULTS_LISTED_MAX: usize = 100;
@@ -68,13 +67,8 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
 
 /// Everything that is wrong with a database; nothing if it is in order.
 pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
-    let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
-    let mut statement = connection.prepare(&sql)?;
-    let said = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut faults = said.collect::<Result<Vec<_>>>()?;
-    if faults == ["ok"] {
-        faults.clear();
-    }
+    let mut faults = Vec::new();
+    unfit(connection, &mut faults)?;
     if !faults.is_empty() {
         // What does not fit together as a file is not looked into.
         return Ok(faults);
@@ -89,13 +83,84 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// A store that is only looked at.
+struct Looked {
+    connection: Connection,
+    /// None: it can be written, and whoever writes is known to SQLite.
+    lies_at: Option<PathBuf>,
+}
+
+impl Looked {
+    /// Also on media that cannot be written, where all of it is in the one file.
+    fn at(path: &Path) -> std::result::Result<Self, OpenError> {
+        let (connection, lies_at) = match Sqlite::open_beside(path) {
+            Err(OpenError::ReadOnly(path)) if !has_log(&path) => {
+                (open::as_it_lies(&path)?, Some(path))
+            }
+            opened => (opened?.connection, None),
+        };
+        Ok(Self {
+            connection,
+            lies_at,
+        })
+    }
+
+    /// Whether it stayed as it was while it was looked at. A server, which may be one that can write
+    /// there, makes a log first.
+    fn stayed(&self) -> std::result::Result<(), OpenError> {
+        match &self.lies_at {
+            Some(path) if has_log(path) => Err(OpenError::ReadOnly(path.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::symlink_metadata(beside(path, "-wal")).is_ok()
+}
+
+/// What does not fit together as a file, in SQLite's words. It lists what it finds before it fails.
+fn unfit(connection: &Connection, faults: &mut Vec<String>) -> Result<()> {
+    let sql = format!("PRAGMA integrity_check({FAULTS_LISTED_MAX})");
+    let mut statement = connection.prepare(&sql)?;
+    let mut said = statement.query([])?;
+    while let Some(row) = said.next()? {
+        // One row may be many lines.
+        let text: String = row.get(0)?;
+        let lines = text.lines().filter(|line| !matches!(*line, "" | "ok"));
+        faults.extend(lines.map(str::to_owned));
+    }
+    faults.truncate(FAULTS_LISTED_MAX);
+    Ok(())
+}
+
+/// Why a damaged file could not be opened, or read to its end, and what else SQLite finds in it.
+fn damage(path: &Path, why: String) -> Vec<String> {
+    let mut faults = Vec::new();
+    let listed = open::connect_to_read(path).and_then(|file| unfit(&file, &mut faults));
+    let is_damage = |error: &Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
+    let ended = listed.err().filter(is_damage);
+    let ended = ended.map(|error| error.to_string());
+    let is_new = |why: &String| !faults.contains(why);
+    let ended = ended.filter(|ended| *ended != why).filter(is_new);
+    let why = Some(why).filter(is_new);
+    why.into_iter().chain(faults.clone()).chain(ended).collect()
+}
+
 /// Checks all of a database, beside a server or without one. Nothing in the list: it is in order.
 ///
 /// # Errors
 /// It cannot be opened.
 pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
-    let store = Sqlite::open_beside(path)?;
-    faults(&store.connection).map_err(|error| open::open_error(path, &error))
+    let checked = Looked::at(path).and_then(|store| {
+        let faults = faults(&store.connection);
+        store.stayed()?;
+        faults.map_err(|error| open::open_error(path, &error))
+    });
+    match checked {
+        Err(OpenError::Damaged(_, why)) => Ok(damage(path, why)),
+        checked => checked,
+    }
 }
 
 /// Copies a database as it is at this moment to a new file, beside a server or without one.
@@ -103,25 +168,22 @@ pub fn check(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
 /// # Errors
 /// It cannot be opened; or the new file is there already, or cannot be written.
 pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
-    let store = Sqlite::open_beside(path)?;
+    let store = Looked::at(path)?;
     let refused = |error| OpenError::System(to.to_owned(), error);
-    // Taken before SQLite looks, as it would write over an empty file.
-    File::create_new(to).map_err(refused)?;
-    let Some(name) = to.to_str() else {
+    let target = std::path::absolute(to).map_err(refused)?;
+    if std::fs::symlink_metadata(&target).is_ok() {
+        return Err(refused(io::ErrorKind::AlreadyExists.into()));
+    }
+    // Whoever is cut off leaves nothing that could be taken for a copy.
+    let part = Part::of(&target).map_err(refused)?;
+    let Some(name) = part.path().to_str() else {
         let error = io::Error::other("this name is not text");
         return Err(refused(error));
     };
-    let absolute = std::path::absolute(name).map_err(refused)?;
-    let copied = store
-        .connection
-        .execute("VACUUM INTO ?1", [absolute.to_string_lossy()]);
-    if let Err(error) = copied {
-        // Half a copy is none.
-        let _ = std::fs::remove_file(to);
-        return Err(open::open_error(path, &error));
-    }
-    let synced = File::open(to).and_then(|copy| copy.sync_all());
-    synced.and_then(|()| sync_folder_of(to)).map_err(refused)
+    let copied = store.connection.execute("VACUUM INTO ?1", [name]);
+    copied.map_err(|error| open::open_error(path, &error))?;
+    store.stayed()?;
+    part.end(&target).map_err(refused)
 }
 
 /// Gives the room back that a database no longer needs. No server may be running.
@@ -129,7 +191,7 @@ pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
 /// # Errors
 /// It cannot be opened, or there is no room for a copy of it.
 pub fn compact(path: &Path) -> std::result::Result<(), OpenError> {
-    let mut store = Sqlite::open(path, Durability::Synced)?;
+    let mut store = open::as_server(path, Durability::Synced, false)?;
     let compacted = store.connection.execute_batch("VACUUM");
     compacted.map_err(|error| open::open_error(path, &error))?;
     let closed = store.close();

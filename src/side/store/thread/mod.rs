@@ -9,6 +9,7 @@
 
 mod batch;
 mod reader;
+mod sweep;
 mod writer;
 
 use super::storage::Storage;

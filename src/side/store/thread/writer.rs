@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::reader::{self, Asked, Reader};
+use super::sweep::Sweep;
 use super::{Letter, Tell};
 use crate::limits::{
     STORE_RETENTION_ROWS_PER_STEP, STORE_RETRY_MS_MAX, STORE_RETRY_MS_MIN, STORE_SESSIONS_SWEEP_MS,
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     unsynced_since: Option<Moment>,
     last_tick: Moment,
     last_sweep: Moment,
+    /// For what is too old behind what is not.
+    old: Sweep,
     /// Events since something was cleared away; none if there is nothing to clear away.
     behind: Option<u64>,
     /// Whether anything was written since the log was copied over.
@@ -50,8 +53,10 @@ impl Writer {
         reader: Option<Reader>,
     ) -> Result<Self, Trouble> {
         let now = (options.clock)();
+        let last_event = storage.last_event()?;
         Ok(Self {
-            last_event: storage.last_event()?,
+            last_event,
+            old: Sweep::new(now, last_event),
             apps: storage.apps()?,
             storage,
             options,
@@ -139,6 +144,12 @@ impl Writer {
         let mut wait = left(self.last_tick, STORE_TICK_MS);
         if let Some(since) = self.unsynced_since {
             wait = wait.min(left(since, STORE_SYNC_EVERY_MS));
+        }
+        if self.options.age_max_us.is_some()
+            && self.trouble.is_none()
+            && let Some(pause) = self.old.pause_us(now)
+        {
+            wait = wait.min(pause);
         }
         if self.trouble.is_some() {
             wait = wait.min(self.retry.0.since_us(now));
@@ -328,6 +339,9 @@ impl Writer {
         });
         if is_due || is_behind {
             self.retire(now);
+        } else {
+            // Not both, so that nobody waits for more than one step.
+            self.go_through(now);
         }
         if is_due {
             self.look_at_apps();
@@ -368,12 +382,35 @@ impl Writer {
         }
     }
 
+    /// A step of looking for what is too old behind what is not.
+    fn go_through(&mut self, now: Moment) {
+        let Some(age_us) = self.options.age_max_us else {
+            return;
+        };
+        let Some(after) = self.old.step(now, age_us, self.last_event) else {
+            return;
+        };
+        let from = now.unix_us.saturating_sub(age_us);
+        let swept = self
+            .storage
+            .sweep(from, after, STORE_RETENTION_ROWS_PER_STEP);
+        match swept {
+            Ok(swept) => {
+                self.stats.retired += swept.events;
+                self.is_untidy |= swept.events > 0;
+                self.old.came(swept.upto);
+            }
+            Err(why) => self.fail(why),
+        }
+    }
+
     fn look_at_apps(&mut self) {
         let looked = self.storage.was_changed_by_others();
         let apps = match looked {
             Ok(false) => return,
             Ok(true) => self.storage.last_event().and_then(|last_event| {
                 self.last_event = last_event;
+                self.old.extend(last_event);
                 self.storage.apps()
             }),
             Err(why) => Err(why),
