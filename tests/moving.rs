@@ -498,6 +498,19 @@ fn apps_are_made_listed_and_given_other_secrets_beside_a_server() {
     );
     assert_eq!(said.out.lines().count(), 4);
     assert!(!said.out.contains(&credentials[2]), "no secret is shown");
+    assert_eq!(said.out.matches("  on     ").count(), 3, "{}", said.out);
+    let off = AppFields {
+        enabled: Field::Is(false),
+        ..AppFields::default()
+    };
+    let off = fanwire::store::Write::UpdateApp {
+        app: server.apps()[2].row,
+        fields: Box::new(off),
+        unix_s: 1,
+    };
+    server.0.commit(&[&off]).expect("room");
+    let said = with(&["app", "list"]);
+    fine(&said, &["  off    pusher        third\n"]);
 
     let said = with(&["app", "rotate", "7"]);
     fine(&said, &["secret "]);

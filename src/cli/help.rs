@@ -160,7 +160,7 @@ Apps in the store, with a running or a stopped server, which notices by itself. 
 are not among them.
 
   add        makes an app and prints its id, key and secret
-  list       shows ids, keys, names and protocols
+  list       shows ids, keys, names and protocols, and which are switched off
   rotate     replaces the secret of an app and prints the new one; sessions are over, and what was
              signed with the old one is refused from then on
 

@@ -189,8 +189,11 @@ fn list(which: &Which) -> Result<ExitCode, Failure> {
     let apps = apps.map_err(|trouble| Failure::trouble(&path, trouble))?;
     // Those of the settings are there to number what is stored of them.
     let apps = apps.iter().filter(|app| !app.is_of_settings);
-    let rows: Vec<[&str; 4]> = apps
-        .map(|app| [&*app.ident, &*app.key, protocols(app), name_of(app)])
+    let rows: Vec<[&str; 5]> = apps
+        .map(|app| {
+            let state = if app.is_enabled() { "on" } else { "off" };
+            [&*app.ident, &*app.key, state, protocols(app), name_of(app)]
+        })
         .collect();
     if rows.is_empty() {
         return Ok(answer(&format!(
@@ -198,21 +201,22 @@ fn list(which: &Which) -> Result<ExitCode, Failure> {
             path.display()
         )));
     }
-    let titles = ["ID", "KEY", "PROTOCOLS", "NAME"];
+    let titles = ["ID", "KEY", "STATE", "PROTOCOLS", "NAME"];
     let width = |column: usize| {
         let cells = rows.iter().chain([&titles]).map(|row| row[column].len());
         cells.max().unwrap_or(0)
     };
-    let (id, key, spoken) = (width(0), width(1), width(2));
+    let (id, key, state, spoken) = (width(0), width(1), width(2), width(3));
     let mut text = String::new();
     for row in [&titles].into_iter().chain(&rows) {
         let _ = writeln!(
             text,
-            "{:id$}  {:key$}  {:spoken$}  {}",
+            "{:id$}  {:key$}  {:state$}  {:spoken$}  {}",
             row[0],
             row[1],
             row[2],
-            one_line(row[3])
+            row[3],
+            one_line(row[4])
         );
     }
     Ok(answer(&text))

@@ -179,7 +179,8 @@ impl Fault {
 
     /// 403: the app is switched off.
     pub fn disabled() -> Self {
-        Self::new(403, Name::OperationalError, "This app is disabled")
+        let message = "This app is switched off (enabled is false)";
+        Self::new(403, Name::OperationalError, message)
     }
 
     /// 403: pages of this origin may not connect.

@@ -24,11 +24,12 @@ const OF_SETTINGS: &str =
     "this app stands in the settings of the server, and so does what it is called";
 
 impl Pushi {
-    /// `GET /login`: the three credentials in the query, a session in the answer.
+    /// `GET /login`: the three credentials in the query, a session in the answer; also for an app that
+    /// is switched off, whose owner may want to switch it on again.
     pub(super) fn login(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
         let given = credentials(request.query.unwrap_or(""))?;
         let same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
-        let served = self.by_ident(&given.ident).filter(|served| served.enabled);
+        let served = self.by_ident(&given.ident);
         // The same work whether there is such an app or not.
         let (right_key, right_secret) =
             served.map_or(("", ""), |served| (&*served.key, &*served.secret));
@@ -156,6 +157,7 @@ fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
     if record.is_of_settings {
         record.key = served.key.clone();
         record.secret = served.secret.clone();
+        record.fields.enabled = Field::Is(served.enabled);
         if record.fields.name.value().is_none() {
             record.fields.name = Field::Is(served.ident.clone());
         }

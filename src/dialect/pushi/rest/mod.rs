@@ -101,7 +101,7 @@ impl Pushi {
             .get("Content-Type")
             .is_some_and(|kind| kind.to_ascii_lowercase().contains("form"));
         let fault = match needs_session(first, rest, head.method) && !is_form {
-            true => self.session(head, ctx).err(),
+            true => self.permitted((first, rest), head, ctx).err(),
             false => None,
         };
         if let Some(fault) = fault {
@@ -153,7 +153,7 @@ impl Pushi {
             ("vapid_key", None) if is_get => self.vapid_key(request, ctx),
             ("web_pushes", _) => self.web_pushes(rest, request, ctx),
             _ => {
-                let caller = self.session(request, ctx)?;
+                let caller = self.permitted((first, rest), request, ctx)?;
                 let fields = Fields::of(request)?;
                 self.route_of(&caller, (first, rest), &fields, request, ctx)
             }
@@ -190,8 +190,30 @@ impl Pushi {
         }
     }
 
-    /// Whoever the session of a request belongs to.
+    /// Whoever the session of a request belongs to, if its app may do this.
+    fn permitted(
+        &self,
+        (first, rest): (&str, Option<&str>),
+        request: &Request<'_>,
+        ctx: &Ctx<'_>,
+    ) -> Result<Caller, Fault> {
+        match is_about_app(first, rest) {
+            true => self.session_of_any(request, ctx),
+            false => self.session(request, ctx),
+        }
+    }
+
+    /// Whoever the session of a request belongs to. An app that is switched off is told so.
     pub(super) fn session(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
+        let caller = self.session_of_any(request, ctx)?;
+        match caller.served.enabled {
+            true => Ok(caller),
+            false => Err(Fault::disabled()),
+        }
+    }
+
+    /// The same, also of an app that is switched off.
+    fn session_of_any(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
         let sid = find_sid(request);
         let sid = sid.and_then(|sid| Sid::parse(&sid));
         let sid = sid.ok_or_else(Fault::not_authenticated)?;
@@ -210,9 +232,7 @@ impl Pushi {
         let row = sid.app();
         let served = self.issuer(sid, ctx)?;
         let from_s = ctx.apps.get(served.app)?.record.sessions_from_s;
-        let is_good = sid.issued_s() >= from_s
-            && !notes::of_ref(ctx.notes).ended.is_over(sid)
-            && served.enabled;
+        let is_good = sid.issued_s() >= from_s && !notes::of_ref(ctx.notes).ended.is_over(sid);
         is_good.then(|| Caller {
             served: served.clone(),
             row,
@@ -236,6 +256,12 @@ fn needs_session(first: &str, rest: Option<&str>, method: Method) -> bool {
         ("apps", None) => method != Method::Post,
         _ => method != Method::Options,
     }
+}
+
+/// Whether a route is about the app itself: it is there for an app that is switched off, too, as its
+/// owner could not switch it on again otherwise.
+fn is_about_app(first: &str, rest: Option<&str>) -> bool {
+    first == "apps" && rest.is_none_or(|path| path != "ping" && !path.contains('/'))
 }
 
 /// Puts on an answer what every answer has, whenever it comes.

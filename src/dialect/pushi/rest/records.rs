@@ -196,7 +196,10 @@ impl Pushi {
             .control("app_key")
             .filter(|_| self.config.app_key_routes);
         let served = key.and_then(|key| self.by_key(key)).ok_or(fault)?;
-        let row = ctx.apps.row(served.app).filter(|_| served.enabled);
+        if !served.enabled {
+            return Err(Fault::disabled());
+        }
+        let row = ctx.apps.row(served.app);
         Ok(Caller {
             served: served.clone(),
             row: row.ok_or_else(Fault::not_authenticated)?,
