@@ -135,7 +135,8 @@ are named and left out, which is exit code 1.
   mongoexport --uri mongodb://localhost --db pushi --collection app --out app.json
 
 STORE is --path FILE, or the settings that name the file: --config FILE, --set KEY=VALUE. Without it
-the file is fanwire.db. The server may run.
+the file is fanwire.db. The server may run, if it has that file: one that was started where there was
+none, and had nothing to keep, does without and must be restarted.
 ";
 
 const STORE: &str = "\

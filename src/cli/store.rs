@@ -74,6 +74,15 @@ pub(super) fn file_of(which: &Which) -> Result<PathBuf, Failure> {
     })
 }
 
+/// What to say where the file was not there before: a server that began without one does not look
+/// whether it has come.
+pub(super) fn file_made(path: &Path) -> String {
+    format!(
+        "made {}; restart a server that did without it",
+        path.display()
+    )
+}
+
 fn done(result: Result<ExitCode, Failure>) -> ExitCode {
     result.unwrap_or_else(|failure| failure.told())
 }
@@ -168,8 +177,7 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     if is_new {
         // Writing to a string does not fail, here and below.
-        let path = path.display();
-        let _ = writeln!(text, "made {path}; restart a server that did without it\n");
+        let _ = writeln!(text, "{}\n", file_made(&path));
     }
     let _ = write!(
         text,
