@@ -2,7 +2,7 @@
 //! what this server does otherwise.
 
 use super::replay::encoded;
-use super::stage::{MAIN, OTHER, Stage, keys};
+use super::stage::{DISABLED, MAIN, OTHER, Stage, keys};
 use super::values::AppKeys;
 use serde_json::json;
 
@@ -72,6 +72,28 @@ pub(crate) fn an_app_of_the_settings_is_called_what_they_say(stage: &mut Stage) 
     assert_eq!(shown("description"), "ours");
     assert_eq!(shown("key"), keys(MAIN).key);
     assert_eq!(shown("secret"), keys(MAIN).secret);
+    // Whoever sends back what it was shown changes nothing, and may change something else with it.
+    let mut same = told.clone();
+    same["description"] = json!("still ours");
+    let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&same));
+    assert_eq!(status, 200, "{told}");
+    same["modified"] = told["modified"].clone();
+    assert_eq!(told, same);
+    for (name, other) in [("name", json!("other")), ("enabled", json!(false))] {
+        let mut changed = same.clone();
+        changed[name] = other;
+        let (status, told) = stage.rest(MAIN, "PUT", &path, &[], Some(&changed));
+        assert_eq!(status, 400, "{name}: {told}");
+    }
+    // What they have switched off is shown so, and is not switched on here either.
+    let path = format!("/apps/{}", keys(DISABLED).ident);
+    let (status, told) = stage.rest(DISABLED, "GET", &path, &[], None);
+    assert_eq!((status, &told["enabled"]), (200, &json!(false)), "{told}");
+    let (status, told) = stage.rest(DISABLED, "PUT", &path, &[], Some(&told));
+    assert_eq!((status, &told["enabled"]), (200, &json!(false)), "{told}");
+    let on = json!({"enabled": true});
+    let (status, told) = stage.rest(DISABLED, "PUT", &path, &[], Some(&on));
+    assert_eq!(status, 400, "{told}");
 }
 
 pub(crate) fn a_path_may_write_an_app_escaped(stage: &mut Stage) {

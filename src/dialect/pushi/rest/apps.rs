@@ -20,8 +20,7 @@ use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
 
 const TOO_MANY_APPS: &str = "this server has as many apps as it can have";
-const OF_SETTINGS: &str =
-    "this app stands in the settings of the server, and so does what it is called";
+const OF_SETTINGS: &str = "this app stands in the settings of the server, and so does what it is called, and whether it is switched on";
 
 impl Pushi {
     /// `GET /login`: the three credentials in the query, a session in the answer; also for an app that
@@ -207,11 +206,19 @@ pub(super) fn one(
 
 /// `PUT /apps/{ident}`: other fields for an app; those that are not given stay.
 fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
-    let fields = app_fields(fields)?;
-    if caller.served.record.is_none()
-        && (fields.name.value().is_some() || fields.enabled != Field::Absent)
-    {
-        return Err(Fault::bad(OF_SETTINGS));
+    let mut fields = app_fields(fields)?;
+    if caller.served.record.is_none() {
+        // Whoever sends back what it was shown changes nothing.
+        let now = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?.fields;
+        if fields.name == now.name {
+            fields.name = Field::Absent;
+        }
+        if fields.enabled == now.enabled {
+            fields.enabled = Field::Absent;
+        }
+        if fields.name != Field::Absent || fields.enabled != Field::Absent {
+            return Err(Fault::bad(OF_SETTINGS));
+        }
     }
     let write = Write::UpdateApp {
         app: caller.row,
