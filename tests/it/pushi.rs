@@ -258,6 +258,7 @@ stories! {
 open_stories! {
     apps {
         who_switches_its_app_off_may_switch_it_on_again,
+        a_name_is_one_apps_wherever_that_stands,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Apps that anybody made: what their owners may say of them.
 
-use super::stage::{MAIN, Stage};
+use super::stage::{MAIN, OTHER, Stage, keys};
 use serde_json::{Value, json};
 
 /// An app that was made by a request, with a session of it.
@@ -109,4 +109,23 @@ pub(crate) fn who_switches_its_app_off_may_switch_it_on_again(stage: &mut Stage)
     assert_eq!((status, told), (200, json!({"result": "success"})));
     stage.hears_stored(&sock, "room", "message", "d");
     stage.nothing_else();
+}
+
+pub(crate) fn a_name_is_one_apps_wherever_that_stands(stage: &mut Stage) {
+    let app = Made::new(stage, "one of a kind");
+    let taken = [keys(MAIN).ident, keys(OTHER).ident];
+    for name in taken.iter().map(|ident| &**ident).chain(["one of a kind"]) {
+        let body = json!({ "name": name });
+        let (status, told) = stage.call("POST", "/apps", Some(&body));
+        let errors = json!({"name": ["value is duplicate"]});
+        assert_eq!((status, &told["errors"]), (400, &errors), "{name}: {told}");
+        if name != "one of a kind" {
+            let (status, told) = app.rest(stage, "PUT", &app.path(), Some(&body));
+            assert_eq!((status, &told["errors"]), (400, &errors), "{name}: {told}");
+        }
+    }
+    // Its own is not another's.
+    let (status, told) = app.rest(stage, "PUT", &app.path(), Some(&app.record));
+    assert_eq!((status, &told["name"]), (200, &json!("one of a kind")));
+    Made::new(stage, "another of a kind");
 }

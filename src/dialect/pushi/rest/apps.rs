@@ -82,6 +82,9 @@ impl Pushi {
         let fields = Fields::of(request);
         let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
         let name = app_name(&fields)?;
+        if is_shown_of_settings(&name, ctx) {
+            return Err(Fault::invalid(vec![("name", DUPLICATE)]));
+        }
         if ctx.apps.is_full() {
             return Err(Fault::bad(TOO_MANY_APPS));
         }
@@ -164,6 +167,15 @@ fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
     Some(record)
 }
 
+/// Whether an app of the settings is shown with this name: one that the store has no name of, so that
+/// the store does not see that it is taken.
+fn is_shown_of_settings(name: &str, ctx: &Ctx<'_>) -> bool {
+    ctx.apps.iter().any(|known| {
+        let record = &known.record;
+        record.is_of_settings && record.fields.name.value().is_none() && *record.ident == *name
+    })
+}
+
 /// A request for one app, or for what was below it in the earliest days.
 pub(super) fn one(
     caller: &Caller,
@@ -219,6 +231,11 @@ fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
         if fields.name != Field::Absent || fields.enabled != Field::Absent {
             return Err(Fault::bad(OF_SETTINGS));
         }
+    } else if let Some(name) = fields.name.value()
+        && shown(&caller.served, ctx).is_none_or(|now| now.fields.name != fields.name)
+        && is_shown_of_settings(name, ctx)
+    {
+        return Err(Fault::invalid(vec![("name", DUPLICATE)]));
     }
     let write = Write::UpdateApp {
         app: caller.row,
