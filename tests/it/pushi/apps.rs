@@ -129,3 +129,20 @@ pub(crate) fn a_name_is_one_apps_wherever_that_stands(stage: &mut Stage) {
     assert_eq!((status, &told["name"]), (200, &json!("one of a kind")));
     Made::new(stage, "another of a kind");
 }
+
+pub(crate) fn who_makes_too_many_apps_is_told_until_when(stage: &mut Stage) {
+    let made = (0..1_000).find_map(|n| {
+        let body = json!({"name": format!("app {n}")});
+        let answer = stage.call_for_all("POST", "/apps", Some(&body));
+        (answer.status != 200).then_some((n, answer))
+    });
+    let (made, answer) = made.expect("a bound");
+    assert_eq!((made, answer.status), (60, 429));
+    let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let after = answer.header("Retry-After").expect("a number");
+    let why = told["message"].as_str().expect("a text");
+    assert!(
+        why.ends_with(&format!("try again in {after} s")),
+        "{after}: {why}"
+    );
+}

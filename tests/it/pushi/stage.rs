@@ -623,6 +623,19 @@ impl Stage {
 
     /// Any request.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let answer = self.call_for_all(method, path, body);
+        let told = serde_json::from_slice(&answer.body);
+        let told = told.unwrap_or_else(|why| panic!("{why}: {}", http::lossy(&answer.body)));
+        (answer.status, told)
+    }
+
+    /// Any request. Gives all of the answer.
+    pub(crate) fn call_for_all(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let body = body.map(Value::to_string);
         let json = ("Content-Type".to_owned(), "application/json".to_owned());
         let headers: Vec<_> = body.iter().map(|_| json.clone()).collect();
@@ -631,9 +644,7 @@ impl Stage {
         let mut caller = std::mem::take(&mut self.caller);
         let answer = caller.ask(self.sut(), &request).expect("an answer");
         self.caller = caller;
-        let told = serde_json::from_slice(&answer.body);
-        let told = told.unwrap_or_else(|why| panic!("{why}: {}", http::lossy(&answer.body)));
-        (answer.status, told)
+        answer
     }
 
     /// Publishes by HTTP; it must succeed.

@@ -93,10 +93,7 @@ impl Pushi {
         let registrations = &mut notes::of(ctx.notes).registrations;
         let per_minute = self.config.registrations_per_minute;
         if let Err(ms) = registrations.take(address, per_minute, ctx.now.mono) {
-            let s = ms.div_ceil(1000);
-            return Err(Fault::too_many(format!(
-                "too many apps were made from this address; try again in {s} s"
-            )));
+            return Err(Fault::too_many_apps(ms.div_ceil(1000)));
         }
         let mut secret = || {
             let (one, other) = (ctx.io.random(), ctx.io.random());
