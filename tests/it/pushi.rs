@@ -247,6 +247,7 @@ stories! {
         direct_messages_are_not_pretended,
         the_server_tells_of_itself,
         one_logout_ends_one_session,
+        every_error_has_an_id_of_its_own,
     }
     limits {
         names_have_their_lengths,

@@ -263,7 +263,7 @@ impl Dialect for Pusher {
         served.is_some_and(|served| served.app.enabled)
     }
 
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.admit_api(head, ctx)?;
         let length = head.headers.get("Content-Length");
         match length.and_then(|length| length.parse::<usize>().ok()) {

@@ -222,7 +222,7 @@ impl Dialect for Pushi {
         self.by_app(who.app()).is_some_and(|served| served.enabled)
     }
 
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.admit_rest(head, ctx)
     }
 
@@ -341,8 +341,8 @@ impl Dialect for Pushi {
         }
     }
 
-    fn not_stored(&self, why: Trouble) -> Response {
-        Fault::trouble(why).response([0; 16])
+    fn not_stored(&self, why: Trouble, random: [u8; 16]) -> Response {
+        Fault::trouble(why).response(random)
     }
 
     fn not_kept(&self, _from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {

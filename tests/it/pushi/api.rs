@@ -4,7 +4,10 @@
 use super::replay::encoded;
 use super::stage::{DISABLED, MAIN, OTHER, Stage, keys};
 use super::values::AppKeys;
-use serde_json::json;
+use crate::http::{self, Answer};
+use crate::session::Received;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub(crate) fn a_ping_reaches_whoever_is_in_global(stage: &mut Stage) {
     let (sock, other) = (stage.open(MAIN), stage.open(OTHER));
@@ -188,4 +191,40 @@ pub(crate) fn one_logout_ends_one_session(stage: &mut Stage) {
     let other_end = if two.ends_with('0') { "1" } else { "0" };
     let forged = format!("{}{other_end}", &two[..63]);
     assert_eq!(is_good(stage, &forged), 403);
+}
+
+pub(crate) fn every_error_has_an_id_of_its_own(stage: &mut Stage) {
+    let mut uids = BTreeSet::new();
+    let mut note = |answer: Answer, status: u16| {
+        assert_eq!(answer.status, status);
+        let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let uid = told["uid"].as_str().expect("a text").to_owned();
+        assert_eq!(answer.header("X-Error-Id"), Some(&*uid));
+        assert!(crate::bindings::is_uuid(&uid), "{told}");
+        assert!(!uid.starts_with("00000000-0000-"), "{told}");
+        assert!(uids.insert(uid), "{told}: told before");
+    };
+    for _ in 0..2 {
+        // By its head alone: the body is never sent.
+        let link = stage.sut().dial();
+        let json = ("Content-Type".to_owned(), "application/json".to_owned());
+        let request = http::request("POST", "/events", "h", &[json], Some(b"{\"data\":1}"));
+        let head = request.len() - b"{\"data\":1}".len();
+        stage.sut().send(link, &request[..head]);
+        let until = stage.sut().now_ms() + 5_000;
+        let mut bytes = Vec::new();
+        let answer = loop {
+            if let Some((answer, _)) = http::answer(&bytes, false, false).expect("in order") {
+                break answer;
+            }
+            match stage.sut().receive(link, until) {
+                Received::Bytes { bytes: more, .. } => bytes.extend(more),
+                other => panic!("{other:?}"),
+            }
+        };
+        note(answer, 403);
+        stage.sut().close(link);
+        note(stage.call_for_all("GET", "/events", None), 403);
+        note(stage.call_for_all("GET", "/login", None), 400);
+    }
 }

@@ -93,7 +93,11 @@ impl Pushi {
 
     /// How large a body may be, by the head of its request; whoever has to have a session and names
     /// none that is good is turned away here.
-    pub(super) fn admit_rest(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    pub(super) fn admit_rest(
+        &self,
+        head: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<usize, Response> {
         let (first, rest) = parts(head.path);
         // A form may bring the session in its body.
         let is_form = head
@@ -105,10 +109,7 @@ impl Pushi {
             false => None,
         };
         if let Some(fault) = fault {
-            // The head says nothing that chance could be drawn from twice; this id is found in no log.
-            let mut response = fault.response([0; 16]);
-            self.dress_for(head.headers.get("Origin"), &mut response);
-            return Err(response);
+            return Err(self.refuse(&fault, head, ctx));
         }
         Ok(match first {
             // Only JSON is read there, so a form is no more than its session.
