@@ -248,6 +248,9 @@ stories! {
         the_server_tells_of_itself,
         one_logout_ends_one_session,
         every_error_has_an_id_of_its_own,
+        what_is_not_there_is_not_there_for_anybody,
+        a_head_changes_nothing,
+        a_route_may_be_written_escaped,
     }
     limits {
         names_have_their_lengths,

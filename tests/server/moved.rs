@@ -74,6 +74,13 @@ fn clients_find_their_app_and_its_events_and_apps_come_while_it_runs() {
             "{path}"
         );
     }
+    // And what is nobody's is not there, whoever asks.
+    for path in ["/nothing", "//login", "/%FF"] {
+        let answer = peer.ask(&get(path));
+        let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let want = (404, &"NotFoundError".into());
+        assert_eq!((answer.status, &body["name"]), want, "{path}");
+    }
     // Nobody makes apps unasked here.
     let body = "POST /apps?name=mine HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(peer.ask(body.as_bytes()).status, 403);

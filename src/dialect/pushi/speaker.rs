@@ -13,6 +13,7 @@ use crate::hub::{
 };
 use crate::limits::PUSHI_PING_AFTER_MS;
 use crate::store::{BY_PUSHER, BY_PUSHI, Loaded, Trouble};
+use crate::transport::http::query::decode_path;
 use crate::transport::http::{Request, Response, upgrade};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -175,8 +176,16 @@ impl Pushi {
                 false => Whose::Other,
             };
         }
+        // As routes are found: escapes are undone piece by piece. What is none is nobody's route.
         let mut parts = path.strip_prefix('/').unwrap_or("").split('/');
-        let is_rest = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        let mut part = || {
+            parts
+                .next()
+                .map(|part| decode_path(part).unwrap_or_default())
+        };
+        let parts = [part(), part(), part(), part()];
+        let [first, second, third, fourth] = parts.each_ref().map(Option::as_deref);
+        let is_rest = match (first, second, third, fourth) {
             (Some("apps"), None | Some(_), None, None) => true,
             (Some("apps"), Some(_), Some("subscribe" | "unsubscribe"), None) => true,
             (Some("messaging"), Some(_), None, None) => true,

@@ -228,3 +228,103 @@ pub(crate) fn every_error_has_an_id_of_its_own(stage: &mut Stage) {
         note(stage.call_for_all("GET", "/login", None), 400);
     }
 }
+
+pub(crate) fn what_is_not_there_is_not_there_for_anybody(stage: &mut Stage) {
+    let nowhere = [
+        ("GET", "/login/x"),
+        ("PUT", "/login"),
+        ("GET", "/events/nothing"),
+        ("DELETE", "/events"),
+        ("POST", "/webs/a/b"),
+        ("DELETE", "/subscriptions/u"),
+        ("GET", "/sockets/a/b"),
+        ("GET", "/sockets/"),
+        ("GET", "/messaging/send"),
+        ("POST", "/messaging/nothing"),
+        ("DELETE", "/apps/x"),
+        ("PUT", "/apps/x/subscribe"),
+        ("PATCH", "/apps"),
+    ];
+    for (method, path) in nowhere {
+        let body = (method == "POST").then(|| json!({"data": 1}));
+        for is_in in [false, true] {
+            let (status, told) = match is_in {
+                true => stage.rest(MAIN, method, path, &[], body.as_ref()),
+                false => stage.call(method, path, body.as_ref()),
+            };
+            let message = format!("Request {method} '{path}' not handled");
+            let want = (404, &json!("NotFoundError"), &json!(message));
+            assert_eq!((status, &told["name"], &told["message"]), want, "{told}");
+        }
+    }
+    // What is there is for whoever has logged in.
+    let (status, _) = stage.call("GET", "/apps/x", None);
+    assert_eq!(status, 403);
+}
+
+pub(crate) fn a_head_changes_nothing(stage: &mut Stage) {
+    let sid = stage.is_known(MAIN);
+    let sock = stage.open(MAIN);
+    stage.join(&sock, "global");
+    stage.subscribe_user(MAIN, "u", "there");
+    let ident = keys(MAIN).ident;
+    let AppKeys { key, secret, .. } = keys(MAIN);
+    let secret = encoded(&secret);
+    let head = |stage: &mut Stage, path: &str| {
+        let glue = if path.contains('?') { '&' } else { '?' };
+        stage.call_for_all("HEAD", &format!("{path}{glue}sid={sid}"), None)
+    };
+    for path in [
+        "/apps/ping",
+        "/logout",
+        &format!("/login?app_id={ident}&app_key={key}&app_secret={secret}"),
+        &format!("/apps/{ident}/subscribe?user_id=u&event=made"),
+        &format!("/apps/{ident}/unsubscribe?user_id=u&event=there"),
+        "/webs/x/y",
+    ] {
+        assert_eq!(head(stage, path).status, 404, "{path}");
+    }
+    for path in [
+        "/apps",
+        "/events",
+        "/subscriptions",
+        "/webs",
+        "/sockets",
+        "/health",
+        &format!("/apps/{ident}"),
+    ] {
+        assert_eq!(head(stage, path).status, 200, "{path}");
+    }
+    let (_, told) = stage.rest(MAIN, "GET", "/subscriptions", &[], None);
+    let listed = told["subscriptions"].as_array().expect("a list");
+    assert_eq!((listed.len(), &listed[0]["event"]), (1, &json!("there")));
+    stage.nothing_else();
+}
+
+pub(crate) fn a_route_may_be_written_escaped(stage: &mut Stage) {
+    let body = json!({"data": "d", "persist": false});
+    let (status, told) = stage.rest(MAIN, "POST", "/%65vents", &[], Some(&body));
+    assert_eq!((status, told), (200, json!({"result": "success"})));
+    let AppKeys {
+        ident, key, secret, ..
+    } = keys(MAIN);
+    let secret = encoded(&secret);
+    let login = format!("/%6cogin?app_id={ident}&app_key={key}&app_secret={secret}");
+    assert_eq!(stage.call("GET", &login, None).0, 200);
+    let subscribe = format!("/apps/{ident}/%73ubscribe");
+    let user = json!({"user_id": "u", "event": "news"});
+    for (method, path, body) in [
+        ("GET", "/apps/pin%67", None),
+        ("GET", "/health/%64etailed", None),
+        ("POST", &*subscribe, Some(&user)),
+        ("DELETE", "/%73ubscriptions/u/news", None),
+    ] {
+        let (status, told) = stage.rest(MAIN, method, path, &[], body);
+        assert_eq!(status, 200, "{path}: {told}");
+    }
+    // Once, and what is escaped separates nothing.
+    for path in ["/%2565vents", "/events%2F", "/apps%2Fping"] {
+        let answer = stage.call_for_all("GET", path, None);
+        assert_eq!(answer.status, 404, "{path}");
+    }
+}

@@ -1,11 +1,11 @@
 //! Logging in and out, and apps (sections 5.2 and 5.4).
 
 use super::records::stored;
-use super::{Caller, Routed, answer, ask, not_answered, records, success};
+use super::{Caller, Routed, answer, ask, not_answered, success};
 use crate::dialect::Ctx;
 use crate::dialect::channelstream::access::Seen;
 use crate::dialect::channelstream::client;
-use crate::dialect::pushi::bodies::{self, app_fields, app_name, credentials};
+use crate::dialect::pushi::bodies::{app_fields, app_name, credentials};
 use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
 use crate::dialect::pushi::form::Fields;
@@ -13,9 +13,8 @@ use crate::dialect::pushi::session::{Sid, cookie, find_sid};
 use crate::dialect::pushi::speaker::{Pushi, Served};
 use crate::dialect::pushi::{notes, vapid};
 use crate::limits::STORE_JOB_OVERHEAD_BYTES;
-use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
-use crate::transport::http::query::decode_path;
-use crate::transport::http::{Method, Request, Response};
+use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, Trouble, Write};
+use crate::transport::http::{Request, Response};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
 
@@ -111,21 +110,19 @@ impl Pushi {
         let ticket = stored(write, ctx)?;
         Ok(ask(ticket, told_of_app))
     }
+}
 
-    /// `GET /vapid_key`: the public half of what Web Push is signed with.
-    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Routed {
-        let fields = Fields::of(request)?;
-        let caller = self.session_or_app_key(request, &fields, ctx)?;
-        let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
-        let key = record.and_then(|record| record.fields.vapid_key.value());
-        let key = key.filter(|key| !key.is_empty());
-        let none = "VAPID credentials not configured for this app";
-        let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
-        let public = vapid::public_key(key)
-            .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
-        let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
-        Ok(Response::json(200, body).into())
-    }
+/// `GET /vapid_key`: the public half of what Web Push is signed with.
+pub(super) fn vapid_key(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
+    let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
+    let key = record.and_then(|record| record.fields.vapid_key.value());
+    let key = key.filter(|key| !key.is_empty());
+    let none = "VAPID credentials not configured for this app";
+    let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
+    let public = vapid::public_key(key)
+        .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
+    let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
+    Ok(Response::json(200, body).into())
 }
 
 /// The answer to what was done to an app, which everybody learns of.
@@ -173,48 +170,14 @@ fn is_shown_of_settings(name: &str, ctx: &Ctx<'_>) -> bool {
     })
 }
 
-/// A request for one app, or for what was below it in the earliest days.
-pub(super) fn one(
-    caller: &Caller,
-    path: &str,
-    fields: &Fields<'_>,
-    request: &Request<'_>,
-    ctx: &mut Ctx<'_>,
-) -> Routed {
-    let (ident, below) = match path.split_once('/') {
-        Some((ident, below)) => (ident, Some(below)),
-        None => (path, None),
-    };
-    // One of the settings may be called something that a path writes escaped.
-    let is_own = decode_path(ident).is_ok_and(|ident| ident == *caller.served.ident);
-    let is_get = matches!(request.method, Method::Get | Method::Head);
-    let subscription = RecordKind::Subscription;
-    match (below, request.method) {
-        (None, Method::Get | Method::Head | Method::Put)
-        | (Some("subscribe" | "unsubscribe"), Method::Get | Method::Head | Method::Post)
-            if !is_own =>
-        {
-            Err(Fault::no_app())
-        }
-        (None, _) if is_get => {
-            let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
-            Ok(answer(|out| push_app(out, &record)).into())
-        }
-        (None, Method::Put) => update(caller, fields, ctx),
-        (Some("subscribe"), Method::Get | Method::Head | Method::Post) => {
-            records::create(caller, subscription, fields, ctx)
-        }
-        (Some("unsubscribe"), Method::Get | Method::Head | Method::Post) => {
-            let record = bodies::record(subscription, fields.clone())?;
-            let (user, channel) = (&record.target, Some(&*record.channel));
-            records::delete(caller, subscription, user, channel, fields, ctx)
-        }
-        _ => Err(Fault::no_route(request.method, request.path)),
-    }
+/// `GET /apps/{ident}`
+pub(super) fn show(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
+    let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
+    Ok(answer(|out| push_app(out, &record)).into())
 }
 
 /// `PUT /apps/{ident}`: other fields for an app; those that are not given stay.
-fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
+pub(super) fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let mut fields = app_fields(fields)?;
     if caller.served.record.is_none() {
         // Whoever sends back what it was shown changes nothing.

@@ -376,7 +376,7 @@ impl World {
                     odd(400, Some(errors)),
                 )
             }
-            4 => get("/events/more", odd(404, None)),
+            4 => get("/events/more", Rest::Nowhere),
             5 => Draft {
                 query: vec![("count", "many".to_owned())],
                 ..get("/events", odd(400, None))
