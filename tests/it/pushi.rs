@@ -251,6 +251,7 @@ stories! {
         what_is_not_there_is_not_there_for_anybody,
         a_head_changes_nothing,
         a_route_may_be_written_escaped,
+        what_no_path_can_name_is_not_made,
     }
     limits {
         names_have_their_lengths,

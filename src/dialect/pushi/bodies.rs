@@ -4,7 +4,7 @@
 //! A body is read and checked whole before anything of it is done.
 
 use super::encode::records::target_field;
-use super::errors::{EMPTY, Fault, NOT_SET, TOO_LONG};
+use super::errors::{EMPTY, Fault, HAS_NUL, NOT_SET, TOO_LONG};
 use super::form::Fields;
 use super::names::{is_channel_length, is_event_length, is_reserved_event, is_user_length};
 use super::words::{self, Data, is_true};
@@ -166,11 +166,12 @@ fn channel(name: Cow<'_, str>) -> Result<Cow<'_, str>, Fault> {
     )))
 }
 
-/// Reads a record of this kind. That of a browser is read from JSON alone, as the signature in the
+/// Reads a record of this kind that is to be made. That of a browser is read from JSON alone, as the signature in the
 /// query has the name of one of its fields.
 ///
 /// # Errors
-/// Every field that is missing, empty or too long; or one that is no text.
+/// Every field that is missing, empty or too long, or that no path could name to remove the record
+/// again; or one that is no text.
 pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> {
     let fields = match kind {
         RecordKind::WebPush => fields.json_only(),
@@ -184,7 +185,7 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
         }
     };
     let is_key = |key: &str| key.len() <= PUSHI_BROWSER_KEY_BYTES_MAX;
-    let target = reader.required(target_field(kind), is_target)?;
+    let target = reader.nameable(target_field(kind), is_target)?;
     let keys = match kind {
         RecordKind::WebPush => Some((
             reader.required("p256dh", is_key)?,
@@ -192,7 +193,7 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
         )),
         RecordKind::Subscription | RecordKind::Web | RecordKind::Apn | RecordKind::Smtp => None,
     };
-    let channel = reader.required("event", is_channel_length)?;
+    let channel = reader.nameable("event", is_channel_length)?;
     reader.done()?;
     Ok(NewRecord {
         kind,
@@ -200,6 +201,19 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
         channel,
         keys,
     })
+}
+
+/// Reads which subscription is to be removed, where its fields say so: a user and a channel. What could
+/// not be made any more can still be removed.
+///
+/// # Errors
+/// Every field that is missing, empty or too long; or one that is no text.
+pub fn subscription(fields: &Fields<'_>) -> Result<(Box<str>, Box<str>), Fault> {
+    let mut reader = Reader::new(fields);
+    let user = reader.required(target_field(RecordKind::Subscription), is_user_length)?;
+    let channel = reader.required("event", is_channel_length)?;
+    reader.done()?;
+    Ok((user, channel))
 }
 
 /// Reads the name of an app that is to be made.
@@ -276,6 +290,19 @@ impl<'f, 'a> Reader<'f, 'a> {
         };
         self.errors.push((name, wrong));
         Ok(Box::default())
+    }
+
+    /// A text that must be there, and that a path can name.
+    fn nameable(
+        &mut self,
+        name: &'static str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Box<str>, Fault> {
+        let text = self.required(name, fits)?;
+        if text.contains('\0') {
+            self.errors.push((name, HAS_NUL));
+        }
+        Ok(text)
     }
 
     /// A text that may be there.

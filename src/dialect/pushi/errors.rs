@@ -20,6 +20,8 @@ pub const EMPTY: &str = "value is empty";
 pub const DUPLICATE: &str = "value is duplicate";
 /// It is longer than it may be; the original knows no such bound.
 pub const TOO_LONG: &str = "value is too long";
+/// It has a NUL in it, which no path can name.
+pub const HAS_NUL: &str = "value has a NUL character in it";
 
 /// Characters of a path that a message repeats.
 const PATH_CHARS_SHOWN_MAX: usize = 200;

@@ -328,3 +328,33 @@ pub(crate) fn a_route_may_be_written_escaped(stage: &mut Stage) {
         assert_eq!(answer.status, 404, "{path}");
     }
 }
+
+pub(crate) fn what_no_path_can_name_is_not_made(stage: &mut Stage) {
+    let nul = "value has a NUL character in it";
+    for (path, field) in [
+        ("/subscriptions", "user_id"),
+        ("/webs", "url"),
+        ("/apns", "token"),
+        ("/smtps", "email"),
+        ("/web_pushes", "endpoint"),
+    ] {
+        let record = |target: &str, channel: &str| {
+            let mut record = json!({"p256dh": "p", "auth": "a", "event": channel});
+            record[field] = json!(target);
+            record
+        };
+        for (record, errors) in [
+            (record("a\0b", "news"), json!({field: [nul]})),
+            (record("a", "\0"), json!({"event": [nul]})),
+            (
+                record("\0", ""),
+                json!({field: [nul], "event": ["value is empty"]}),
+            ),
+        ] {
+            let (status, told) = stage.rest(MAIN, "POST", path, &[], Some(&record));
+            assert_eq!((status, &told["errors"]), (400, &errors), "{path}: {told}");
+        }
+        let (_, told) = stage.rest(MAIN, "GET", path, &[], None);
+        assert_eq!(told["subscriptions"], json!([]), "{path}");
+    }
+}

@@ -109,9 +109,8 @@ pub(super) fn delete(
 /// `/apps/{ident}/unsubscribe`: a user and a channel by their fields.
 pub(super) fn unsubscribe(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
     let kind = RecordKind::Subscription;
-    let record = bodies::record(kind, fields.clone())?;
-    let (user, channel) = (&record.target, Some(&*record.channel));
-    delete(caller, kind, user, channel, fields, ctx)
+    let (user, channel) = bodies::subscription(fields)?;
+    delete(caller, kind, &user, Some(&channel), fields, ctx)
 }
 
 impl Pushi {
