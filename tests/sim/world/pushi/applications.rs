@@ -419,7 +419,7 @@ impl World {
             what: draft.what,
         });
         if self.chance.one_in(30) && !body.is_empty() {
-            return self.cut_request(&target, &headers, &body, call);
+            return self.cut_request((draft.method, &target), &headers, &body, call);
         }
         let request = (draft.method, &*target, &headers[..], &*body);
         self.ask_as(request, call, Signed::No, false);
