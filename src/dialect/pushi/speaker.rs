@@ -322,7 +322,8 @@ impl Dialect for Pushi {
         // An app of the settings goes first, whoever came to the store with its key or id.
         let is_taken = |at: Option<&AppId>| at.is_some_and(|&app| app != known.app);
         if is_taken(self.by_key.get(&record.key)) || is_taken(self.by_ident.get(&record.ident)) {
-            log::error!("an app of the store has the key or the id of another one: not served");
+            let ident = &record.ident;
+            log::error!("app {ident:?} of the store has the key or the id of another: not served");
             return;
         }
         self.serve(Served {
