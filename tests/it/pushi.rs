@@ -252,6 +252,7 @@ stories! {
         a_head_changes_nothing,
         a_route_may_be_written_escaped,
         what_no_path_can_name_is_not_made,
+        answers_say_that_the_connection_stays,
     }
     limits {
         names_have_their_lengths,

@@ -266,6 +266,8 @@ const HEADERS: &str = "Cache-Control: private, no-cache, no-store, must-revalida
 /// a cookie; those of others may ask, too, but without it.
 pub fn dress(response: &mut Response, origin: Option<&str>, origins: &[String]) {
     response.block = HEADERS;
+    // One of the three headers that the original always sends and clients may count on.
+    response.says_that_it_stays = true;
     let known = origin.and_then(|origin| {
         let mut origins = origins.iter();
         origins.find(|known| known.eq_ignore_ascii_case(origin))

@@ -2,7 +2,7 @@
 
 use super::auth::Keys;
 use super::config::Config;
-use super::errors::Fault;
+use super::errors::{Fault, dress};
 use super::names::presence_base;
 use super::notes::{self, Notes};
 use super::session::{SessionKey, Sid};
@@ -352,7 +352,10 @@ impl Dialect for Pushi {
     }
 
     fn not_stored(&self, why: Trouble, random: [u8; 16]) -> Response {
-        Fault::trouble(why).response(random)
+        let mut response = Fault::trouble(why).response(random);
+        // Nobody knows any more which page had asked.
+        dress(&mut response, None, &self.config.origins);
+        response
     }
 
     fn not_kept(&self, _from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {

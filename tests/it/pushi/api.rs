@@ -358,3 +358,30 @@ pub(crate) fn what_no_path_can_name_is_not_made(stage: &mut Stage) {
         assert_eq!(told["subscriptions"], json!([]), "{path}");
     }
 }
+
+pub(crate) fn answers_say_that_the_connection_stays(stage: &mut Stage) {
+    for (method, path, status) in [
+        ("GET", "/health", 200),
+        ("OPTIONS", "/events", 200),
+        ("GET", "/events", 403),
+        ("GET", "/health/detailed", 200),
+        ("HEAD", "/login", 404),
+    ] {
+        let answer = stage.call_for_all(method, path, None);
+        let said = answer.header("Connection");
+        assert_eq!((answer.status, said), (status, Some("keep-alive")));
+        let kept = answer.header("Content-Type");
+        let want = (method != "OPTIONS").then_some("application/json");
+        assert_eq!(kept, want, "{path}");
+    }
+    // Where it ends that is said, and other protocols say nothing.
+    let close = [("Connection".to_owned(), "close".to_owned())];
+    let request = http::request("GET", "/health", "h", &close, None);
+    let answer = crate::client::Caller::default().ask(stage.sut(), &request);
+    assert_eq!(
+        answer.expect("an answer").header("Connection"),
+        Some("close")
+    );
+    let answer = stage.call_for_all("GET", "/nothing", None);
+    assert_eq!((answer.status, answer.header("Connection")), (404, None));
+}
