@@ -8,7 +8,7 @@ use super::{
 };
 use fanwire::options::{Protocol, Severity};
 use fanwire::side::store::{OpenError, Sqlite, Storage as _, sqlite};
-use fanwire::store::{Answer, AppRecord, BY_PUSHER, BY_PUSHI, NewApp, Trouble, Write};
+use fanwire::store::{Answer, AppFields, AppRecord, BY_PUSHER, BY_PUSHI, NewApp, Trouble, Write};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -162,6 +162,7 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
         key: credential()?.into(),
         secret: credential()?.into(),
         protocols: if by_pushi { BY_PUSHI } else { 0 } | if by_pusher { BY_PUSHER } else { 0 },
+        more: AppFields::default(),
         unix_s: now(),
     };
     let write = Write::CreateApp(Box::new(new));

@@ -266,6 +266,7 @@ open_stories! {
         who_switches_its_app_off_may_switch_it_on_again,
         a_name_is_one_apps_wherever_that_stands,
         who_makes_too_many_apps_is_told_until_when,
+        an_app_is_made_with_what_is_said_of_it,
     }
 }
 

@@ -216,44 +216,29 @@ pub fn subscription(fields: &Fields<'_>) -> Result<(Box<str>, Box<str>), Fault> 
     Ok((user, channel))
 }
 
-/// Reads the name of an app that is to be made.
+/// Reads the name of an app that is to be made, and what else is said of it.
 ///
 /// # Errors
-/// It is missing, empty or too long.
-pub fn app_name(fields: &Fields<'_>) -> Result<Box<str>, Fault> {
+/// The name is missing, empty or too long; other fields as with [`app_fields`].
+pub fn new_app(fields: &Fields<'_>) -> Result<(Box<str>, AppFields), Fault> {
     let mut reader = Reader::new(fields);
     let name = reader.required("name", is_app_name)?;
+    let more = reader.app(Field::Absent)?;
     reader.done()?;
-    Ok(name)
+    Ok((name, more))
 }
 
 /// Reads what is to be changed of an app. Fields that an app may not change are passed over.
 ///
 /// # Errors
-/// A name as with [`app_name`], if one is given; a field that is too long or of another type.
+/// A name as with [`new_app`], if one is given; a field that is too long or of another type.
 pub fn app_fields(fields: &Fields<'_>) -> Result<AppFields, Fault> {
     let mut reader = Reader::new(fields);
     let name = match fields.text("name")? {
         Field::Absent => Field::Absent,
         Field::Null | Field::Is(_) => Field::Is(reader.required("name", is_app_name)?),
     };
-    let meta = match fields.object("meta")? {
-        Field::Absent => Field::Absent,
-        Field::Null => Field::Null,
-        Field::Is(text) => reader.bounded("meta", text.into()),
-    };
-    let fields = AppFields {
-        name,
-        enabled: fields.boolean("enabled")?,
-        description: reader.text("description")?,
-        meta,
-        apn_sandbox: fields.boolean("apn_sandbox")?,
-        apn_key: reader.text("apn_key")?,
-        apn_cer: reader.text("apn_cer")?,
-        vapid_key: reader.text("vapid_key")?,
-        vapid_email: reader.text("vapid_email")?,
-        smtp_url: reader.text("smtp_url")?,
-    };
+    let fields = reader.app(name)?;
     reader.done()?;
     Ok(fields)
 }
@@ -311,6 +296,27 @@ impl<'f, 'a> Reader<'f, 'a> {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
             Field::Is(text) => self.bounded(name, text.into()),
+        })
+    }
+
+    /// The fields of an app, which has this name.
+    fn app(&mut self, name: Field<Box<str>>) -> Result<AppFields, Fault> {
+        let meta = match self.fields.object("meta")? {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Is(text) => self.bounded("meta", text.into()),
+        };
+        Ok(AppFields {
+            name,
+            enabled: self.fields.boolean("enabled")?,
+            description: self.text("description")?,
+            meta,
+            apn_sandbox: self.fields.boolean("apn_sandbox")?,
+            apn_key: self.text("apn_key")?,
+            apn_cer: self.text("apn_cer")?,
+            vapid_key: self.text("vapid_key")?,
+            vapid_email: self.text("vapid_email")?,
+            smtp_url: self.text("smtp_url")?,
         })
     }
 

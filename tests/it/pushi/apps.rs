@@ -146,3 +146,34 @@ pub(crate) fn who_makes_too_many_apps_is_told_until_when(stage: &mut Stage) {
         "{after}: {why}"
     );
 }
+
+pub(crate) fn an_app_is_made_with_what_is_said_of_it(stage: &mut Stage) {
+    let said = json!({
+        "name": "said", "description": "d", "meta": {"a": 1}, "apn_sandbox": true, "apn_key": "k",
+        "apn_cer": "c", "vapid_key": "v", "vapid_email": "a@example.com", "smtp_url": "smtp://h",
+    });
+    let mut asked = said.clone();
+    // The server's to say.
+    for name in ["ident", "key", "secret", "id", "other"] {
+        asked[name] = json!("x");
+    }
+    let (status, told) = stage.call("POST", "/apps", Some(&asked));
+    assert_eq!(status, 200, "{told}");
+    for (name, value) in said.as_object().expect("an object") {
+        assert_eq!(told[name], *value, "{name}");
+    }
+    assert_eq!(
+        (told["enabled"].clone(), told["ident"] == "x"),
+        (json!(true), false)
+    );
+    assert!(told.get("other").is_none());
+    // All that is wrong is told, and nothing is made.
+    let (status, told) = stage.call("POST", "/apps", Some(&json!({"name": "x", "meta": [1]})));
+    assert_eq!((status, &told["result"]), (400, &json!("error")), "{told}");
+    // One that is made switched off lets its owner in.
+    let off = json!({"name": "x", "enabled": false});
+    let (status, told) = stage.call("POST", "/apps", Some(&off));
+    assert_eq!((status, &told["enabled"]), (200, &json!(false)), "{told}");
+    let socket = format!("/{}", told["key"].as_str().expect("a text"));
+    assert_eq!(stage.no_socket(&socket, &[]).status, 403);
+}

@@ -5,7 +5,7 @@ use super::{Caller, Routed, answer, ask, not_answered, success};
 use crate::dialect::Ctx;
 use crate::dialect::channelstream::access::Seen;
 use crate::dialect::channelstream::client;
-use crate::dialect::pushi::bodies::{app_fields, app_name, credentials};
+use crate::dialect::pushi::bodies::{app_fields, credentials, new_app};
 use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
 use crate::dialect::pushi::form::Fields;
@@ -80,7 +80,7 @@ impl Pushi {
         // What cannot be read says nothing, and a name least of all.
         let fields = Fields::of(request);
         let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
-        let name = app_name(&fields)?;
+        let (name, more) = new_app(&fields)?;
         if is_shown_of_settings(&name, ctx) {
             return Err(Fault::invalid(vec![("name", DUPLICATE)]));
         }
@@ -105,6 +105,7 @@ impl Pushi {
             key: secret(),
             secret: secret(),
             protocols: BY_PUSHI,
+            more,
             unix_s: ctx.now.unix_seconds(),
         }));
         let ticket = stored(write, ctx)?;
