@@ -160,6 +160,8 @@ pub struct NewApp {
     pub secret: Box<str>,
     /// Which protocols may use it: bit 0 Pushi, bit 1 Pusher.
     pub protocols: u8,
+    /// What else is said of it; what is not given is as with every new app.
+    pub more: AppFields,
     /// When, in seconds since 1970-01-01 UTC.
     pub unix_s: u64,
 }
@@ -571,7 +573,7 @@ impl Write {
     pub fn bytes(&self) -> usize {
         let more = match self {
             Self::Publish(publish) => publish.bytes(),
-            Self::CreateApp(app) => app.name.len() + 3 * 64,
+            Self::CreateApp(app) => app.name.len() + 3 * 64 + app.more.bytes(),
             Self::AdoptApp { ident, .. } => ident.len(),
             Self::UpdateApp { fields, .. } => fields.bytes(),
             Self::PutRecord { record, .. } => record.bytes(),

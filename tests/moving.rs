@@ -420,14 +420,16 @@ fn more_than_one_commit_keeps_the_order_of_numbers() {
         folder.file("app.json", &app),
         folder.file("pushievent.json", &events),
     ];
-    fine(&import(path, &files), &["pushievent         2500 added"]);
+    let said = import(path, &files);
+    fine(&said, &["pushievent         2500 added"]);
+    let hint = format!("made {path}; restart a server that did without it\n");
+    assert!(said.out.ends_with(&hint), "{}", said.out);
     // A second export with more of them comes behind what is there.
     let events: String = (2_400..=2_600).map(event).collect();
     let files = [folder.file("pushievent.json", &events)];
-    fine(
-        &import(path, &files),
-        &["100 added       101 there already"],
-    );
+    let said = import(path, &files);
+    fine(&said, &["100 added       101 there already"]);
+    assert!(!said.out.contains("made "), "{}", said.out);
     let mut kept = Kept::open(path);
     let newest = kept.latest(AppRow(1), Some("c"));
     let data: Vec<&str> = newest.iter().map(|event| &*event.data).collect();
@@ -529,6 +531,19 @@ fn apps_are_made_listed_and_given_other_secrets_beside_a_server() {
     );
     assert_eq!(said.out.lines().count(), 4);
     assert!(!said.out.contains(&credentials[2]), "no secret is shown");
+    assert_eq!(said.out.matches("  on     ").count(), 3, "{}", said.out);
+    let off = AppFields {
+        enabled: Field::Is(false),
+        ..AppFields::default()
+    };
+    let off = fanwire::store::Write::UpdateApp {
+        app: server.apps()[2].row,
+        fields: Box::new(off),
+        unix_s: 1,
+    };
+    server.0.commit(&[&off]).expect("room");
+    let said = with(&["app", "list"]);
+    fine(&said, &["  off    pusher        third\n"]);
 
     let said = with(&["app", "rotate", "7"]);
     fine(&said, &["secret "]);

@@ -135,7 +135,8 @@ are named and left out, which is exit code 1.
   mongoexport --uri mongodb://localhost --db pushi --collection app --out app.json
 
 STORE is --path FILE, or the settings that name the file: --config FILE, --set KEY=VALUE. Without it
-the file is fanwire.db. The server may run.
+the file is fanwire.db. The server may run, if it has that file: one that was started where there was
+none, and had nothing to keep, does without and must be restarted.
 ";
 
 const STORE: &str = "\
@@ -160,7 +161,7 @@ Apps in the store, with a running or a stopped server, which notices by itself. 
 are not among them.
 
   add        makes an app and prints its id, key and secret
-  list       shows ids, keys, names and protocols
+  list       shows ids, keys, names and protocols, and which are switched off
   rotate     replaces the secret of an app and prints the new one; sessions are over, and what was
              signed with the old one is refused from then on
 

@@ -6,7 +6,7 @@
 
 use super::args::ImportPushi;
 use super::sign::now;
-use super::store::{Failure, file_of};
+use super::store::{Failure, file_made, file_of};
 use super::{EXIT_NOT_STARTED, answer, complain};
 use fanwire::limits::{IMPORT_BATCH_BYTES, IMPORT_BATCH_DOCUMENTS, IMPORT_LINE_BYTES_MAX};
 use fanwire::side::store::import::{Collection, Document, Outcome, What, read};
@@ -108,6 +108,7 @@ fn try_import(given: &ImportPushi) -> Result<ExitCode, Failure> {
     }
     places.sort_unstable();
 
+    let is_new = !path.exists();
     let mut importer = Importer::open(&path)?;
     let mut tallies: BTreeMap<Collection, Tally> = BTreeMap::new();
     let mut batch = Batch::default();
@@ -136,7 +137,12 @@ fn try_import(given: &ImportPushi) -> Result<ExitCode, Failure> {
     importer.close()?;
 
     complaints.end(files);
-    let code = answer(&summary(&path, &tallies, complaints.count()));
+    let mut text = summary(&path, &tallies, complaints.count());
+    if is_new {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}", file_made(&path));
+    }
+    let code = answer(&text);
     Ok(match complaints.count() {
         0 => code,
         _ => ExitCode::from(EXIT_NOT_STARTED),

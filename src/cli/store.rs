@@ -8,7 +8,7 @@ use super::{
 };
 use fanwire::options::{Protocol, Severity};
 use fanwire::side::store::{OpenError, Sqlite, Storage as _, sqlite};
-use fanwire::store::{Answer, AppRecord, BY_PUSHER, BY_PUSHI, NewApp, Trouble, Write};
+use fanwire::store::{Answer, AppFields, AppRecord, BY_PUSHER, BY_PUSHI, NewApp, Trouble, Write};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -72,6 +72,15 @@ pub(super) fn file_of(which: &Which) -> Result<PathBuf, Failure> {
     path.ok_or_else(|| {
         Failure::usage("store.path is empty, so that there is no file; name one with --path FILE")
     })
+}
+
+/// What to say where the file was not there before: a server that began without one does not look
+/// whether it has come.
+pub(super) fn file_made(path: &Path) -> String {
+    format!(
+        "made {}; restart a server that did without it",
+        path.display()
+    )
 }
 
 fn done(result: Result<ExitCode, Failure>) -> ExitCode {
@@ -153,6 +162,7 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
         key: credential()?.into(),
         secret: credential()?.into(),
         protocols: if by_pushi { BY_PUSHI } else { 0 } | if by_pusher { BY_PUSHER } else { 0 },
+        more: AppFields::default(),
         unix_s: now(),
     };
     let write = Write::CreateApp(Box::new(new));
@@ -168,8 +178,7 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     if is_new {
         // Writing to a string does not fail, here and below.
-        let path = path.display();
-        let _ = writeln!(text, "made {path}; restart a server that did without it\n");
+        let _ = writeln!(text, "{}\n", file_made(&path));
     }
     let _ = write!(
         text,
@@ -189,8 +198,11 @@ fn list(which: &Which) -> Result<ExitCode, Failure> {
     let apps = apps.map_err(|trouble| Failure::trouble(&path, trouble))?;
     // Those of the settings are there to number what is stored of them.
     let apps = apps.iter().filter(|app| !app.is_of_settings);
-    let rows: Vec<[&str; 4]> = apps
-        .map(|app| [&*app.ident, &*app.key, protocols(app), name_of(app)])
+    let rows: Vec<[&str; 5]> = apps
+        .map(|app| {
+            let state = if app.is_enabled() { "on" } else { "off" };
+            [&*app.ident, &*app.key, state, protocols(app), name_of(app)]
+        })
         .collect();
     if rows.is_empty() {
         return Ok(answer(&format!(
@@ -198,21 +210,22 @@ fn list(which: &Which) -> Result<ExitCode, Failure> {
             path.display()
         )));
     }
-    let titles = ["ID", "KEY", "PROTOCOLS", "NAME"];
+    let titles = ["ID", "KEY", "STATE", "PROTOCOLS", "NAME"];
     let width = |column: usize| {
         let cells = rows.iter().chain([&titles]).map(|row| row[column].len());
         cells.max().unwrap_or(0)
     };
-    let (id, key, spoken) = (width(0), width(1), width(2));
+    let (id, key, state, spoken) = (width(0), width(1), width(2), width(3));
     let mut text = String::new();
     for row in [&titles].into_iter().chain(&rows) {
         let _ = writeln!(
             text,
-            "{:id$}  {:key$}  {:spoken$}  {}",
+            "{:id$}  {:key$}  {:state$}  {:spoken$}  {}",
             row[0],
             row[1],
             row[2],
-            one_line(row[3])
+            row[3],
+            one_line(row[4])
         );
     }
     Ok(answer(&text))

@@ -207,7 +207,7 @@ pub trait Dialect {
     ///
     /// # Errors
     /// The answer to a request whose body nobody wants.
-    fn admit(&self, _head: &Request<'_>, _ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, _head: &Request<'_>, _ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         Ok(usize::MAX)
     }
 
@@ -333,8 +333,9 @@ pub trait Dialect {
     /// The store was opened, before anybody connected: what it held.
     fn restore(&self, _loaded: &Loaded, _ctx: &mut Ctx<'_>) {}
 
-    /// The answer to a request that did what it was to do, but for keeping it.
-    fn not_stored(&self, why: Trouble) -> Response {
+    /// The answer to a request that did what it was to do, but for keeping it. The random bytes are for
+    /// an id by which it can be told from others.
+    fn not_stored(&self, why: Trouble, _random: [u8; 16]) -> Response {
         not_stored(why)
     }
 

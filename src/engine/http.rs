@@ -313,7 +313,10 @@ impl Engine {
                     let response = match reply {
                         Reply::Now(response) => match written.outcome() {
                             Outcome::Known => response,
-                            Outcome::Failed(why) => self.not_stored(self.dialect_of(&request), why),
+                            Outcome::Failed(why) => {
+                                let dialect = self.dialect_of(&request);
+                                self.not_stored(dialect, why)
+                            }
                             // It acknowledges what is not kept yet.
                             Outcome::Open(last) => {
                                 let dialect = self.dialect_of(&request);

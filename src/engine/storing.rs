@@ -457,11 +457,12 @@ impl Engine {
     }
 
     /// What is said to whoever asked for something that could not be kept.
-    pub(super) fn not_stored(&self, dialect: usize, why: Trouble) -> Response {
+    pub(super) fn not_stored(&mut self, dialect: usize, why: Trouble) -> Response {
+        let random = self.world.random.id();
         let dialect = self.world.dialects.get(dialect);
         dialect.map_or_else(
             || dialect::not_stored(why),
-            |dialect| dialect.not_stored(why),
+            |dialect| dialect.not_stored(why, random),
         )
     }
 

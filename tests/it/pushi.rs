@@ -6,6 +6,7 @@
 //! in memory only.
 
 mod api;
+mod apps;
 mod channels;
 mod errors;
 mod frames;
@@ -69,10 +70,19 @@ fn memory(config: Config, manner: Manner, cut: Cut) -> Memory<Kept> {
 
 /// Tells a story in every split, and with a late store.
 fn in_memory(story: fn(&mut Stage)) {
+    in_memory_on(Stage::new, story);
+}
+
+/// The same where everybody may make apps.
+fn in_memory_open(story: fn(&mut Stage)) {
+    in_memory_on(Stage::open_to_all, story);
+}
+
+fn in_memory_on(stage: fn(Manner, Cut) -> Stage, story: fn(&mut Stage)) {
     let once = |manner: Manner, cut: Cut| {
         // Where it goes wrong it has said how; this says when.
         let told = catch_unwind(AssertUnwindSafe(|| {
-            let mut stage = Stage::new(manner, cut);
+            let mut stage = stage(manner, cut);
             story(&mut stage);
             stage.finish()
         }));
@@ -103,6 +113,13 @@ fn for_real(story: fn(&mut Stage)) {
     stage.finish();
 }
 
+#[cfg(feature = "server")]
+fn for_real_open(story: fn(&mut Stage)) {
+    let mut stage = Stage::real_open_to_all();
+    story(&mut stage);
+    stage.finish();
+}
+
 macro_rules! told {
     ($kind:ident, $tell:ident: $($module:ident { $($name:ident,)* })*) => {
         mod $kind {
@@ -118,6 +135,14 @@ macro_rules! stories {
         told! { memory, in_memory: $($stories)* }
         #[cfg(feature = "server")]
         told! { real, for_real: $($stories)* }
+    };
+}
+
+macro_rules! open_stories {
+    ($($stories:tt)*) => {
+        told! { memory_open, in_memory_open: $($stories)* }
+        #[cfg(feature = "server")]
+        told! { real_open, for_real_open: $($stories)* }
     };
 }
 
@@ -228,11 +253,26 @@ stories! {
         direct_messages_are_not_pretended,
         the_server_tells_of_itself,
         one_logout_ends_one_session,
+        every_error_has_an_id_of_its_own,
+        what_is_not_there_is_not_there_for_anybody,
+        a_head_changes_nothing,
+        a_route_may_be_written_escaped,
+        what_no_path_can_name_is_not_made,
+        answers_say_that_the_connection_stays,
     }
     limits {
         names_have_their_lengths,
         members_say_so_much,
         the_longest_pair_has_a_channel,
+    }
+}
+
+open_stories! {
+    apps {
+        who_switches_its_app_off_may_switch_it_on_again,
+        a_name_is_one_apps_wherever_that_stands,
+        who_makes_too_many_apps_is_told_until_when,
+        an_app_is_made_with_what_is_said_of_it,
     }
 }
 

@@ -74,6 +74,13 @@ fn clients_find_their_app_and_its_events_and_apps_come_while_it_runs() {
             "{path}"
         );
     }
+    // And what is nobody's is not there, whoever asks.
+    for path in ["/nothing", "//login", "/%FF"] {
+        let answer = peer.ask(&get(path));
+        let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let want = (404, &"NotFoundError".into());
+        assert_eq!((answer.status, &body["name"]), want, "{path}");
+    }
     // Nobody makes apps unasked here.
     let body = "POST /apps?name=mine HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(peer.ask(body.as_bytes()).status, 403);
@@ -97,4 +104,27 @@ fn clients_find_their_app_and_its_events_and_apps_come_while_it_runs() {
     let answer = peer.ask(&get(&format!("/subscriptions?user_id=u2&sid={sid}")));
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
     assert_eq!(body["subscriptions"][0]["event"], "news", "{body}");
+}
+
+#[test]
+fn an_app_that_cannot_be_served_is_named() {
+    let folder = Folder::new();
+    let store = folder.path("moved.db");
+    let store = store.to_str().expect("UTF-8");
+    let export = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pushi/export");
+    let apps = export.join("app.json");
+    let apps = apps.to_str().expect("UTF-8");
+    printed(&["import", "pushi", "--path", store, apps]);
+    let settings = folder.path("fanwire.toml");
+    let [ident, key, _] = &SHOP;
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\n[channelstream]\nsecret = \"of nobody\"\n\
+         [store]\npath = {store:?}\n\
+         [[app]]\nid = \"ours\"\nkey = {key:?}\nsecret = \"s\"\nprotocols = [\"pushi\"]\n"
+    );
+    std::fs::write(&settings, text).expect("room");
+    let settings = settings.to_str().expect("UTF-8");
+    let mut server = Server::launch(fanwire(&["run", "--config", settings]));
+    let line = server.says("has the key or the id of another");
+    assert!(line.contains(ident), "{line}");
 }

@@ -105,7 +105,7 @@ impl Dialect for Watched {
     fn app(&self) -> AppId {
         self.inner.app()
     }
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         if self.sabotage == Sabotage::AdmitAnyone {
             return Ok(usize::MAX);
         }
@@ -223,7 +223,7 @@ impl Dialect for WatchedPusher {
     fn serves(&self, who: &Subscriber) -> bool {
         self.inner.serves(who)
     }
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.inner.admit(head, ctx)
     }
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
@@ -313,7 +313,7 @@ impl Dialect for WatchedPushi {
     fn serves(&self, who: &Subscriber) -> bool {
         self.inner.serves(who)
     }
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.inner.admit(head, ctx)
     }
     fn request(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Reply {
@@ -385,8 +385,8 @@ impl Dialect for WatchedPushi {
     fn restore(&self, loaded: &Loaded, ctx: &mut Ctx<'_>) {
         self.inner.restore(loaded, ctx);
     }
-    fn not_stored(&self, why: Trouble) -> Response {
-        self.inner.not_stored(why)
+    fn not_stored(&self, why: Trouble, random: [u8; 16]) -> Response {
+        self.inner.not_stored(why, random)
     }
     fn not_kept(&self, from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {
         self.inner.not_kept(from, why, ctx);

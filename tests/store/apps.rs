@@ -108,6 +108,33 @@ pub(crate) fn are_made_and_changed(world: &mut World) {
     assert_eq!(none, Answer::Nothing);
 }
 
+pub(crate) fn are_made_with_what_is_said_of_them(world: &mut World) {
+    let more = AppFields {
+        enabled: Field::Is(false),
+        description: Field::Is("d".into()),
+        vapid_key: Field::Is("k".into()),
+        smtp_url: Field::Null,
+        ..AppFields::default()
+    };
+    let new = NewApp {
+        more: more.clone(),
+        ..new_app("said")
+    };
+    let Answer::App(made) = world.write(Write::CreateApp(Box::new(new))) else {
+        panic!("it is new");
+    };
+    let fields = &made.fields;
+    assert!(!made.is_enabled());
+    assert_eq!(fields.description, more.description);
+    assert_eq!(fields.vapid_key, more.vapid_key);
+    assert_eq!(fields.smtp_url, Field::Absent);
+    // What was not said is as with every new app.
+    assert_eq!(fields.name, Field::Is("said".into()));
+    assert_eq!(fields.meta, Field::Is("{}".into()));
+    assert_eq!(fields.apn_sandbox, Field::Is(false));
+    assert_eq!((made.created_s, made.modified_s), (1_000, 1_000));
+}
+
 pub(crate) fn have_names_of_their_own(world: &mut World) {
     let create = |new: NewApp| Write::CreateApp(Box::new(new));
     for name in ODD_NAMES {

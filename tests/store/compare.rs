@@ -105,8 +105,18 @@ impl Dice {
             21 => {
                 let name = ODD_NAMES[self.below(ODD_NAMES.len() as u64) as usize];
                 let other = ODD_NAMES[self.below(ODD_NAMES.len() as u64) as usize];
+                let more = match self.below(2) {
+                    0 => AppFields::default(),
+                    _ => AppFields {
+                        enabled: Field::Is(self.below(2) == 0),
+                        description: Field::Is(self.name()),
+                        meta: Field::Null,
+                        ..AppFields::default()
+                    },
+                };
                 Write::CreateApp(Box::new(NewApp {
                     ident: other.into(),
+                    more,
                     ..new_app(name)
                 }))
             }

@@ -35,6 +35,7 @@ macro_rules! suite {
 
 suite! {
     crate::apps::are_made_and_changed as apps_are_made_and_changed,
+    crate::apps::are_made_with_what_is_said_of_them as apps_are_made_with_what_is_said_of_them,
     crate::apps::have_names_of_their_own as apps_have_names_of_their_own,
     crate::apps::of_the_settings_are_adopted as apps_of_the_settings_are_adopted,
     crate::apps::sessions_end as sessions_end,

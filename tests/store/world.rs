@@ -2,8 +2,8 @@
 
 use fanwire::side::store::{Memory, Reading, Storage};
 use fanwire::store::{
-    Answer, AppRecord, AppRow, Counts, NewApp, NewRecord, Publish, Question, Record, RecordKind,
-    StoredEvent, Write,
+    Answer, AppFields, AppRecord, AppRow, Counts, NewApp, NewRecord, Publish, Question, Record,
+    RecordKind, StoredEvent, Write,
 };
 
 /// Names that break what is careless: separators, quotes, what looks like the end of a text, none.
@@ -301,6 +301,7 @@ pub(crate) fn new_app(name: &str) -> NewApp {
         key: format!("key of {name}").into(),
         secret: format!("secret of {name}").into(),
         protocols: 1,
+        more: AppFields::default(),
         unix_s: 1_000,
     }
 }

@@ -470,7 +470,7 @@ impl Dialect for Channelstream {
         }
     }
 
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.body_bytes_max(head, ctx)
             .map_err(|refused| self.dressed(head, refused))
     }

@@ -251,7 +251,8 @@ impl Dialect for Pusher {
             other.is_some_and(|other| other.app.app != known.app)
         };
         if is_taken(self.by_key.get(&app.key)) || is_taken(self.by_id.get(&app.id)) {
-            log::error!("an app of the store has the key or the id of another one: not served");
+            let ident = &record.ident;
+            log::error!("app {ident:?} of the store has the key or the id of another: not served");
             return;
         }
         self.serve(app);
@@ -263,7 +264,7 @@ impl Dialect for Pusher {
         served.is_some_and(|served| served.app.enabled)
     }
 
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.admit_api(head, ctx)?;
         let length = head.headers.get("Content-Length");
         match length.and_then(|length| length.parse::<usize>().ok()) {

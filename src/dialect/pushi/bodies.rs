@@ -4,7 +4,7 @@
 //! A body is read and checked whole before anything of it is done.
 
 use super::encode::records::target_field;
-use super::errors::{EMPTY, Fault, NOT_SET, TOO_LONG};
+use super::errors::{EMPTY, Fault, HAS_NUL, NOT_SET, TOO_LONG};
 use super::form::Fields;
 use super::names::{is_channel_length, is_event_length, is_reserved_event, is_user_length};
 use super::words::{self, Data, is_true};
@@ -166,11 +166,12 @@ fn channel(name: Cow<'_, str>) -> Result<Cow<'_, str>, Fault> {
     )))
 }
 
-/// Reads a record of this kind. That of a browser is read from JSON alone, as the signature in the
+/// Reads a record of this kind that is to be made. That of a browser is read from JSON alone, as the signature in the
 /// query has the name of one of its fields.
 ///
 /// # Errors
-/// Every field that is missing, empty or too long; or one that is no text.
+/// Every field that is missing, empty or too long, or that no path could name to remove the record
+/// again; or one that is no text.
 pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> {
     let fields = match kind {
         RecordKind::WebPush => fields.json_only(),
@@ -184,7 +185,7 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
         }
     };
     let is_key = |key: &str| key.len() <= PUSHI_BROWSER_KEY_BYTES_MAX;
-    let target = reader.required(target_field(kind), is_target)?;
+    let target = reader.nameable(target_field(kind), is_target)?;
     let keys = match kind {
         RecordKind::WebPush => Some((
             reader.required("p256dh", is_key)?,
@@ -192,7 +193,7 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
         )),
         RecordKind::Subscription | RecordKind::Web | RecordKind::Apn | RecordKind::Smtp => None,
     };
-    let channel = reader.required("event", is_channel_length)?;
+    let channel = reader.nameable("event", is_channel_length)?;
     reader.done()?;
     Ok(NewRecord {
         kind,
@@ -202,44 +203,42 @@ pub fn record(kind: RecordKind, fields: Fields<'_>) -> Result<NewRecord, Fault> 
     })
 }
 
-/// Reads the name of an app that is to be made.
+/// Reads which subscription is to be removed, where its fields say so: a user and a channel. What could
+/// not be made any more can still be removed.
 ///
 /// # Errors
-/// It is missing, empty or too long.
-pub fn app_name(fields: &Fields<'_>) -> Result<Box<str>, Fault> {
+/// Every field that is missing, empty or too long; or one that is no text.
+pub fn subscription(fields: &Fields<'_>) -> Result<(Box<str>, Box<str>), Fault> {
+    let mut reader = Reader::new(fields);
+    let user = reader.required(target_field(RecordKind::Subscription), is_user_length)?;
+    let channel = reader.required("event", is_channel_length)?;
+    reader.done()?;
+    Ok((user, channel))
+}
+
+/// Reads the name of an app that is to be made, and what else is said of it.
+///
+/// # Errors
+/// The name is missing, empty or too long; other fields as with [`app_fields`].
+pub fn new_app(fields: &Fields<'_>) -> Result<(Box<str>, AppFields), Fault> {
     let mut reader = Reader::new(fields);
     let name = reader.required("name", is_app_name)?;
+    let more = reader.app(Field::Absent)?;
     reader.done()?;
-    Ok(name)
+    Ok((name, more))
 }
 
 /// Reads what is to be changed of an app. Fields that an app may not change are passed over.
 ///
 /// # Errors
-/// A name as with [`app_name`], if one is given; a field that is too long or of another type.
+/// A name as with [`new_app`], if one is given; a field that is too long or of another type.
 pub fn app_fields(fields: &Fields<'_>) -> Result<AppFields, Fault> {
     let mut reader = Reader::new(fields);
     let name = match fields.text("name")? {
         Field::Absent => Field::Absent,
         Field::Null | Field::Is(_) => Field::Is(reader.required("name", is_app_name)?),
     };
-    let meta = match fields.object("meta")? {
-        Field::Absent => Field::Absent,
-        Field::Null => Field::Null,
-        Field::Is(text) => reader.bounded("meta", text.into()),
-    };
-    let fields = AppFields {
-        name,
-        enabled: fields.boolean("enabled")?,
-        description: reader.text("description")?,
-        meta,
-        apn_sandbox: fields.boolean("apn_sandbox")?,
-        apn_key: reader.text("apn_key")?,
-        apn_cer: reader.text("apn_cer")?,
-        vapid_key: reader.text("vapid_key")?,
-        vapid_email: reader.text("vapid_email")?,
-        smtp_url: reader.text("smtp_url")?,
-    };
+    let fields = reader.app(name)?;
     reader.done()?;
     Ok(fields)
 }
@@ -278,12 +277,46 @@ impl<'f, 'a> Reader<'f, 'a> {
         Ok(Box::default())
     }
 
+    /// A text that must be there, and that a path can name.
+    fn nameable(
+        &mut self,
+        name: &'static str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Box<str>, Fault> {
+        let text = self.required(name, fits)?;
+        if text.contains('\0') {
+            self.errors.push((name, HAS_NUL));
+        }
+        Ok(text)
+    }
+
     /// A text that may be there.
     fn text(&mut self, name: &'static str) -> Result<Field<Box<str>>, Fault> {
         Ok(match self.fields.text(name)? {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
             Field::Is(text) => self.bounded(name, text.into()),
+        })
+    }
+
+    /// The fields of an app, which has this name.
+    fn app(&mut self, name: Field<Box<str>>) -> Result<AppFields, Fault> {
+        let meta = match self.fields.object("meta")? {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Is(text) => self.bounded("meta", text.into()),
+        };
+        Ok(AppFields {
+            name,
+            enabled: self.fields.boolean("enabled")?,
+            description: self.text("description")?,
+            meta,
+            apn_sandbox: self.fields.boolean("apn_sandbox")?,
+            apn_key: self.text("apn_key")?,
+            apn_cer: self.text("apn_cer")?,
+            vapid_key: self.text("vapid_key")?,
+            vapid_email: self.text("vapid_email")?,
+            smtp_url: self.text("smtp_url")?,
         })
     }
 

@@ -20,11 +20,13 @@ pub const EMPTY: &str = "value is empty";
 pub const DUPLICATE: &str = "value is duplicate";
 /// It is longer than it may be; the original knows no such bound.
 pub const TOO_LONG: &str = "value is too long";
+/// It has a NUL in it, which no path can name.
+pub const HAS_NUL: &str = "value has a NUL character in it";
 
 /// Characters of a path that a message repeats.
 const PATH_CHARS_SHOWN_MAX: usize = 200;
-/// When whoever came too early may try again, in seconds.
-const RETRY_AFTER_S: &str = "1";
+/// When it is worth trying again where nothing is known of it, in seconds.
+const RETRY_AFTER_S: u64 = 1;
 
 /// The name of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +65,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// What is wrong with which field, where fields were checked.
     pub errors: Vec<(&'static str, &'static str)>,
-    /// Whether it is worth trying again soon.
-    pub is_passing: bool,
+    /// After how many seconds it is worth trying again, if it is at all.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Fault {
@@ -75,7 +77,7 @@ impl Fault {
             name,
             message: message.into(),
             errors: Vec::new(),
-            is_passing: false,
+            retry_after_s: None,
         }
     }
 
@@ -169,17 +171,20 @@ impl Fault {
         Self::new(413, Name::OperationalError, message)
     }
 
-    /// 429: too many requests from one address.
-    pub fn too_many(message: impl Into<Cow<'static, str>>) -> Self {
+    /// 429: too many apps were made from one address, which may make another after so many seconds.
+    pub fn too_many_apps(after_s: u64) -> Self {
+        let message =
+            format!("too many apps were made from this address; try again in {after_s} s");
         Self {
-            is_passing: true,
+            retry_after_s: Some(after_s),
             ..Self::new(429, Name::OperationalError, message)
         }
     }
 
     /// 403: the app is switched off.
     pub fn disabled() -> Self {
-        Self::new(403, Name::OperationalError, "This app is disabled")
+        let message = "This app is switched off (enabled is false)";
+        Self::new(403, Name::OperationalError, message)
     }
 
     /// 403: pages of this origin may not connect.
@@ -200,7 +205,7 @@ impl Fault {
             Trouble::Absent => false,
         };
         Self {
-            is_passing,
+            retry_after_s: is_passing.then_some(RETRY_AFTER_S),
             ..Self::new(503, Name::OperationalError, trouble.message())
         }
     }
@@ -208,7 +213,7 @@ impl Fault {
     /// 503: the server is not ready, for this reason.
     pub fn not_ready(why: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            is_passing: true,
+            retry_after_s: Some(RETRY_AFTER_S),
             ..Self::new(503, Name::OperationalError, why)
         }
     }
@@ -240,9 +245,9 @@ impl Fault {
         }
         body.push(b'}');
         let response = Response::json(self.status, body).with("X-Error-Id", uid);
-        match self.is_passing {
-            true => response.with("Retry-After", RETRY_AFTER_S),
-            false => response,
+        match self.retry_after_s {
+            Some(seconds) => response.with("Retry-After", seconds.to_string()),
+            None => response,
         }
     }
 }
@@ -261,6 +266,8 @@ const HEADERS: &str = "Cache-Control: private, no-cache, no-store, must-revalida
 /// a cookie; those of others may ask, too, but without it.
 pub fn dress(response: &mut Response, origin: Option<&str>, origins: &[String]) {
     response.block = HEADERS;
+    // One of the three headers that the original always sends and clients may count on.
+    response.says_that_it_stays = true;
     let known = origin.and_then(|origin| {
         let mut origins = origins.iter();
         origins.find(|known| known.eq_ignore_ascii_case(origin))
@@ -312,6 +319,12 @@ mod tests {
         let response = Fault::trouble(Trouble::Busy).response([7; 16]);
         assert_eq!(response.status, 503);
         assert!(response.headers.contains(&("Retry-After", "1".into())));
+        // Both say the same.
+        let fault = Fault::too_many_apps(57);
+        let response = fault.response([7; 16]);
+        assert_eq!(response.status, 429);
+        assert!(fault.message.ends_with("try again in 57 s"));
+        assert!(response.headers.contains(&("Retry-After", "57".into())));
     }
 
     #[test]

@@ -156,7 +156,9 @@ pub fn fuzz_forms(data: &[u8]) {
     for kind in RecordKind::ALL {
         match bodies::record(kind, fields.clone()) {
             Ok(record) => {
-                assert!(!record.target.is_empty() && !record.channel.is_empty());
+                for text in [&record.target, &record.channel] {
+                    assert!(!text.is_empty() && !text.contains('\0'));
+                }
                 assert_eq!(record.keys.is_some(), kind == RecordKind::WebPush);
             }
             Err(fault) => checked_fault(&fault),

@@ -2,7 +2,7 @@
 
 use super::auth::Keys;
 use super::config::Config;
-use super::errors::Fault;
+use super::errors::{Fault, dress};
 use super::names::presence_base;
 use super::notes::{self, Notes};
 use super::session::{SessionKey, Sid};
@@ -13,6 +13,7 @@ use crate::hub::{
 };
 use crate::limits::PUSHI_PING_AFTER_MS;
 use crate::store::{BY_PUSHER, BY_PUSHI, Loaded, Trouble};
+use crate::transport::http::query::decode_path;
 use crate::transport::http::{Request, Response, upgrade};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -175,8 +176,16 @@ impl Pushi {
                 false => Whose::Other,
             };
         }
+        // As routes are found: escapes are undone piece by piece. What is none is nobody's route.
         let mut parts = path.strip_prefix('/').unwrap_or("").split('/');
-        let is_rest = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        let mut part = || {
+            parts
+                .next()
+                .map(|part| decode_path(part).unwrap_or_default())
+        };
+        let parts = [part(), part(), part(), part()];
+        let [first, second, third, fourth] = parts.each_ref().map(Option::as_deref);
+        let is_rest = match (first, second, third, fourth) {
             (Some("apps"), None | Some(_), None, None) => true,
             (Some("apps"), Some(_), Some("subscribe" | "unsubscribe"), None) => true,
             (Some("messaging"), Some(_), None, None) => true,
@@ -222,7 +231,7 @@ impl Dialect for Pushi {
         self.by_app(who.app()).is_some_and(|served| served.enabled)
     }
 
-    fn admit(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
+    fn admit(&self, head: &Request<'_>, ctx: &mut Ctx<'_>) -> Result<usize, Response> {
         self.admit_rest(head, ctx)
     }
 
@@ -314,7 +323,8 @@ impl Dialect for Pushi {
         // An app of the settings goes first, whoever came to the store with its key or id.
         let is_taken = |at: Option<&AppId>| at.is_some_and(|&app| app != known.app);
         if is_taken(self.by_key.get(&record.key)) || is_taken(self.by_ident.get(&record.ident)) {
-            log::error!("an app of the store has the key or the id of another one: not served");
+            let ident = &record.ident;
+            log::error!("app {ident:?} of the store has the key or the id of another: not served");
             return;
         }
         self.serve(Served {
@@ -342,8 +352,11 @@ impl Dialect for Pushi {
         }
     }
 
-    fn not_stored(&self, why: Trouble) -> Response {
-        Fault::trouble(why).response([0; 16])
+    fn not_stored(&self, why: Trouble, random: [u8; 16]) -> Response {
+        let mut response = Fault::trouble(why).response(random);
+        // Nobody knows any more which page had asked.
+        dress(&mut response, None, &self.config.origins);
+        response
     }
 
     fn not_kept(&self, _from: SubscriberId, why: Trouble, ctx: &mut Ctx<'_>) {

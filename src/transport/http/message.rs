@@ -104,6 +104,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the connection ends after this answer, whatever the request says.
     pub close: bool,
+    /// Whether it is said that the connection stays where it does, though HTTP/1.1 means it anyway.
+    pub says_that_it_stays: bool,
 }
 
 impl Response {

@@ -67,7 +67,7 @@ pub fn write(response: &Response, request: Answering<'_>, out: &mut Vec<u8>) {
     }
     if response.close || !request.keep_alive || request.is_endless {
         out.extend_from_slice(b"Connection: close\r\n");
-    } else if !request.is_1_1 {
+    } else if !request.is_1_1 || response.says_that_it_stays {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     if !request.date.is_empty() {
@@ -377,6 +377,20 @@ mod tests {
                 is_1_1,
                 keep_alive: keep,
                 ..PLAIN
+            };
+            check(
+                &response,
+                request,
+                &format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{expected}\r\n"),
+            );
+            // The same in words, where a protocol always had them.
+            let response = Response {
+                says_that_it_stays: true,
+                ..response
+            };
+            let expected = match expected {
+                "" => "Connection: keep-alive\r\n",
+                same => same,
             };
             check(
                 &response,

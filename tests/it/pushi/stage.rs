@@ -122,7 +122,20 @@ pub(crate) struct Sock {
 impl Stage {
     /// In memory, with a store that answers in this manner; writes are cut as `cut` says.
     pub(crate) fn new(manner: Manner, cut: Cut) -> Self {
-        let memory = super::memory(config(), manner, cut);
+        Self::of(config(), manner, cut)
+    }
+
+    /// The same, where everybody may make apps.
+    pub(crate) fn open_to_all(manner: Manner, cut: Cut) -> Self {
+        let config = Config {
+            open_registration: true,
+            ..config()
+        };
+        Self::of(config, manner, cut)
+    }
+
+    fn of(config: Config, manner: Manner, cut: Cut) -> Self {
+        let memory = super::memory(config, manner, cut);
         Self {
             scene: Scene::Memory(Box::new(memory)),
             clients: Vec::new(),
@@ -134,7 +147,18 @@ impl Stage {
     /// The binary.
     #[cfg(feature = "server")]
     pub(crate) fn real() -> Self {
-        let process = crate::server::Process::of_file("pushi", &file());
+        Self::of_file(&file())
+    }
+
+    /// The binary, where everybody may make apps.
+    #[cfg(feature = "server")]
+    pub(crate) fn real_open_to_all() -> Self {
+        Self::of_file(&format!("{}[pushi]\nopen_registration = true\n", file()))
+    }
+
+    #[cfg(feature = "server")]
+    fn of_file(text: &str) -> Self {
+        let process = crate::server::Process::of_file("pushi", text);
         let tcp = crate::tcp::Tcp::new(process.address(), "", Cut::Whole);
         Self {
             scene: Scene::Real(tcp, process),
@@ -599,6 +623,19 @@ impl Stage {
 
     /// Any request.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let answer = self.call_for_all(method, path, body);
+        let told = serde_json::from_slice(&answer.body);
+        let told = told.unwrap_or_else(|why| panic!("{why}: {}", http::lossy(&answer.body)));
+        (answer.status, told)
+    }
+
+    /// Any request. Gives all of the answer.
+    pub(crate) fn call_for_all(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let body = body.map(Value::to_string);
         let json = ("Content-Type".to_owned(), "application/json".to_owned());
         let headers: Vec<_> = body.iter().map(|_| json.clone()).collect();
@@ -607,9 +644,7 @@ impl Stage {
         let mut caller = std::mem::take(&mut self.caller);
         let answer = caller.ask(self.sut(), &request).expect("an answer");
         self.caller = caller;
-        let told = serde_json::from_slice(&answer.body);
-        let told = told.unwrap_or_else(|why| panic!("{why}: {}", http::lossy(&answer.body)));
-        (answer.status, told)
+        answer
     }
 
     /// Publishes by HTTP; it must succeed.

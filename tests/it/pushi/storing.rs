@@ -5,6 +5,7 @@ use super::stage::{MAIN, Stage};
 use crate::kept::Manner;
 use fanwire::store::Trouble;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 pub(crate) fn a_full_queue_refuses(stage: &mut Stage) {
     let (sock, other) = (stage.open(MAIN), stage.open(MAIN));
@@ -87,9 +88,11 @@ pub(crate) fn an_application_is_answered_when_it_is_kept(stage: &mut Stage) {
     let sock = stage.open(MAIN);
     stage.join(&sock, "room");
     stage.is_known(MAIN);
+    let mut uids = BTreeSet::new();
     for (manner, status) in [
         (Manner::AtOnce, 200),
         (Manner::Failing(Trouble::DiskFull), 503),
+        (Manner::Failing(Trouble::Failing), 503),
     ] {
         stage.behave(Manner::Stuck);
         let body = json!({"channel": "room", "data": "d"});
@@ -101,6 +104,12 @@ pub(crate) fn an_application_is_answered_when_it_is_kept(stage: &mut Stage) {
         stage.behave(manner);
         let (got, told) = stage.answered(asked).expect("an answer");
         assert_eq!(got, status, "{told}");
+        if status != 200 {
+            let uid = told["uid"].as_str().expect("a text");
+            assert!(crate::bindings::is_uuid(uid), "{told}");
+            assert!(uids.insert(uid.to_owned()), "{uid} again");
+            assert!(!uid.starts_with("00000000-0000-"), "{uid}");
+        }
         stage.behave(Manner::AtOnce);
         stage.end(asked);
     }

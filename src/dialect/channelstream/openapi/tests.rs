@@ -151,11 +151,9 @@ fn what_pusher_routes_is_what_is_described_of_it() {
 
 /// What stands first in the paths that Pushi's router takes, read from its source.
 fn routed_by_pushi() -> BTreeSet<String> {
-    let source = include_str!("../../pushi/rest/mod.rs");
-    let (_, router) = source.split_once("fn route(").expect("the router");
-    let (router, _) = router
-        .split_once("/// Whoever the session")
-        .expect("its end");
+    let source = include_str!("../../pushi/rest/route.rs");
+    let (_, router) = source.split_once("fn of(request").expect("the router");
+    let (router, rest) = router.split_once("fn of_app(").expect("its end");
     let arms = router.lines().map(str::trim);
     let arms = arms.filter_map(|arm| arm.strip_prefix('(')?.split_once("=>"));
     let mut first = BTreeSet::new();
@@ -164,6 +162,16 @@ fn routed_by_pushi() -> BTreeSet<String> {
         let names = names.split('|').map(|name| name.trim().trim_matches('"'));
         first.extend(names.map(str::to_owned));
     }
+    // Those of records stand in a list of their own.
+    let (_, kinds) = rest.split_once("fn record_kind(").expect("the list");
+    let kinds = kinds.lines().filter_map(|line| {
+        let (name, _) = line
+            .trim()
+            .strip_prefix('"')?
+            .split_once("\" => RecordKind::")?;
+        Some(name.to_owned())
+    });
+    first.extend(kinds);
     first
 }
 

@@ -220,7 +220,8 @@ fn all_that_is_wrong_with_a_record_is_said() {
 fn apps_need_a_name() {
     let name = |query: &str, body: &str| {
         fields(query, body, |fields| {
-            app_name(&fields).map_err(|fault| (fault.status, fault.errors))
+            let read = new_app(&fields).map(|(name, _)| name);
+            read.map_err(|fault| (fault.status, fault.errors))
         })
     };
     assert_eq!(name("", r#"{"name":"app1"}"#), Ok("app1".into()));

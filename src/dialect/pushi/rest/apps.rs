@@ -1,11 +1,11 @@
 //! Logging in and out, and apps (sections 5.2 and 5.4).
 
 use super::records::stored;
-use super::{Caller, Routed, answer, ask, not_answered, records, success};
+use super::{Caller, Routed, answer, ask, not_answered, success};
 use crate::dialect::Ctx;
 use crate::dialect::channelstream::access::Seen;
 use crate::dialect::channelstream::client;
-use crate::dialect::pushi::bodies::{self, app_fields, app_name, credentials};
+use crate::dialect::pushi::bodies::{app_fields, credentials, new_app};
 use crate::dialect::pushi::encode::records::{push_app, push_apps};
 use crate::dialect::pushi::errors::{DUPLICATE, Fault, NOT_SET, Name};
 use crate::dialect::pushi::form::Fields;
@@ -13,22 +13,21 @@ use crate::dialect::pushi::session::{Sid, cookie, find_sid};
 use crate::dialect::pushi::speaker::{Pushi, Served};
 use crate::dialect::pushi::{notes, vapid};
 use crate::limits::STORE_JOB_OVERHEAD_BYTES;
-use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, RecordKind, Trouble, Write};
-use crate::transport::http::query::decode_path;
-use crate::transport::http::{Method, Request, Response};
+use crate::store::{Answer, AppRecord, BY_PUSHI, Field, NewApp, Trouble, Write};
+use crate::transport::http::{Request, Response};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
 
 const TOO_MANY_APPS: &str = "this server has as many apps as it can have";
-const OF_SETTINGS: &str =
-    "this app stands in the settings of the server, and so does what it is called";
+const OF_SETTINGS: &str = "this app stands in the settings of the server, and so does what it is called, and whether it is switched on";
 
 impl Pushi {
-    /// `GET /login`: the three credentials in the query, a session in the answer.
+    /// `GET /login`: the three credentials in the query, a session in the answer; also for an app that
+    /// is switched off, whose owner may want to switch it on again.
     pub(super) fn login(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
         let given = credentials(request.query.unwrap_or(""))?;
         let same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
-        let served = self.by_ident(&given.ident).filter(|served| served.enabled);
+        let served = self.by_ident(&given.ident);
         // The same work whether there is such an app or not.
         let (right_key, right_secret) =
             served.map_or(("", ""), |served| (&*served.key, &*served.secret));
@@ -81,7 +80,10 @@ impl Pushi {
         // What cannot be read says nothing, and a name least of all.
         let fields = Fields::of(request);
         let fields = fields.map_err(|_| Fault::invalid(vec![("name", NOT_SET)]))?;
-        let name = app_name(&fields)?;
+        let (name, more) = new_app(&fields)?;
+        if is_shown_of_settings(&name, ctx) {
+            return Err(Fault::invalid(vec![("name", DUPLICATE)]));
+        }
         if ctx.apps.is_full() {
             return Err(Fault::bad(TOO_MANY_APPS));
         }
@@ -90,10 +92,7 @@ impl Pushi {
         let registrations = &mut notes::of(ctx.notes).registrations;
         let per_minute = self.config.registrations_per_minute;
         if let Err(ms) = registrations.take(address, per_minute, ctx.now.mono) {
-            let s = ms.div_ceil(1000);
-            return Err(Fault::too_many(format!(
-                "too many apps were made from this address; try again in {s} s"
-            )));
+            return Err(Fault::too_many_apps(ms.div_ceil(1000)));
         }
         let mut secret = || {
             let (one, other) = (ctx.io.random(), ctx.io.random());
@@ -106,26 +105,25 @@ impl Pushi {
             key: secret(),
             secret: secret(),
             protocols: BY_PUSHI,
+            more,
             unix_s: ctx.now.unix_seconds(),
         }));
         let ticket = stored(write, ctx)?;
         Ok(ask(ticket, told_of_app))
     }
+}
 
-    /// `GET /vapid_key`: the public half of what Web Push is signed with.
-    pub(super) fn vapid_key(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Routed {
-        let fields = Fields::of(request)?;
-        let caller = self.session_or_app_key(request, &fields, ctx)?;
-        let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
-        let key = record.and_then(|record| record.fields.vapid_key.value());
-        let key = key.filter(|key| !key.is_empty());
-        let none = "VAPID credentials not configured for this app";
-        let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
-        let public = vapid::public_key(key)
-            .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
-        let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
-        Ok(Response::json(200, body).into())
-    }
+/// `GET /vapid_key`: the public half of what Web Push is signed with.
+pub(super) fn vapid_key(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
+    let record = ctx.apps.get(caller.served.app).map(|known| &known.record);
+    let key = record.and_then(|record| record.fields.vapid_key.value());
+    let key = key.filter(|key| !key.is_empty());
+    let none = "VAPID credentials not configured for this app";
+    let key = key.ok_or_else(|| Fault::new(404, Name::OperationalError, none))?;
+    let public = vapid::public_key(key)
+        .map_err(|why| Fault::bad(format!("Failed to derive VAPID public key: {why}")))?;
+    let body = format!("{{\"vapid_public_key\":\"{public}\"}}");
+    Ok(Response::json(200, body).into())
 }
 
 /// The answer to what was done to an app, which everybody learns of.
@@ -156,6 +154,7 @@ fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
     if record.is_of_settings {
         record.key = served.key.clone();
         record.secret = served.secret.clone();
+        record.fields.enabled = Field::Is(served.enabled);
         if record.fields.name.value().is_none() {
             record.fields.name = Field::Is(served.ident.clone());
         }
@@ -163,53 +162,41 @@ fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
     Some(record)
 }
 
-/// A request for one app, or for what was below it in the earliest days.
-pub(super) fn one(
-    caller: &Caller,
-    path: &str,
-    fields: &Fields<'_>,
-    request: &Request<'_>,
-    ctx: &mut Ctx<'_>,
-) -> Routed {
-    let (ident, below) = match path.split_once('/') {
-        Some((ident, below)) => (ident, Some(below)),
-        None => (path, None),
-    };
-    // One of the settings may be called something that a path writes escaped.
-    let is_own = decode_path(ident).is_ok_and(|ident| ident == *caller.served.ident);
-    let is_get = matches!(request.method, Method::Get | Method::Head);
-    let subscription = RecordKind::Subscription;
-    match (below, request.method) {
-        (None, Method::Get | Method::Head | Method::Put)
-        | (Some("subscribe" | "unsubscribe"), Method::Get | Method::Head | Method::Post)
-            if !is_own =>
-        {
-            Err(Fault::no_app())
-        }
-        (None, _) if is_get => {
-            let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
-            Ok(answer(|out| push_app(out, &record)).into())
-        }
-        (None, Method::Put) => update(caller, fields, ctx),
-        (Some("subscribe"), Method::Get | Method::Head | Method::Post) => {
-            records::create(caller, subscription, fields, ctx)
-        }
-        (Some("unsubscribe"), Method::Get | Method::Head | Method::Post) => {
-            let record = bodies::record(subscription, fields.clone())?;
-            let (user, channel) = (&record.target, Some(&*record.channel));
-            records::delete(caller, subscription, user, channel, fields, ctx)
-        }
-        _ => Err(Fault::no_route(request.method, request.path)),
-    }
+/// Whether an app of the settings is shown with this name: one that the store has no name of, so that
+/// the store does not see that it is taken.
+fn is_shown_of_settings(name: &str, ctx: &Ctx<'_>) -> bool {
+    ctx.apps.iter().any(|known| {
+        let record = &known.record;
+        record.is_of_settings && record.fields.name.value().is_none() && *record.ident == *name
+    })
+}
+
+/// `GET /apps/{ident}`
+pub(super) fn show(caller: &Caller, ctx: &Ctx<'_>) -> Routed {
+    let record = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?;
+    Ok(answer(|out| push_app(out, &record)).into())
 }
 
 /// `PUT /apps/{ident}`: other fields for an app; those that are not given stay.
-fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
-    let fields = app_fields(fields)?;
-    if caller.served.record.is_none()
-        && (fields.name.value().is_some() || fields.enabled != Field::Absent)
+pub(super) fn update(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
+    let mut fields = app_fields(fields)?;
+    if caller.served.record.is_none() {
+        // Whoever sends back what it was shown changes nothing.
+        let now = shown(&caller.served, ctx).ok_or_else(Fault::no_app)?.fields;
+        if fields.name == now.name {
+            fields.name = Field::Absent;
+        }
+        if fields.enabled == now.enabled {
+            fields.enabled = Field::Absent;
+        }
+        if fields.name != Field::Absent || fields.enabled != Field::Absent {
+            return Err(Fault::bad(OF_SETTINGS));
+        }
+    } else if let Some(name) = fields.name.value()
+        && shown(&caller.served, ctx).is_none_or(|now| now.fields.name != fields.name)
+        && is_shown_of_settings(name, ctx)
     {
-        return Err(Fault::bad(OF_SETTINGS));
+        return Err(Fault::invalid(vec![("name", DUPLICATE)]));
     }
     let write = Write::UpdateApp {
         app: caller.row,

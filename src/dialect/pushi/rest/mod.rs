@@ -1,14 +1,15 @@
 //! The HTTP API: what is asked for, who may ask, and how the answers look (section 5).
 //!
-//! `apps` logs in and out and looks after apps; `events` publishes and lists; `records` keeps who is to
-//! be told what; `messaging` is for messages to targets that are in no record; `about` tells of
-//! sockets and of the server itself.
+//! `route` knows which routes there are and who may ask for them; `apps` logs in and out and looks
+//! after apps; `events` publishes and lists; `records` keeps who is to be told what; `messaging` is for
+//! messages to targets that are in no record; `about` tells of sockets and of the server itself.
 
 mod about;
 mod apps;
 mod events;
 mod messaging;
 mod records;
+mod route;
 
 use super::errors::{Fault, dress, preflight};
 use super::form::Fields;
@@ -17,8 +18,9 @@ use super::session::{Sid, find_sid};
 use super::speaker::{Pushi, Served};
 use crate::dialect::{Ctx, Job, Reply};
 use crate::limits::PUSHI_FIELDS_BODY_BYTES_MAX;
-use crate::store::{Answer, AppRow, Ticket, Trouble};
+use crate::store::{Answer, AppRow, RecordKind, Ticket, Trouble};
 use crate::transport::http::{Method, Request, Response};
+use route::{Needs, Route};
 use std::rc::Rc;
 
 /// What a route comes to.
@@ -91,28 +93,36 @@ impl Pushi {
         dress(response, origin, &self.config.origins);
     }
 
-    /// How large a body may be, by the head of its request; whoever has to have a session and names
-    /// none that is good is turned away here.
-    pub(super) fn admit_rest(&self, head: &Request<'_>, ctx: &Ctx<'_>) -> Result<usize, Response> {
-        let (first, rest) = parts(head.path);
+    /// How large a body may be, by the head of its request. Whoever asks for what is not there is turned
+    /// away here, and whoever has to have a session and names none that is good.
+    pub(super) fn admit_rest(
+        &self,
+        head: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<usize, Response> {
+        if head.method == Method::Options {
+            return Ok(PUSHI_FIELDS_BODY_BYTES_MAX);
+        }
+        let Some(route) = Route::of(head) else {
+            let fault = Fault::no_route(head.method, head.path);
+            return Err(self.refuse(&fault, head, ctx));
+        };
         // A form may bring the session in its body.
         let is_form = head
             .headers
             .get("Content-Type")
             .is_some_and(|kind| kind.to_ascii_lowercase().contains("form"));
-        let fault = match needs_session(first, rest, head.method) && !is_form {
-            true => self.session(head, ctx).err(),
-            false => None,
+        let fault = match route.needs() {
+            Needs::Session if !is_form => self.session(head, ctx).err(),
+            Needs::SessionOfAny if !is_form => self.session_of_any(head, ctx).err(),
+            _ => None,
         };
         if let Some(fault) = fault {
-            // The head says nothing that chance could be drawn from twice; this id is found in no log.
-            let mut response = fault.response([0; 16]);
-            self.dress_for(head.headers.get("Origin"), &mut response);
-            return Err(response);
+            return Err(self.refuse(&fault, head, ctx));
         }
-        Ok(match first {
+        Ok(match route {
             // Only JSON is read there, so a form is no more than its session.
-            "events" | "messaging" if !is_form => usize::MAX,
+            Route::Publish | Route::Message(_) if !is_form => usize::MAX,
             _ => PUSHI_FIELDS_BODY_BYTES_MAX,
         })
     }
@@ -140,58 +150,106 @@ impl Pushi {
     }
 
     fn route(&self, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
-        let (first, rest) = parts(request.path);
-        let is_get = matches!(request.method, Method::Get | Method::Head);
-        let is_post = request.method == Method::Post;
-        match (first, rest) {
-            ("login", None) if is_get || is_post => self.login(request, ctx),
-            ("logout", None) if is_get || is_post => self.logout(request, ctx),
-            ("apps", None) if is_post => self.create_app(request, ctx),
-            ("" | "info", None) if is_get => Ok(about::info(ctx).into()),
-            ("health", None) if is_get => Ok(about::health().into()),
-            ("health", Some("detailed")) if is_get => about::health_in_detail(ctx),
-            ("vapid_key", None) if is_get => self.vapid_key(request, ctx),
-            ("web_pushes", _) => self.web_pushes(rest, request, ctx),
-            _ => {
+        let route = Route::of(request);
+        let route = route.ok_or_else(|| Fault::no_route(request.method, request.path))?;
+        let (caller, fields) = match route.needs() {
+            Needs::Nothing => return self.open_route(&route, request, ctx),
+            Needs::Session => {
                 let caller = self.session(request, ctx)?;
-                let fields = Fields::of(request)?;
-                self.route_of(&caller, (first, rest), &fields, request, ctx)
+                (caller, Fields::of(request)?)
             }
-        }
+            Needs::SessionOfAny => {
+                let caller = self.session_of_any(request, ctx)?;
+                (caller, Fields::of(request)?)
+            }
+            Needs::SessionOrKey => {
+                let fields = Fields::of(request)?;
+                (self.session_or_app_key(request, &fields, ctx)?, fields)
+            }
+        };
+        self.route_of(&caller, route, &fields, request, ctx)
     }
 
-    /// What needs a session.
-    fn route_of(
-        &self,
-        caller: &Caller,
-        (first, rest): (&str, Option<&str>),
-        fields: &Fields<'_>,
-        request: &Request<'_>,
-        ctx: &mut Ctx<'_>,
-    ) -> Routed {
-        let is_get = matches!(request.method, Method::Get | Method::Head);
-        let is_post = request.method == Method::Post;
-        match (first, rest) {
-            ("apps", None) if is_get => apps::list(caller, ctx),
-            ("apps", Some("ping")) if is_get => events::ping(caller, ctx),
-            ("apps", Some(path)) => apps::one(caller, path, fields, request, ctx),
-            ("events", None) if is_get => events::list(caller, fields, ctx),
-            ("events", None) if is_post => events::publish(caller, fields, ctx),
-            ("messaging", Some(what)) if is_post => {
-                let fields = fields.clone();
-                messaging::route(caller, what, fields, request, self.config.mail, ctx)
-            }
-            ("sockets", None) if is_get => about::sockets(caller),
-            ("sockets", Some(id)) if is_get || is_post => about::socket(caller, id, ctx),
-            ("subscriptions" | "webs" | "apns" | "smtps", rest) => {
-                records::route(caller, first, rest, fields, request, ctx)
-            }
+    /// What everybody may ask for.
+    fn open_route(&self, route: &Route<'_>, request: &Request<'_>, ctx: &mut Ctx<'_>) -> Routed {
+        match route {
+            Route::Login => self.login(request, ctx),
+            Route::Logout => self.logout(request, ctx),
+            Route::CreateApp => self.create_app(request, ctx),
+            Route::Info => Ok(about::info(ctx).into()),
+            Route::Health => Ok(about::health().into()),
+            Route::HealthInDetail => about::health_in_detail(ctx),
             _ => Err(Fault::no_route(request.method, request.path)),
         }
     }
 
-    /// Whoever the session of a request belongs to.
+    /// What is for an app.
+    fn route_of(
+        &self,
+        caller: &Caller,
+        route: Route<'_>,
+        fields: &Fields<'_>,
+        request: &Request<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Routed {
+        if let Route::App(ident)
+        | Route::ChangeApp(ident)
+        | Route::Subscribe(ident)
+        | Route::Unsubscribe(ident) = &route
+            && **ident != *caller.served.ident
+        {
+            return Err(Fault::no_app());
+        }
+        match route {
+            Route::Apps => apps::list(caller, ctx),
+            Route::App(_) => apps::show(caller, ctx),
+            Route::ChangeApp(_) => apps::update(caller, fields, ctx),
+            Route::Subscribe(_) => records::create(caller, RecordKind::Subscription, fields, ctx),
+            Route::Unsubscribe(_) => records::unsubscribe(caller, fields, ctx),
+            Route::Ping => events::ping(caller, ctx),
+            Route::VapidKey => apps::vapid_key(caller, ctx),
+            Route::Events => events::list(caller, fields, ctx),
+            Route::Publish => events::publish(caller, fields, ctx),
+            Route::Message(what) => {
+                let fields = fields.clone();
+                messaging::route(caller, &what, fields, request, self.config.mail, ctx)
+            }
+            Route::Sockets => about::sockets(caller),
+            Route::Socket(id) => about::socket(caller, &id, ctx),
+            Route::Records(kind) => records::list(caller, kind, fields, ctx),
+            // With a browser the `auth` of the query is a signature, and that of the body a key.
+            Route::CreateRecord(kind) => records::create(caller, kind, fields, ctx),
+            Route::DeleteRecords {
+                kind,
+                target,
+                channel,
+            } => {
+                let channel = match kind {
+                    RecordKind::WebPush => fields.filter("event"),
+                    _ => channel.as_deref(),
+                };
+                records::delete(caller, kind, &target, channel, fields, ctx)
+            }
+            Route::Login
+            | Route::Logout
+            | Route::CreateApp
+            | Route::Info
+            | Route::Health
+            | Route::HealthInDetail => Err(Fault::no_route(request.method, request.path)),
+        }
+    }
+
+    /// Whoever the session of a request belongs to. An app that is switched off is told so.
     pub(super) fn session(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
+        let caller = self.session_of_any(request, ctx)?;
+        match caller.served.enabled {
+            true => Ok(caller),
+            false => Err(Fault::disabled()),
+        }
+    }
+
+    /// The same, also of an app that is switched off.
+    fn session_of_any(&self, request: &Request<'_>, ctx: &Ctx<'_>) -> Result<Caller, Fault> {
         let sid = find_sid(request);
         let sid = sid.and_then(|sid| Sid::parse(&sid));
         let sid = sid.ok_or_else(Fault::not_authenticated)?;
@@ -210,31 +268,11 @@ impl Pushi {
         let row = sid.app();
         let served = self.issuer(sid, ctx)?;
         let from_s = ctx.apps.get(served.app)?.record.sessions_from_s;
-        let is_good = sid.issued_s() >= from_s
-            && !notes::of_ref(ctx.notes).ended.is_over(sid)
-            && served.enabled;
+        let is_good = sid.issued_s() >= from_s && !notes::of_ref(ctx.notes).ended.is_over(sid);
         is_good.then(|| Caller {
             served: served.clone(),
             row,
         })
-    }
-}
-
-/// The first part of a path and all that stands behind it, as they were sent.
-fn parts(path: &str) -> (&str, Option<&str>) {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    match path.split_once('/') {
-        Some((first, rest)) => (first, Some(rest)),
-        None => (path, None),
-    }
-}
-
-/// Whether a request is for whoever has logged in only.
-fn needs_session(first: &str, rest: Option<&str>, method: Method) -> bool {
-    match (first, rest) {
-        ("login" | "logout" | "health" | "info" | "" | "web_pushes" | "vapid_key", _) => false,
-        ("apps", None) => method != Method::Post,
-        _ => method != Method::Options,
     }
 }
 

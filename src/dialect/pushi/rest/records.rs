@@ -3,49 +3,14 @@
 
 use super::{Caller, Routed, answer, ask, not_answered, success};
 use crate::dialect::Ctx;
-use crate::dialect::pushi::bodies::{self, named};
+use crate::dialect::pushi::bodies;
 use crate::dialect::pushi::encode::records::{push_record, push_records, target_field};
 use crate::dialect::pushi::errors::Fault;
 use crate::dialect::pushi::form::Fields;
 use crate::dialect::pushi::names::Kind;
 use crate::dialect::pushi::speaker::Pushi;
 use crate::store::{Answer, Question, RecordKind, Ticket, Write};
-use crate::transport::http::query::decode_path;
-use crate::transport::http::{Method, Request};
-
-/// Whatever a request for one kind of records asks for. `rest` stands behind the first part of the
-/// path, as it was sent.
-pub(super) fn route(
-    caller: &Caller,
-    first: &str,
-    rest: Option<&str>,
-    fields: &Fields<'_>,
-    request: &Request<'_>,
-    ctx: &mut Ctx<'_>,
-) -> Routed {
-    let kind = match first {
-        "subscriptions" => RecordKind::Subscription,
-        "webs" => RecordKind::Web,
-        "apns" => RecordKind::Apn,
-        _ => RecordKind::Smtp,
-    };
-    let not_found = || Fault::no_route(request.method, request.path);
-    match (request.method, rest) {
-        (Method::Get | Method::Head, None) => list(caller, kind, fields, ctx),
-        (Method::Post, None) => create(caller, kind, fields, ctx),
-        (Method::Delete, Some(rest)) => {
-            match named(rest) {
-                // All of a user's are never removed at once.
-                Ok((_, None)) if kind == RecordKind::Subscription => Err(not_found()),
-                Ok((target, channel)) => {
-                    delete(caller, kind, &target, channel.as_deref(), fields, ctx)
-                }
-                Err(_) => Err(not_found()),
-            }
-        }
-        _ => Err(not_found()),
-    }
-}
+use crate::transport::http::Request;
 
 /// `POST` of a record. If there is the same one already it is that.
 pub(super) fn create(
@@ -141,46 +106,14 @@ pub(super) fn delete(
     }))
 }
 
-impl Pushi {
-    /// `/web_pushes`: with a session, or as the browsers of version 0.4 do it, with the key of the app
-    /// in the query (section 5.10).
-    pub(super) fn web_pushes(
-        &self,
-        rest: Option<&str>,
-        request: &Request<'_>,
-        ctx: &mut Ctx<'_>,
-    ) -> Routed {
-        let kind = RecordKind::WebPush;
-        let is_list = matches!(request.method, Method::Get | Method::Head);
-        match (request.method, rest) {
-            (Method::Get | Method::Head | Method::Post, None) | (Method::Delete, Some(_)) => {}
-            _ => return Err(Fault::no_route(request.method, request.path)),
-        }
-        let fields = Fields::of(request)?;
-        // Everybody may know the key of an app: it is no permission to look at its browsers.
-        let caller = match is_list {
-            true => self.session(request, ctx)?,
-            false => self.session_or_app_key(request, &fields, ctx)?,
-        };
-        match rest {
-            None if is_list => list(&caller, kind, &fields, ctx),
-            // The `auth` of the query is a signature, and that of the body a key.
-            None => create(&caller, kind, &fields, ctx),
-            Some(endpoint) => {
-                let endpoint = decode_path(endpoint)
-                    .map_err(|_| Fault::no_route(request.method, request.path))?;
-                delete(
-                    &caller,
-                    kind,
-                    &endpoint,
-                    fields.filter("event"),
-                    &fields,
-                    ctx,
-                )
-            }
-        }
-    }
+/// `/apps/{ident}/unsubscribe`: a user and a channel by their fields.
+pub(super) fn unsubscribe(caller: &Caller, fields: &Fields<'_>, ctx: &mut Ctx<'_>) -> Routed {
+    let kind = RecordKind::Subscription;
+    let (user, channel) = bodies::subscription(fields)?;
+    delete(caller, kind, &user, Some(&channel), fields, ctx)
+}
 
+impl Pushi {
     /// Whoever the session belongs to, or else the app whose key is in the query.
     pub(super) fn session_or_app_key(
         &self,
@@ -196,7 +129,10 @@ impl Pushi {
             .control("app_key")
             .filter(|_| self.config.app_key_routes);
         let served = key.and_then(|key| self.by_key(key)).ok_or(fault)?;
-        let row = ctx.apps.row(served.app).filter(|_| served.enabled);
+        if !served.enabled {
+            return Err(Fault::disabled());
+        }
+        let row = ctx.apps.row(served.app);
         Ok(Caller {
             served: served.clone(),
             row: row.ok_or_else(Fault::not_authenticated)?,

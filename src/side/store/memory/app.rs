@@ -42,8 +42,8 @@ impl Memory {
             modified_s: new.unix_s,
             sessions_from_s: 0,
         };
-        self.apps.insert(row, app.clone());
-        Answer::App(Box::new(app))
+        self.apps.insert(row, app);
+        self.update_app(row, &new.more, new.unix_s)
     }
 
     pub(super) fn update_app(&mut self, row: AppRow, fields: &AppFields, unix_s: u64) -> Answer {

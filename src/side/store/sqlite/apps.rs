@@ -81,6 +81,9 @@ pub(super) fn create(connection: &Connection, new: &NewApp) -> Result<Answer> {
     }
     // An id that does not fit has no app that could be found.
     let row = u32::try_from(connection.last_insert_rowid()).unwrap_or(u32::MAX);
+    if new.more != AppFields::default() {
+        return update(connection, AppRow(row), &new.more, new.unix_s);
+    }
     let made = find(connection, AppRow(row))?;
     Ok(made.map_or(Answer::Nothing, |app| Answer::App(Box::new(app))))
 }

@@ -88,6 +88,8 @@ pub enum Rest {
         description: Value,
     },
     Health,
+    /// For what is not there, whoever asks.
+    Nowhere,
     /// Wrong, and refused with this status, and these fields.
     Odd {
         status: u16,
@@ -98,7 +100,11 @@ pub enum Rest {
 impl Rest {
     fn needs_session(&self) -> bool {
         match self {
-            Self::Login { .. } | Self::Logout | Self::NewApp { .. } | Self::Health => false,
+            Self::Login { .. }
+            | Self::Logout
+            | Self::NewApp { .. }
+            | Self::Health
+            | Self::Nowhere => false,
             Self::Publish { .. }
             | Self::Events { .. }
             | Self::Put { .. }
@@ -299,6 +305,7 @@ impl Oracle {
                 let body = json!({ "channels": self.channels_of_chat(app, id) });
                 Some((200, Some(body), Cookie::No))
             }
+            Rest::Nowhere => Some(refused(404)),
             Rest::Odd { status, errors } => {
                 let mut body = fault(*status);
                 if let Some(errors) = errors {

@@ -273,7 +273,7 @@ impl World {
         let target = format!("{path}?{query}");
         let call = Call::Api(call);
         if self.chance.one_in(30) && !body.is_empty() {
-            return self.cut_request(&target, &[], &body, call);
+            return self.cut_request(("POST", &target), &[], &body, call);
         }
         let request = (draft.method, &*target, &[][..], &*body);
         self.ask_as(request, call, Signed::No, false);
@@ -282,7 +282,7 @@ impl World {
     /// The end of a request never comes.
     pub(in super::super) fn cut_request(
         &mut self,
-        target: &str,
+        (method, target): (&str, &str),
         headers: &[(&str, &str)],
         body: &str,
         call: Call,
@@ -291,7 +291,7 @@ impl World {
         let at = self.send_at();
         let (signed, asks_close) = (Signed::No, false);
         let bytes = body.as_bytes();
-        let mut bytes = peer::request("POST", target, headers, bytes, &mut self.chance);
+        let mut bytes = peer::request(method, target, headers, bytes, &mut self.chance);
         let length = 1 + self.chance.below(bytes.len() - 1);
         let rest = bytes.split_off(length);
         let what = What::Request {

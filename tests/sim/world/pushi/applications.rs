@@ -379,7 +379,7 @@ impl World {
                     odd(400, Some(errors)),
                 )
             }
-            4 => get("/events/more", odd(404, None)),
+            4 => get("/events/more", Rest::Nowhere),
             5 => Draft {
                 query: vec![("count", "many".to_owned())],
                 ..get("/events", odd(400, None))
@@ -422,7 +422,7 @@ impl World {
             what: draft.what,
         });
         if self.chance.one_in(30) && !body.is_empty() {
-            return self.cut_request(&target, &headers, &body, call);
+            return self.cut_request((draft.method, &target), &headers, &body, call);
         }
         let request = (draft.method, &*target, &headers[..], &*body);
         self.ask_as(request, call, Signed::No, false);

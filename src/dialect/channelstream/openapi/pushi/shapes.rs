@@ -46,7 +46,28 @@ pub(in super::super) const BODIES: &[Structure] = &[
     Structure {
         name: "PushiAppBody",
         about: "A new app.",
-        fields: &[needs("name", NAME, "Its name, unique in the server.")],
+        fields: &[
+            needs("name", NAME, "Its name, unique in the server."),
+            may("enabled", YES_OR_NO, "", "Whether it serves anybody."),
+            may("description", TEXT_OR_NULL, "", "For people."),
+            may("meta", Shape::OrNull(&Shape::Object), "", "For programs."),
+            may(
+                "apn_sandbox",
+                YES_OR_NO,
+                "",
+                "Whether Apple's sandbox is meant.",
+            ),
+            may("apn_key", TEXT_OR_NULL, "", "Apple's key, PEM."),
+            may("apn_cer", TEXT_OR_NULL, "", "Apple's certificate, PEM."),
+            may(
+                "vapid_key",
+                TEXT_OR_NULL,
+                "",
+                "The private key of Web Push: PEM, or the number in base64url.",
+            ),
+            may("vapid_email", TEXT_OR_NULL, "", "Whom push services ask."),
+            may("smtp_url", TEXT_OR_NULL, "", "The mail server."),
+        ],
     },
     Structure {
         name: "PushiAppFieldsBody",

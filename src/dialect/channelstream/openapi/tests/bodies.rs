@@ -214,7 +214,7 @@ fn read_pushi(name: &str, text: &str) -> Result<(), String> {
     let record = |kind, fields| pushi::record(kind, fields).map(drop);
     let read = form::Fields::of(&request).and_then(|fields| match name {
         "PushiEventBody" => pushi::event(&fields).map(drop),
-        "PushiAppBody" => pushi::app_name(&fields).map(drop),
+        "PushiAppBody" => pushi::new_app(&fields).map(drop),
         "PushiAppFieldsBody" => pushi::app_fields(&fields).map(drop),
         "PushiSubscriptionBody" => record(RecordKind::Subscription, fields),
         "PushiWebBody" => record(RecordKind::Web, fields),
