@@ -40,7 +40,8 @@ pub(super) fn few_hear_of_every_change(stage: &mut Stage) {
     stage.join_as(&b, "presence-a", r#"{"user_id":1}"#, one);
     stage.nothing_else();
     stage.vanish(&b);
-    for name in ["news", "private-encrypted-news", "private-news"] {
+    // It leaves them in the order in which it joined them.
+    for name in ["news", "private-news", "private-encrypted-news"] {
         hears_count(stage, &a, name, 1);
     }
     stage.nothing_else();
