@@ -139,7 +139,7 @@ pub struct Liveness {
     pub wait_ms: u64,
     /// The code and the reason of the Close after that.
     pub close: (u16, &'static str),
-    /// Whether a peer stays that has never answered a ping of ours: that it does not, then, says
+    /// Whether a peer stays that has never sent a Pong: that it does not answer a ping, then, says
     /// nothing. It is asked all the same, as the kernel ends a connection on which nothing gets
     /// through.
     pub may_be_mute: bool,
