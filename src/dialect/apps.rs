@@ -47,6 +47,11 @@ impl Apps {
         rowless.map(|(ident, _)| ident.clone()).collect()
     }
 
+    /// The app of the settings that has this id there.
+    pub fn of_settings(&self, ident: &str) -> Option<&Rc<KnownApp>> {
+        self.known.get(self.of_settings.get(ident)?)
+    }
+
     /// Takes in what is stored of an app. None is returned if there is no number for it.
     pub fn learn(&mut self, mut record: AppRecord) -> Option<AppId> {
         // One of the store that is in the settings by now is the one of the settings.

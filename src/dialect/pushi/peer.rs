@@ -131,6 +131,9 @@ pub(super) fn of_name(hub: &Hub, app: AppId, name: &str) -> (Vec<Pair>, usize) {
     let mut tries = 0;
     for (colon, _) in rest.match_indices(':') {
         tries += 1;
+        if tries >= PUSHI_PEER_NAME_TRIES_MAX {
+            break;
+        }
         let (base, tail) = (rest.get(..colon), rest.get(colon + 1..));
         let (base, tail) = (base.unwrap_or(""), tail.unwrap_or(""));
         let presence = hub.find_channel(app, &format!("presence-{base}"));

@@ -220,22 +220,29 @@ pub fn read(text: &str) -> Result<Word<'_>, Unreadable> {
 /// What is not taken, though it may be JSON: then it is a word about a channel all the same.
 #[cold]
 fn unreadable(text: &str) -> Unreadable {
-    let channel = read_object(text, &["channel"]);
-    let refused = |fault, refused, channel| Unreadable {
-        fault,
-        refused,
-        channel,
+    let Ok(Some([event, data, channel])) = read_object(text, &["event", "data", "channel"]) else {
+        return Unreadable {
+            fault: Fault::NotJson,
+            refused: Refused::Anything,
+            channel: None,
+        };
     };
-    match channel {
-        Ok(Some([channel])) => {
-            let channel = channel_in(channel, Refused::Request).ok();
-            refused(
-                Fault::NotTaken,
-                Refused::Request,
-                channel.map(Cow::into_owned),
-            )
-        }
-        Ok(None) | Err(_) => refused(Fault::NotJson, Refused::Anything, None),
+    let event = text_in(event);
+    let refused = match event.as_deref() {
+        Some("pusher:subscribe" | "pusher_subscribe") => Refused::Subscription,
+        _ => Refused::Request,
+    };
+    // What the server is asked for names its channel in the data.
+    let inner = data.and_then(|data| read_object(data, &["channel"]).ok().flatten());
+    let inner = inner.and_then(|[channel]| channel);
+    let channel = match event.as_deref() {
+        Some(name) if name.starts_with("pusher") => inner.or(channel),
+        _ => channel,
+    };
+    Unreadable {
+        fault: Fault::NotTaken,
+        refused,
+        channel: channel_in(channel, refused).ok().map(Cow::into_owned),
     }
 }
 

@@ -165,10 +165,8 @@ fn shown(served: &Served, ctx: &Ctx<'_>) -> Option<AppRecord> {
 /// Whether an app of the settings is shown with this name: one that the store has no name of, so that
 /// the store does not see that it is taken.
 fn is_shown_of_settings(name: &str, ctx: &Ctx<'_>) -> bool {
-    ctx.apps.iter().any(|known| {
-        let record = &known.record;
-        record.is_of_settings && record.fields.name.value().is_none() && *record.ident == *name
-    })
+    let known = ctx.apps.of_settings(name);
+    known.is_some_and(|known| known.record.fields.name.value().is_none())
 }
 
 /// `GET /apps/{ident}`

@@ -255,6 +255,15 @@ fn json_that_is_not_taken_ends_nothing() {
     ] {
         assert_eq!(fault(&text), (Fault::NotTaken, refused, channel), "{text}");
     }
+    let data = r#"{"channel":"presence-a","channel_data":{"user_id":"\ud83d"}}"#;
+    for (word, refused) in [
+        ("subscribe", Refused::Subscription),
+        ("latest", Refused::Request),
+    ] {
+        let text = format!(r#"{{"event":"pusher:{word}","data":{data}}}"#);
+        let channel = Some("presence-a".to_owned());
+        assert_eq!(fault(&text), (Fault::NotTaken, refused, channel), "{text}");
+    }
 }
 
 #[test]
