@@ -38,6 +38,8 @@ const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc
 const SECRET: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 /// Bytes that each event carries.
 const DATA_BYTES: usize = 300;
+/// How often things are done by turns that are compared with each other. An odd number.
+const TURNS: usize = 5;
 
 /// A folder that goes with this value.
 struct Folder(PathBuf);
@@ -70,7 +72,7 @@ impl Reading for Slow {
 }
 
 impl Storage for Slow {
-    fn commit(&mut self, writes: &[&store::Write]) -> Result<Vec<Answer>, Trouble> {
+    fn commit(&mut self, writes: &[&store::Write]) -> Result<side::Committed, Trouble> {
         std::thread::sleep(self.sync);
         self.inner.commit(writes)
     }
@@ -143,10 +145,11 @@ fn session() -> String {
         .to_string()
 }
 
-/// One event on its way to be stored.
-fn request(channel: &str, persist: bool) -> Vec<u8> {
+/// One event for each of these channels.
+fn request(channels: &[&str], persist: bool) -> Vec<u8> {
     let data = "x".repeat(DATA_BYTES);
-    let body = format!(r#"{{"channel":"{channel}","data":"{data}","persist":{persist}}}"#);
+    let channels = format!("{channels:?}");
+    let body = format!(r#"{{"channel":{channels},"data":"{data}","persist":{persist}}}"#);
     let (sid, length) = (session(), body.len());
     format!(
         "POST /events HTTP/1.1\r\nHost: bench\r\nX-Session-Id: {sid}\r\n\
@@ -160,6 +163,8 @@ struct Publishers {
     poll: Poll,
     streams: Vec<TcpStream>,
     request: Vec<u8>,
+    /// How long to sleep while nothing is answered; none: until something is.
+    nap: Option<Duration>,
 }
 
 impl Publishers {
@@ -182,7 +187,14 @@ impl Publishers {
             poll,
             streams,
             request,
+            nap: None,
         }
+    }
+
+    /// They do not sleep while they wait, but look again and again.
+    fn sleepless(mut self) -> Self {
+        self.nap = Some(Duration::ZERO);
+        self
     }
 
     /// Publishes until `enough` says so. How many were acknowledged.
@@ -195,7 +207,9 @@ impl Publishers {
             sent += 1;
         }
         while answered < sent {
-            self.poll.poll(&mut events, None).expect("the system polls");
+            self.poll
+                .poll(&mut events, self.nap)
+                .expect("the system polls");
             for event in &events {
                 let stream = &mut self.streams[event.token().0];
                 // Edge-triggered: to the end, though an answer is never cut here.
@@ -226,7 +240,7 @@ fn server_cpu_ns() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux");
     let ours = tasks.flatten().map(|task| task.path()).filter(|path| {
         let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-        name.starts_with("fanwire") || name.starts_with("store")
+        matches!(name.trim(), "fanwire" | "store" | "store-reader")
     });
     ours.filter_map(|path| cpu_ns(&path)).sum()
 }
@@ -274,40 +288,72 @@ fn bare_loop(folder: &Folder, count: usize) -> (f64, f64) {
     (count as f64 / took.as_secs_f64(), cpu)
 }
 
+/// Acknowledged requests per second, and the microseconds of processor time that each takes the
+/// server's threads.
+fn rate(publishers: &mut Publishers, count: usize) -> (f64, f64) {
+    let at_once = publishers.streams.len();
+    let before = server_cpu_ns();
+    let (took, done) = timed(|| publishers.run(|answered| answered + at_once > count));
+    let cpu = (server_cpu_ns() - before) as f64 / done as f64 / 1e3;
+    (done as f64 / took.as_secs_f64(), cpu)
+}
+
+/// The one in the middle.
+fn median(mut all: [f64; TURNS]) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[TURNS / 2]
+}
+
+/// What one publisher reaches who waits for each answer, beside a bare loop and beside requests of
+/// which nothing is stored: by turns, as disks and machines have moods.
+fn lone(bench: Bench) {
+    let folder = Folder::new("lone");
+    let (running, address) = server(&folder, Duration::ZERO);
+    let count = bench.size(200, 2_000);
+    // They stand for another machine: how long it takes to wake this one is not the server's.
+    let mut stored = Publishers::new(address, 1, request(&["room"], true)).sleepless();
+    let mut told = Publishers::new(address, 1, request(&["room"], false)).sleepless();
+    rate(&mut stored, count);
+    let turns = [(); TURNS].map(|()| {
+        let bare = bare_loop(&folder, count);
+        (bare, rate(&mut stored, count), rate(&mut told, count))
+    });
+    let bare = median(turns.map(|(bare, _, _)| bare.0));
+    let stored = median(turns.map(|(_, stored, _)| stored.0));
+    let told = median(turns.map(|(_, _, told)| told.0));
+    bench.report("1 publisher, synced: acknowledged", stored, "per second");
+    let cpu = median(turns.map(|(_, stored, _)| stored.1));
+    bench.report("1 publisher, synced: all threads", cpu, "us CPU/event");
+    bench.report("1 publisher, not stored", told, "per second");
+    bench.report("a bare loop that writes and syncs", bare, "per second");
+    let cpu = median(turns.map(|(bare, _, _)| bare.1));
+    bench.report("a bare loop: its thread", cpu, "us CPU/event");
+    let ratio = median(turns.map(|(bare, stored, _)| stored.0 / bare.0));
+    bench.report("1 publisher: of the bare loop", ratio, "(wanted: 0.75)");
+    let rest = 1e6 / stored - 1e6 / told - 1e6 / bare;
+    bench.report("1 publisher: neither disk nor exchange", rest, "us/event");
+    running.handle().stop().expect("the server runs");
+    running.wait().expect("the loop ended in order");
+}
+
 fn throughput(bench: Bench) {
     let folder = Folder::new("throughput");
     let (running, address) = server(&folder, Duration::ZERO);
     let count = bench.size(2_000, 20_000);
-    // In the same run, before and after, as disks have moods.
-    let before = bare_loop(&folder, count / 4);
     let mut published = 0;
-    for publishers in [1, 16, 256] {
-        let many = if publishers == 1 {
-            count / 4
-        } else {
-            count * publishers.min(64) / 16
-        };
-        let mut all = Publishers::new(address, publishers, request("room", true));
+    for publishers in [16, 256] {
+        let many = count * publishers.min(64) / 16;
+        let mut all = Publishers::new(address, publishers, request(&["room"], true));
         published += all.run(|answered| answered >= publishers * 4);
         let made = commits(&running, published);
-        let cpu = server_cpu_ns();
-        let (took, done) = timed(|| all.run(|answered| answered + publishers > many));
-        let cpu = (server_cpu_ns() - cpu) as f64 / done as f64 / 1e3;
-        let per_s = done as f64 / took.as_secs_f64();
+        let (took, (per_s, cpu)) = timed(|| rate(&mut all, many));
         let case = format!("{publishers} publishers, synced");
         bench.report(&format!("{case}: acknowledged"), per_s, "per second");
         bench.report(&format!("{case}: all threads"), cpu, "us CPU/event");
-        published += done;
+        published += many;
         let made = commits(&running, published) - made;
         let commits_per_s = made as f64 / took.as_secs_f64();
         bench.report(&format!("{case}: commits"), commits_per_s, "per second");
-        if publishers == 1 {
-            let after = bare_loop(&folder, count / 4);
-            let (bare, cpu) = ((before.0 + after.0) / 2.0, (before.1 + after.1) / 2.0);
-            bench.report("a bare loop that writes and syncs", bare, "per second");
-            bench.report("a bare loop: its thread", cpu, "us CPU/event");
-            bench.report("1 publisher: of that", per_s / bare, "(wanted: 0.75)");
-        }
     }
     running.handle().stop().expect("the server runs");
     running.wait().expect("the loop ended in order");
@@ -366,72 +412,93 @@ impl Listeners {
 /// How long it takes until all listeners have an event that is not stored: p50 and p99 in
 /// milliseconds.
 fn latency(publisher: &mut Publishers, listeners: &mut Listeners, rounds: usize) -> (f64, f64) {
-    let mut ms: Vec<f64> = (0..rounds)
-        .map(|_| {
-            let (took, _) = timed(|| {
-                publisher.run(|answered| answered >= 1);
-                listeners.read_one();
-            });
-            std::thread::sleep(Duration::from_millis(2));
-            took.as_nanos() as f64 / 1e6
-        })
-        .collect();
+    let round = |_| {
+        let (took, ()) = timed(|| {
+            publisher.run(|answered| answered >= 1);
+            listeners.read_one();
+        });
+        std::thread::sleep(Duration::from_millis(2));
+        took.as_nanos() as f64 / 1e6
+    };
+    let mut ms: Vec<f64> = (0..rounds).map(round).collect();
     ms.sort_by(f64::total_cmp);
     (ms[rounds / 2], ms[rounds * 99 / 100])
 }
 
-/// What the store, saturated, does to those who want nothing of it. Only a handful of publishers, each
-/// of which always has one event under way, so that the store is never idle and the processors are
-/// not what everybody waits for.
-fn beside_the_store(bench: Bench, name: &str, sync: Duration) {
+/// Publishers that each always have one request on its way into the store, until this is stopped.
+struct Saturation {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<usize>,
+}
+
+impl Saturation {
+    /// Only a handful, so that the store is what is busy and not the loop. It is under way when this
+    /// returns.
+    fn begin(address: SocketAddr, request: Vec<u8>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Arc::new(AtomicBool::new(false));
+        let (stops, begins) = (stop.clone(), begun.clone());
+        let thread = std::thread::spawn(move || {
+            let mut all = Publishers::new(address, 4, request);
+            all.run(|answered| {
+                begins.store(answered > 8, Ordering::Relaxed);
+                stops.load(Ordering::Relaxed)
+            })
+        });
+        while !begun.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        Self { stop, thread }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let stored = self.thread.join().expect("all were acknowledged");
+        assert!(stored > 8, "the store was at work");
+    }
+}
+
+/// What the store, saturated, does to those who want nothing of it: by turns without and with, as
+/// machines have moods.
+///
+/// `width`: so many events for the store come in one request. Of single ones the loop takes in and
+/// answers tens of thousands a second, and is itself what is busy; many at a time are the store's work.
+fn beside_the_store(bench: Bench, name: &str, sync: Duration, width: usize) {
+    let rooms: Vec<String> = (0..width).map(|at| format!("room-{at}")).collect();
+    let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
     let folder = Folder::new("latency");
     let (running, address) = server(&folder, sync);
     let mut listeners = Listeners::join(address, 100, "live");
-    let mut publisher = Publishers::new(address, 1, request("live", false));
-    let rounds = bench.size(200, 2_000);
-    latency(&mut publisher, &mut listeners, rounds / 4);
-    let quiet = latency(&mut publisher, &mut listeners, rounds);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stops, begun) = (stop.clone(), Arc::new(AtomicBool::new(false)));
-    let begins = begun.clone();
-    let saturating = std::thread::spawn(move || {
-        let mut all = Publishers::new(address, 4, request("room", true));
-        all.run(|answered| {
-            begins.store(answered > 8, Ordering::Relaxed);
-            stops.load(Ordering::Relaxed)
-        })
+    let mut publisher = Publishers::new(address, 1, request(&["live"], false));
+    let rounds = bench.size(50, 400);
+    latency(&mut publisher, &mut listeners, rounds);
+    let turns = [(); TURNS].map(|()| {
+        let quiet = latency(&mut publisher, &mut listeners, rounds);
+        let saturation = Saturation::begin(address, request(&rooms, true));
+        let beside = latency(&mut publisher, &mut listeners, rounds);
+        saturation.end();
+        (quiet, beside)
     });
-    while !begun.load(Ordering::Relaxed) {
-        std::thread::yield_now();
-    }
-    let beside = latency(&mut publisher, &mut listeners, rounds);
-    stop.store(true, Ordering::Relaxed);
-    let stored = saturating.join().expect("all were acknowledged");
-    assert!(stored > 8, "the store was at work");
-    for (what, (p50, p99)) in [("idle", quiet), ("saturated", beside)] {
-        bench.report(
-            &format!("unstored to 100, {name}, store {what}: p50"),
-            p50,
-            "ms",
-        );
-        bench.report(
-            &format!("unstored to 100, {name}, store {what}: p99"),
-            p99,
-            "ms",
-        );
-    }
-    bench.report(
-        &format!("unstored to 100, {name}: p99 of that"),
-        beside.1 / quiet.1,
-        "times",
-    );
+    let ms = |what: &str, turns: [f64; TURNS]| {
+        let case = format!("unstored to 100, {name}, store {what}");
+        bench.report(&case, median(turns), "ms");
+    };
+    ms("idle: p50", turns.map(|(quiet, _)| quiet.0));
+    ms("idle: p99", turns.map(|(quiet, _)| quiet.1));
+    ms("saturated: p50", turns.map(|(_, beside)| beside.0));
+    ms("saturated: p99", turns.map(|(_, beside)| beside.1));
+    let ratio = median(turns.map(|(quiet, beside)| beside.1 / quiet.1));
+    let case = format!("unstored to 100, {name}: p99 of that");
+    bench.report(&case, ratio, "times");
     running.handle().stop().expect("the server runs");
     running.wait().expect("the loop ended in order");
 }
 
 fn main() {
     let bench = Bench::from_args("stored");
+    lone(bench);
     throughput(bench);
-    beside_the_store(bench, "the disk as it is", Duration::ZERO);
-    beside_the_store(bench, "100 ms a sync", Duration::from_millis(100));
+    beside_the_store(bench, "single events", Duration::ZERO, 1);
+    beside_the_store(bench, "64 at a time", Duration::ZERO, 64);
+    beside_the_store(bench, "100 ms a sync", Duration::from_millis(100), 1);
 }

@@ -166,9 +166,9 @@ fn add_app(which: &Which, add: &AppAdd) -> Result<ExitCode, Failure> {
         unix_s: now(),
     };
     let write = Write::CreateApp(Box::new(new));
-    let answers = store.commit(&[&write]);
-    let answers = answers.map_err(|trouble| Failure::trouble(&path, trouble))?;
-    let Some(Answer::App(made)) = answers.into_iter().next() else {
+    let done = store.commit(&[&write]);
+    let done = done.map_err(|trouble| Failure::trouble(&path, trouble))?;
+    let Some(Answer::App(made)) = done.answers.into_iter().next() else {
         let taken = format!(
             "{}: this name, or this id, is another app's",
             path.display()

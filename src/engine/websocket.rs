@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) struct Open {
     decoder: Decoder,
     who: SubscriberId,
-    /// When a byte last came.
+    /// When a byte last came, or later: when it last had an excuse, see [`Engine::socket_timer`].
     heard: Millis,
     /// Only for those who talk much.
     rates: Option<Box<Rates>>,
@@ -132,7 +132,7 @@ impl Open {
         self.who
     }
 
-    /// When a byte last came.
+    /// When a byte last came, or later: when it last had an excuse, see [`Engine::socket_timer`].
     pub(super) fn heard(&self) -> Millis {
         self.heard
     }

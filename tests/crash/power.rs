@@ -352,7 +352,7 @@ fn open_and_look(path: &Path, is_used: bool, place: &str) -> BTreeSet<Event> {
     if is_used {
         let last = events.len() as u64;
         let done = store.commit(&[&one_more(row)]).expect(place);
-        assert_eq!(done, [Answer::Done]);
+        assert_eq!(done.answers, [Answer::Done]);
         drop(store);
         let mut store = open();
         let after = all_events(&mut store, row);

@@ -165,8 +165,8 @@ impl Kept {
         match self.manner {
             Manner::Failing(why) => Answer::Trouble(why),
             _ => {
-                let answers = self.store.commit(&[write]).expect("plain memory");
-                answers.into_iter().next().expect("one for each write")
+                let done = self.store.commit(&[write]).expect("plain memory");
+                done.answers.into_iter().next().expect("one for each write")
             }
         }
     }

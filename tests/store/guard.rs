@@ -83,20 +83,22 @@ fn what_is_left_of_a_backup_goes_with_the_next_one() {
     assert_eq!(fs::read(&kept).expect("it is there"), b"kept");
     // While one is written, another one to the same name leaves it alone.
     fs::write(&part, "under way").expect("there is room");
-    let other = fs::File::open(&part).expect("it is there");
+    let lock = folder.file("copy.db.part-of-backup.lock");
+    let other = fs::File::create(&lock).expect("there is room");
     other.try_lock().expect("nobody has it");
     let error = sqlite::backup(&path, &copy).expect_err("another one is under way");
     assert!(error.to_string().contains("another backup"), "{error}");
-    assert!(is_left() && !copy.exists());
+    assert!(is_left() && lock.exists() && !copy.exists());
     drop(other);
     is_a_copy();
+    assert!(!lock.exists());
     // One that fails leaves nothing.
     let mut damaged = fs::read(&path).expect("it is there");
     let end = damaged.len();
     damaged[end - 8192..].fill(0xa5);
     fs::write(&path, damaged).expect("there is room");
     assert!(sqlite::backup(&path, &copy).is_err());
-    assert!(!is_left() && !copy.exists());
+    assert!(!is_left() && !lock.exists() && !copy.exists());
 }
 
 #[test]
@@ -234,6 +236,29 @@ fn new_files_are_for_nobody_elses_eyes() {
     for end in ["", "-wal", ".reserve", ".lock"] {
         assert_eq!(mode(&format!("fanwire.db{end}")), 0o640, "{end}");
     }
+}
+
+/// Beside a file that is not to be written to nothing is written either.
+#[test]
+fn a_closed_file_is_looked_at_without_a_trace() {
+    let folder = Folder::new();
+    let path = filled(&folder, 3, "x");
+    let listed = || {
+        let list = fs::read_dir(folder.file("")).expect("it is there");
+        let names = list.map(|entry| entry.expect("it is there").file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("it is ours");
+    let before = listed();
+    assert_eq!(sqlite::check(&path).expect("it can be read"), [""; 0]);
+    let copy = folder.file("copy.db");
+    sqlite::backup(&path, &copy).expect("it can be read");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    assert_eq!(stored(&mut open(&copy).expect("it opens")).len(), 3);
+    for end in ["", ".reserve", ".lock"] {
+        fs::remove_file(folder.file(&format!("copy.db{end}"))).expect("it is there");
+    }
+    assert_eq!(listed(), before);
 }
 
 /// What may not be written is looked at all the same, if all of it is in the one file.

@@ -136,9 +136,10 @@ impl World {
 
     pub(crate) fn commit(&mut self, writes: &[Write]) -> Vec<Answer> {
         let writes: Vec<&Write> = writes.iter().collect();
-        let answers = self.store().commit(&writes).expect("it can write");
-        assert_eq!(answers.len(), writes.len());
-        answers
+        let done = self.store().commit(&writes).expect("it can write");
+        assert_eq!(done.answers.len(), writes.len());
+        assert_eq!(self.store().last_event(), Ok(done.last_event));
+        done.answers
     }
 
     pub(crate) fn write(&mut self, write: Write) -> Answer {

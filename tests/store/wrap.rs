@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "two threads meet here")]
 
 use super::delegate::pass_on;
-use fanwire::side::store::{Reading, Storage};
+use fanwire::side::store::{Committed, Reading, Storage};
 use fanwire::store::{Answer, Question, Trouble, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -129,7 +129,7 @@ impl<E: Storage> Reading for Rigged<E> {
 }
 
 impl<E: Storage> Storage for Rigged<E> {
-    fn commit(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Trouble> {
+    fn commit(&mut self, writes: &[&Write]) -> Result<Committed, Trouble> {
         self.act();
         let mut state = self.rig.lock();
         state.is_waiting = true;
@@ -144,11 +144,11 @@ impl<E: Storage> Storage for Rigged<E> {
             Some(Fate::Panics) => panic!("as the test asked for"),
             None => {}
         }
-        let answers = self.inner.commit(writes)?;
+        let done = self.inner.commit(writes)?;
         let mut state = self.rig.lock();
         state.commits.push(writes.len());
         state.committed += writes.len();
-        Ok(answers)
+        Ok(done)
     }
 
     fn sync(&mut self) -> Result<(), Trouble> {

@@ -15,7 +15,7 @@ pub mod thread;
 pub use memory::Memory;
 #[cfg(feature = "store")]
 pub use sqlite::Sqlite;
-pub use storage::{Reading, Retention, Retired, Storage, Swept, events_of};
+pub use storage::{Committed, Reading, Retention, Retired, Storage, Swept, events_of};
 pub use thread::{Link, Running};
 
 use crate::store::{Loaded, Trouble};

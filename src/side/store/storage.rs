@@ -23,14 +23,13 @@ pub trait Reading: Send {
 /// comes before the next write.
 pub trait Storage: Reading {
     /// Keeps all of these, or none of them if it fails. A write that finds nothing to do, or a name
-    /// taken, says so in its answer, and keeps no other from being done. There are as many answers
-    /// as writes.
+    /// taken, says so in its answer, and keeps no other from being done.
     ///
     /// Where every commit is synced, all of it is on disk when this returns.
     ///
     /// # Errors
     /// Nothing of it is kept, and why.
-    fn commit(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Trouble>;
+    fn commit(&mut self, writes: &[&Write]) -> Result<Committed, Trouble>;
 
     /// Where commits are not synced one by one: brings what they have left to the disk.
     ///
@@ -121,6 +120,15 @@ pub trait Storage: Reading {
     /// # Errors
     /// It cannot write. What was committed is there all the same.
     fn close(&mut self) -> Result<(), Trouble>;
+}
+
+/// What a commit came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// One for each write, in their order.
+    pub answers: Vec<Answer>,
+    /// As [`Storage::last_event`] would have said right after it, whoever stored others before.
+    pub last_event: u64,
 }
 
 /// What of an app's events stays.

@@ -363,6 +363,16 @@ pub(crate) fn pairs_of_one_name_do_not_hear_each_other(stage: &mut Stage) {
         stage.hears_event(to, name, "message", "between us");
         stage.nothing_else();
     }
+    // Who is of two such pairs has the name once.
+    let [_, both] = one_of_two(stage, "presence-z:1", ["c", "d"]);
+    let other = member(stage, "presence-z", &as_peer("1:c"));
+    stage.join_as(&both, "presence-z", &as_peer("d"));
+    stage.hears_member(&other, "member_added", "presence-z", &as_peer("d"));
+    let path = format!("/sockets/{}", both.id);
+    let (status, told) = stage.rest(MAIN, "POST", &path, &[], None);
+    assert_eq!(status, 200);
+    let wanted = json!(["presence-z:1", "peer-z:1:c&d", "presence-z"]);
+    assert_eq!(told["channels"], wanted);
 }
 
 pub(crate) fn a_name_of_a_pair_may_fit_where_nobody_is(stage: &mut Stage) {

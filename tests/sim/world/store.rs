@@ -350,8 +350,8 @@ impl World {
             }
         }
         let writes: Vec<&Write> = writes.iter().collect();
-        let answers = side.memory.commit(&writes).expect("memory takes all");
-        answers.into_iter().next_back().unwrap_or(Answer::Done)
+        let done = side.memory.commit(&writes).expect("memory takes all");
+        done.answers.into_iter().next_back().unwrap_or(Answer::Done)
     }
 
     /// Answers what was asked, those first whose time has come first.

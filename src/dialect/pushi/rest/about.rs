@@ -10,6 +10,7 @@ use crate::hub::{AppId, Effects, Hub, Id, SubscriberId};
 use crate::limits::{BODY_BYTES_PER_WORK, PUSHI_SOCKETS_LISTED_BYTES_MAX};
 use crate::store::{Answer, Question, RecordKind};
 use crate::transport::http::Response;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// The version of the original whose protocol is spoken.
@@ -91,6 +92,8 @@ pub(super) fn health_in_detail(ctx: &mut Ctx<'_>) -> Routed {
 /// The channels of a socket in the order in which it joined them, as a list.
 fn push_channels(out: &mut Vec<u8>, app: AppId, who: SubscriberId, ctx: &mut Ctx<'_>) {
     out.push(b'[');
+    // Pairs of two channels may have one name.
+    let mut pairs = BTreeSet::new();
     let mut is_first = true;
     let mut push = |out: &mut Vec<u8>, name: &str| {
         if !std::mem::replace(&mut is_first, false) {
@@ -112,8 +115,11 @@ fn push_channels(out: &mut Vec<u8>, app: AppId, who: SubscriberId, ctx: &mut Ctx
             for pair in peer::names(ctx.hub, notes::of_ref(ctx.notes), channel, who) {
                 // One that it asked for by name, too, stands where it joined it.
                 let by_name = ctx.hub.find_channel(app, &pair);
-                if !by_name.is_some_and(|channel| ctx.hub.is_subscribed(who, channel)) {
+                if !by_name.is_some_and(|channel| ctx.hub.is_subscribed(who, channel))
+                    && !pairs.contains(&pair)
+                {
                     push(out, &pair);
+                    pairs.insert(pair);
                 }
             }
         }

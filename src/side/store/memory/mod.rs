@@ -9,7 +9,8 @@ mod kept;
 mod records;
 
 use super::storage::{
-    Reading, Retention, Retired, Room, Serving, Storage, Swept, aliases, event_bytes, record_bytes,
+    Committed, Reading, Retention, Retired, Room, Serving, Storage, Swept, aliases, event_bytes,
+    record_bytes,
 };
 use crate::limits::{STORE_EVENT_OVERHEAD_BYTES, STORE_EVENTS_LISTED_MAX};
 use crate::store::{
@@ -298,8 +299,11 @@ impl Reading for Memory {
 }
 
 impl Storage for Memory {
-    fn commit(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Trouble> {
-        Ok(writes.iter().map(|write| self.keep(write)).collect())
+    fn commit(&mut self, writes: &[&Write]) -> Result<Committed, Trouble> {
+        Ok(Committed {
+            answers: writes.iter().map(|write| self.keep(write)).collect(),
+            last_event: self.last_event,
+        })
     }
 
     fn sync(&mut self) -> Result<(), Trouble> {

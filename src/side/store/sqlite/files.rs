@@ -4,7 +4,7 @@
 use crate::limits::STORE_RESERVE_BYTES;
 use crate::side::store::OpenError;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) fn private() -> OpenOptions {
 /// ends. The file itself stays: whoever removed it could remove the lock of the next one.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why there is no lock.
@@ -74,10 +74,18 @@ impl Lock {
         options.create(true).truncate(false);
         let file = options.open(path).map_err(NotLocked::Refused)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(NotLocked::Held),
             Err(TryLockError::Error(error)) => Err(NotLocked::Refused(error)),
         }
+    }
+
+    /// Whether the file at `path` is the one that is locked.
+    fn is_at(&self, path: &Path) -> bool {
+        let known = |about: fs::Metadata| (about.dev(), about.ino());
+        let there = fs::symlink_metadata(path).map(known);
+        let ours = self.file.metadata().map(known);
+        there.is_ok_and(|there| ours.is_ok_and(|ours| ours == there))
     }
 }
 
@@ -103,7 +111,7 @@ impl Reserve {
     /// Makes it, or makes it whole, unless it is.
     pub(super) fn take(&self) -> io::Result<()> {
         let bytes = STORE_RESERVE_BYTES as u64;
-        if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes) {
+        if fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes) {
             return Ok(());
         }
         let mut options = private();
@@ -132,66 +140,60 @@ impl Reserve {
 #[derive(Debug)]
 pub(super) struct Part {
     path: PathBuf,
-    /// Locked for as long as it is written.
-    file: File,
+    /// Not on the copy itself: over a network it would be in the way of SQLite's own locks.
+    lock: (PathBuf, Lock),
 }
 
 impl Part {
     /// Makes an empty file beside its name-to-be.
     pub(super) fn of(target: &Path) -> io::Result<Self> {
         let path = beside(target, ".part-of-backup");
+        let at = beside(target, ".part-of-backup.lock");
         let is_another = || io::Error::other("another backup to it is under way");
-        let lock = |file: &File| match file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => Err(is_another()),
-            Err(TryLockError::Error(error)) => Err(error),
-        };
-        // Removed and made anew, not written over: what has this name may be a link to anywhere. The
-        // lock on it is held meanwhile, so that only one of two removes it.
-        let left = match std::fs::symlink_metadata(&path) {
-            Ok(about) if about.is_file() => {
-                let left = File::open(&path)?;
-                lock(&left)?;
-                Some(left)
-            }
-            _ => None,
-        };
-        remove(&beside(&path, "-journal"))?;
-        remove(&path)?;
-        let file = private().create_new(true).open(&path)?;
-        lock(&file)?;
-        drop(left);
-        // Somebody who came at the same moment may have taken it for what was left of an older one.
-        let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(&path)?);
-        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+        let lock = Lock::of(&at).map_err(|error| match error {
+            NotLocked::Held => is_another(),
+            NotLocked::Refused(error) => error,
+        })?;
+        // It may be the one that another backup has just removed.
+        if !lock.is_at(&at) {
             return Err(is_another());
         }
-        Ok(Self { path, file })
+        let part = Self {
+            path,
+            lock: (at, lock),
+        };
+        // Removed and made anew, not written over: what has this name may be a link to anywhere.
+        remove(&beside(&part.path, "-journal"))?;
+        remove(&part.path)?;
+        private().create_new(true).open(&part.path)?;
+        Ok(part)
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// It is whole, and gets its name.
-    pub(super) fn end(mut self, target: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
-        if std::fs::symlink_metadata(target).is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+    /// It is whole, and gets its name, unless that was given to another file meanwhile.
+    pub(super) fn end(self, target: &Path) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()?;
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // Not every file system knows two names of one file.
+            Err(_) if fs::symlink_metadata(target).is_ok() => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Err(_) => fs::rename(&self.path, target)?,
         }
-        std::fs::rename(&self.path, target)?;
-        // What has the old name from here on is another one's.
-        self.path = PathBuf::new();
+        drop(self);
         sync_folder_of(target)
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.path == Path::new("") {
-            return;
-        }
-        for path in [&beside(&self.path, "-journal"), &self.path] {
+        // The lock last, and while it is held, so that it is no other's.
+        for path in [&beside(&self.path, "-journal"), &self.path, &self.lock.0] {
             if let Err(error) = remove(path) {
                 log::warn!("{} stays: {error}", path.display());
             }
@@ -201,7 +203,7 @@ impl Drop for Part {
 
 /// Removes a file, if there is one.
 fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }

@@ -33,7 +33,7 @@ mod write;
 pub use import::Importer;
 pub use tend::{backup, check, compact};
 
-use super::storage::{Reading, Retention, Retired, Serving, Storage, Swept};
+use super::storage::{Committed, Reading, Retention, Retired, Serving, Storage, Swept};
 use super::{Durability, OpenError};
 use crate::store::{Answer, AppRecord, AppRow, EndedSession, Question, Remembered, Trouble, Write};
 use files::{Lock, Reserve};
@@ -158,7 +158,7 @@ impl Reading for Sqlite {
 }
 
 impl Storage for Sqlite {
-    fn commit(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Trouble> {
+    fn commit(&mut self, writes: &[&Write]) -> Result<Committed, Trouble> {
         // Nearly always there is nothing to copy.
         let before = (!self.serving.is_empty()).then(|| self.serving.clone());
         let done = write::commit(self, writes);

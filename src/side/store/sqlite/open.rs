@@ -7,6 +7,7 @@ use crate::limits::{STORE_BUSY_MS, STORE_CHECK_BYTES_MAX, STORE_RESERVE_BYTES};
 use crate::side::store::storage::Serving;
 use crate::side::store::{Durability, OpenError};
 use crate::store::Trouble;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io;
@@ -248,17 +249,25 @@ fn connect(path: &Path, may_make: bool) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_make);
     let connection = Connection::open_with_flags(path, flags)?;
+    ready(&connection)?;
+    Ok(connection)
+}
+
+/// What every connection needs.
+fn ready(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(STORE_BUSY_MS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    Ok(connection)
+    // Else SQLite prepares some statements anew with every value that is bound, to look whether it
+    // would go about it otherwise; each says what it goes by.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// A connection that only reads, for another thread.
 pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_millis(STORE_BUSY_MS))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    ready(&connection)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }

@@ -5,7 +5,9 @@ use super::{Sqlite, open};
 use crate::limits::STORE_EVENT_OVERHEAD_BYTES;
 use crate::side::store::{Durability, OpenError, Storage};
 use rusqlite::{Connection, Error, ErrorCode, Result};
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Things wrong that are listed.
@@ -86,37 +88,72 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<String>> {
 /// A store that is only looked at.
 struct Looked {
     connection: Connection,
-    /// None: it can be written, and whoever writes is known to SQLite.
-    lies_at: Option<PathBuf>,
+    /// None: whoever writes to it is known to SQLite.
+    as_it_lies: Option<AsItLies>,
+}
+
+/// A file that nobody is expected to write to, and what says so.
+struct AsItLies {
+    path: PathBuf,
+    about: fs::Metadata,
 }
 
 impl Looked {
-    /// Also on media that cannot be written, where all of it is in the one file.
+    /// Also where it cannot be written, if all of it is in the one file.
     fn at(path: &Path) -> std::result::Result<Self, OpenError> {
-        let (connection, lies_at) = match Sqlite::open_beside(path) {
-            Err(OpenError::ReadOnly(path)) if !has_log(&path) => {
-                (open::as_it_lies(&path)?, Some(path))
-            }
-            opened => (opened?.connection, None),
-        };
+        // SQLite would make files beside one that it can only read.
+        let is_closed = fs::metadata(path).is_ok_and(|about| about.permissions().readonly());
+        if is_closed && !has_log(path) {
+            return Self::as_it_lies(path);
+        }
+        match Sqlite::open_beside(path) {
+            Err(OpenError::ReadOnly(path)) if !has_log(&path) => Self::as_it_lies(&path),
+            opened => Ok(Self {
+                connection: opened?.connection,
+                as_it_lies: None,
+            }),
+        }
+    }
+
+    fn as_it_lies(path: &Path) -> std::result::Result<Self, OpenError> {
+        let path = open::absolute(path)?;
+        let about = fs::metadata(&path);
+        let about = about.map_err(|error| OpenError::System(path.clone(), error))?;
         Ok(Self {
-            connection,
-            lies_at,
+            connection: open::as_it_lies(&path)?,
+            as_it_lies: Some(AsItLies { path, about }),
         })
     }
 
     /// Whether it stayed as it was while it was looked at. A server, which may be one that can write
-    /// there, makes a log first.
+    /// there, makes a log first, and copies that to the file before it removes it.
     fn stayed(&self) -> std::result::Result<(), OpenError> {
-        match &self.lies_at {
-            Some(path) if has_log(path) => Err(OpenError::ReadOnly(path.clone())),
+        match &self.as_it_lies {
+            Some(file) if !file.stayed() => Err(OpenError::ReadOnly(file.path.clone())),
             _ => Ok(()),
         }
     }
 }
 
+impl AsItLies {
+    fn stayed(&self) -> bool {
+        let known = |about: &fs::Metadata| {
+            let times = [about.mtime(), about.mtime_nsec(), about.ctime()];
+            (
+                about.dev(),
+                about.ino(),
+                about.len(),
+                times,
+                about.ctime_nsec(),
+            )
+        };
+        let is_same = |now: fs::Metadata| known(&now) == known(&self.about);
+        !has_log(&self.path) && fs::metadata(&self.path).is_ok_and(is_same)
+    }
+}
+
 fn has_log(path: &Path) -> bool {
-    std::fs::symlink_metadata(beside(path, "-wal")).is_ok()
+    fs::symlink_metadata(beside(path, "-wal")).is_ok()
 }
 
 /// What does not fit together as a file, in SQLite's words. It lists what it finds before it fails.
@@ -171,7 +208,7 @@ pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
     let store = Looked::at(path)?;
     let refused = |error| OpenError::System(to.to_owned(), error);
     let target = std::path::absolute(to).map_err(refused)?;
-    if std::fs::symlink_metadata(&target).is_ok() {
+    if fs::symlink_metadata(&target).is_ok() {
         return Err(refused(io::ErrorKind::AlreadyExists.into()));
     }
     // Whoever is cut off leaves nothing that could be taken for a copy.
@@ -197,4 +234,36 @@ pub fn compact(path: &Path) -> std::result::Result<(), OpenError> {
     let closed = store.close();
     closed
         .map_err(|trouble| OpenError::System(path.to_owned(), io::Error::other(trouble.message())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A server may come and go while a file is looked at as it lies.
+    #[test]
+    fn what_changed_meanwhile_was_not_seen() {
+        let name = format!("fanwire-tend-{}.db", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_file(&path);
+        drop(Sqlite::open_or_make_beside(&path).expect("there is room"));
+        let mode = |mode| fs::set_permissions(&path, Permissions::from_mode(mode));
+        mode(0o444).expect("it is ours");
+        let looked = Looked::at(&path).expect("it can be read");
+        assert!(looked.as_it_lies.is_some());
+        assert!(looked.stayed().is_ok());
+        mode(0o600).expect("it is ours");
+        let another = Sqlite::open_beside(&path).expect("it is there");
+        super::super::write::within(&another.connection, |connection| {
+            connection.execute("INSERT INTO probe (filling) VALUES (x'00')", [])
+        })
+        .expect("there is room");
+        drop(another);
+        mode(0o444).expect("it is ours");
+        assert!(!has_log(&path));
+        assert!(matches!(looked.stayed(), Err(OpenError::ReadOnly(_))));
+        fs::remove_file(&path).expect("it is ours");
+    }
 }

@@ -5,10 +5,14 @@ use crate::limits::{
     STORE_EVENT_OVERHEAD_BYTES, STORE_NAME_CACHED_BYTES_MAX, STORE_NAMES_CACHED_MAX,
     STORE_RECORDS_LISTED_MAX,
 };
-use crate::side::store::storage::{Room, Serving, record_bytes};
+use crate::side::store::storage::{Committed, Room, Serving, record_bytes};
 use crate::store::{Answer, AppRow, NewRecord, Publish, Record, RecordKind, Write};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Who subscribes to a channel.
+const LISTENERS: &str = "SELECT target FROM record INDEXED BY record_by_channel
+     WHERE kind = 1 AND app = ?1 AND channel = ?2 ORDER BY id";
 
 /// What events are called in `counter` and `tally`.
 pub(super) const EVENTS: i64 = 0;
@@ -54,7 +58,7 @@ pub(super) fn last_event(connection: &Connection) -> Result<u64> {
     statement.query_row([], |row| row.get(0)).map(uint)
 }
 
-pub(super) fn commit(store: &mut Sqlite, writes: &[&Write]) -> Result<Vec<Answer>> {
+pub(super) fn commit(store: &mut Sqlite, writes: &[&Write]) -> Result<Committed> {
     let (names, serving) = (&mut store.names, &mut store.serving);
     within(&store.connection, |connection| {
         let mut commit = Commit {
@@ -67,7 +71,10 @@ pub(super) fn commit(store: &mut Sqlite, writes: &[&Write]) -> Result<Vec<Answer
         let answers = writes.iter().map(|write| commit.keep(write));
         let answers = answers.collect::<Result<Vec<_>>>()?;
         commit.tally.write(connection)?;
-        Ok(answers)
+        Ok(Committed {
+            answers,
+            last_event: commit.last_event,
+        })
     })
 }
 
@@ -206,10 +213,7 @@ impl Commit<'_> {
         served: &mut BTreeSet<i64>,
     ) -> Result<()> {
         let connection = self.connection;
-        let mut listeners = connection.prepare_cached(
-            "SELECT target FROM record INDEXED BY record_by_channel
-             WHERE kind = 1 AND app = ?1 AND channel = ?2 ORDER BY id",
-        )?;
+        let mut listeners = connection.prepare_cached(LISTENERS)?;
         let mut rows = listeners.query(params![app.0, channel])?;
         while let Some(row) = rows.next()? {
             let user = self.user(app, row.get_ref(0)?.as_str()?)?;
@@ -394,4 +398,43 @@ pub(super) fn named(
         known.insert(key, number);
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::side::store::{Durability, Storage};
+    use rusqlite::StatementStatus::RePrepare;
+
+    /// SQLite does so with some statements whenever a value is bound, unless it is told not to; it
+    /// took most of what an event takes.
+    #[test]
+    fn what_every_event_asks_is_not_prepared_anew() {
+        let name = format!("fanwire-write-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("there is room");
+        let path = folder.join("fanwire.db");
+        let mut store = Sqlite::open(&path, Durability::Relaxed).expect("a fresh file");
+        let app = store.adopt(&["app"], 1).expect("there is room")[0];
+        for number in 0..50 {
+            let write = Write::Publish(Box::new(Publish {
+                app,
+                number,
+                is_last: true,
+                owner: None,
+                micros: number,
+                name: "message".into(),
+                data: "x".into(),
+                extra: "".into(),
+                channels: vec![(format!("room-{}", number % 3).into(), u128::from(number))],
+            }));
+            store.commit(&[&write]).expect("there is room");
+        }
+        let listeners = store.connection.prepare_cached(LISTENERS).expect("known");
+        assert_eq!(listeners.get_status(RePrepare), 0);
+        assert!(listeners.get_status(rusqlite::StatementStatus::Run) > 0);
+        drop(listeners);
+        drop(store);
+        std::fs::remove_dir_all(&folder).expect("it is ours");
+    }
 }

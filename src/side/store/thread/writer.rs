@@ -8,7 +8,7 @@ use crate::limits::{
     STORE_RETENTION_ROWS_PER_STEP, STORE_RETRY_MS_MAX, STORE_RETRY_MS_MIN, STORE_SESSIONS_SWEEP_MS,
     STORE_SYNC_EVERY_MS, STORE_TICK_MS,
 };
-use crate::side::store::storage::{Retention, Storage};
+use crate::side::store::storage::{Committed, Retention, Storage};
 use crate::side::store::{Durability, Moment, Options};
 use crate::store::{Answer, AppRecord, COMMIT_EDGES_US, Job, News, StoreStats, Trouble};
 use std::collections::VecDeque;
@@ -84,7 +84,7 @@ impl Writer {
         while catch_unwind(AssertUnwindSafe(|| self.work(letters))).is_err() {
             log::error!("the store panicked");
             self.fail(Trouble::Failing);
-            self.ask(false);
+            self.ask(None);
         }
         let is_in_order = catch_unwind(AssertUnwindSafe(|| self.finish()));
         if let Some(reader) = self.reader.take() {
@@ -170,7 +170,7 @@ impl Writer {
                 Some(why) => self.say_failed(why),
             }
         }
-        self.ask(false);
+        self.ask(None);
         self.tend();
     }
 
@@ -178,7 +178,10 @@ impl Writer {
         let started = self.now();
         let writes = self.batch.writes();
         match self.storage.commit(&writes) {
-            Ok(answers) => {
+            Ok(Committed {
+                answers,
+                last_event,
+            }) => {
                 let written = writes.len() as u64;
                 let took_us = self.now().since_us(started);
                 self.count(took_us, written);
@@ -193,7 +196,7 @@ impl Writer {
                 if self.options.durability == Durability::Relaxed {
                     self.unsynced_since.get_or_insert(started);
                 }
-                self.ask(true);
+                self.ask(Some(last_event));
             }
             Err(why) => self.fail(why),
         }
@@ -221,16 +224,14 @@ impl Writer {
         self.is_untidy = true;
     }
 
-    /// Hands on the questions behind the writes of the batch.
-    fn ask(&mut self, is_kept: bool) {
-        let brought = self.batch.events();
-        let mut first = self.last_event;
-        if is_kept {
-            // Read, not reckoned: others may have stored events as well.
-            self.last_event = self.storage.last_event().unwrap_or(first + brought);
-            first = self.last_event.saturating_sub(brought);
-        }
-        let questions = self.batch.questions(first, is_kept);
+    /// Hands on the questions behind the writes of the batch. `last_event`: of those, if they are kept.
+    fn ask(&mut self, last_event: Option<u64>) {
+        // Not what was known before: others may have stored events as well.
+        let first = last_event.map_or(self.last_event, |last| {
+            last.saturating_sub(self.batch.events())
+        });
+        self.last_event = last_event.unwrap_or(self.last_event);
+        let questions = self.batch.questions(first, last_event.is_some());
         self.hand_on(questions);
     }
 
