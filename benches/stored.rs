@@ -210,6 +210,10 @@ impl Publishers {
             self.poll
                 .poll(&mut events, self.nap)
                 .expect("the system polls");
+            if events.is_empty() {
+                // Who does not sleep leaves the processor to who has something to do.
+                std::thread::yield_now();
+            }
             for event in &events {
                 let stream = &mut self.streams[event.token().0];
                 // Edge-triggered: to the end, though an answer is never cut here.

@@ -238,40 +238,107 @@ fn new_files_are_for_nobody_elses_eyes() {
     }
 }
 
-/// Beside a file that is not to be written to nothing is written either.
+/// Runs this test once more as a user who may not write what is closed: nothing is closed to root. The
+/// other run knows by the folder in its environment that it is the one.
+fn again_as_nobody(folder: &Folder, test: &str, closed: &Path) {
+    const NOBODY: u32 = 65_534;
+    let exe = std::env::current_exe().expect("a test is a program");
+    let program = folder.file("test");
+    fs::copy(exe, &program).expect("there is room");
+    close(&folder.file(""), 0o777);
+    let probe = closed.join("probe");
+    let is_open = if closed.is_dir() {
+        fs::write(&probe, "").is_ok()
+    } else {
+        fs::OpenOptions::new().append(true).open(closed).is_ok()
+    };
+    let _ = fs::remove_file(probe);
+    let mut other = Command::new(&program);
+    other
+        .args(["--exact", test])
+        .env(LOOKED_AT, folder.file(""));
+    if is_open {
+        other.uid(NOBODY).gid(NOBODY);
+    }
+    let output = other.output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+/// The folder, for the other run of a test.
+const LOOKED_AT: &str = "FANWIRE_TEST_READ_ONLY_FOLDER";
+
+/// Says who may do what with a file or folder.
+fn close(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+/// Beside a file that may not be written nothing is written either.
 #[test]
 fn a_closed_file_is_looked_at_without_a_trace() {
-    let folder = Folder::new();
-    let path = filled(&folder, 3, "x");
-    let listed = || {
-        let list = fs::read_dir(folder.file("")).expect("it is there");
-        let names = list.map(|entry| entry.expect("it is there").file_name());
-        names.collect::<std::collections::BTreeSet<_>>()
-    };
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("it is ours");
-    let before = listed();
-    assert_eq!(sqlite::check(&path).expect("it can be read"), [""; 0]);
-    let copy = folder.file("copy.db");
-    sqlite::backup(&path, &copy).expect("it can be read");
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("it is ours");
-    assert_eq!(stored(&mut open(&copy).expect("it opens")).len(), 3);
-    for end in ["", ".reserve", ".lock"] {
-        fs::remove_file(folder.file(&format!("copy.db{end}"))).expect("it is there");
+    if let Some(folder) = std::env::var_os(LOOKED_AT) {
+        let folder = Path::new(&folder).join("open");
+        let file = |name: &str| folder.join(name);
+        let listed = || {
+            let list = fs::read_dir(&folder).expect("it is there");
+            let names = list.map(|entry| entry.expect("it is there").file_name());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = listed();
+        for _ in 0..2 {
+            let faults = sqlite::check(&file("whole.db")).expect("it can be read");
+            assert_eq!(faults, [""; 0]);
+            let faults = sqlite::check(&file("damaged.db")).expect("it can be read");
+            assert!(!faults.is_empty());
+            let faults = sqlite::check(&file("stump.db")).expect("it can be read");
+            assert!(faults[0].contains("only its first 20 bytes"), "{faults:?}");
+            assert_eq!(listed(), before);
+        }
+        let copy = file("copy.db");
+        for name in ["damaged.db", "stump.db"] {
+            let error = sqlite::backup(&file(name), &copy).expect_err("it is damaged");
+            assert!(matches!(error, OpenError::Damaged(..)), "{error}");
+        }
+        sqlite::backup(&file("whole.db"), &copy).expect("it can be read");
+        assert_eq!(stored(&mut open(&copy).expect("it opens")).len(), 3);
+        for end in ["", ".reserve", ".lock"] {
+            fs::remove_file(file(&format!("copy.db{end}"))).expect("it is there");
+        }
+        assert_eq!(listed(), before);
+        return;
     }
-    assert_eq!(listed(), before);
+    let folder = Folder::new();
+    let inner = folder.file("open");
+    fs::create_dir(&inner).expect("there is room");
+    close(&inner, 0o777);
+    let whole = fs::read(filled(&folder, 3, "x")).expect("it is there");
+    let mut damaged = whole.clone();
+    let end = damaged.len();
+    damaged[end - 8192..].fill(0xa5);
+    for (name, bytes) in [
+        ("whole.db", &whole[..]),
+        ("damaged.db", &damaged),
+        ("stump.db", &whole[..20]),
+    ] {
+        let path = inner.join(name);
+        fs::write(&path, bytes).expect("there is room");
+        close(&path, 0o444);
+    }
+    let test = "guard::a_closed_file_is_looked_at_without_a_trace";
+    again_as_nobody(&folder, test, &inner.join("whole.db"));
 }
 
 /// What may not be written is looked at all the same, if all of it is in the one file.
 #[test]
 fn where_nothing_may_be_written_it_is_only_looked_at() {
-    // Nothing is forbidden to root, who lets another user look.
-    const NOBODY: u32 = 65_534;
-    const NAME: &str = "FANWIRE_TEST_READ_ONLY_FOLDER";
     let is_read_only = |error: &OpenError| {
         assert!(matches!(error, OpenError::ReadOnly(_)), "{error}");
         assert!(error.is_of_the_file());
     };
-    if let Some(folder) = std::env::var_os(NAME) {
+    if let Some(folder) = std::env::var_os(LOOKED_AT) {
         let folder = Path::new(&folder);
         let path = folder.join("shut/fan %wire?.db");
         let outside = folder.join("copy.db");
@@ -300,39 +367,18 @@ fn where_nothing_may_be_written_it_is_only_looked_at() {
     fs::create_dir(&shut).expect("there is room");
     let path = shut.join("fan %wire?.db");
     fs::rename(filled(&folder, 3, "x"), &path).expect("it is ours");
-    let exe = std::env::current_exe().expect("a test is a program");
-    let copy = folder.file("test");
-    fs::copy(exe, &copy).expect("there is room");
-    let mode = |path: &Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
-    };
-    for has_log in [false, true] {
+    let test = "guard::where_nothing_may_be_written_it_is_only_looked_at";
+    // On read-only media the mode may well let somebody write.
+    for (mode, has_log) in [(0o444, false), (0o644, false), (0o444, true)] {
         if has_log {
             fs::write(shut.join("fan %wire?.db-wal"), "").expect("there is room");
         }
-        mode(&folder.file(""), 0o777);
-        mode(&path, 0o444);
-        mode(&shut, 0o555);
-        let is_forbidden = fs::write(shut.join("probe"), "").is_err();
-        let _ = fs::remove_file(shut.join("probe"));
-        let mut other = Command::new(&copy);
-        other.args([
-            "--exact",
-            "guard::where_nothing_may_be_written_it_is_only_looked_at",
-        ]);
-        other.env(NAME, folder.file(""));
-        if !is_forbidden {
-            other.uid(NOBODY).gid(NOBODY);
-        }
-        let output = other.output().expect("it can be run");
-        mode(&shut, 0o777);
+        close(&path, mode);
+        close(&shut, 0o555);
+        again_as_nobody(&folder, test, &shut);
+        close(&shut, 0o777);
         for name in ["copy.db", "copy.db.reserve", "copy.db.lock"] {
             let _ = fs::remove_file(folder.file(name));
         }
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
     }
 }

@@ -98,6 +98,8 @@ pub enum OpenError {
     Missing(PathBuf, PathBuf),
     /// The file may not be written.
     ReadOnly(PathBuf),
+    /// The file was only to be looked at, and changed meanwhile.
+    Changed(PathBuf),
     /// The system, or the database, refuses.
     System(PathBuf, io::Error),
     /// This program was built without a database.
@@ -130,6 +132,7 @@ impl OpenError {
             | Self::Empty(path)
             | Self::Missing(path, _)
             | Self::ReadOnly(path)
+            | Self::Changed(path)
             | Self::System(path, _)
             | Self::NotBuilt(path) => path,
         }
@@ -178,6 +181,10 @@ impl fmt::Display for OpenError {
             Self::ReadOnly(_) => write!(
                 f,
                 "{path} may not be written; it and its folder must be writable by this user"
+            ),
+            Self::Changed(_) => write!(
+                f,
+                "{path} changed while it was looked at; look again when nobody writes to it"
             ),
             Self::System(_, error) => write!(f, "{path} cannot be opened: {error}"),
             Self::NotBuilt(_) => write!(

@@ -82,10 +82,8 @@ impl Lock {
 
     /// Whether the file at `path` is the one that is locked.
     fn is_at(&self, path: &Path) -> bool {
-        let known = |about: fs::Metadata| (about.dev(), about.ino());
-        let there = fs::symlink_metadata(path).map(known);
-        let ours = self.file.metadata().map(known);
-        there.is_ok_and(|there| ours.is_ok_and(|ours| ours == there))
+        let ours = self.file.metadata().map(|about| (about.dev(), about.ino()));
+        place_of(path).is_ok_and(|there| ours.is_ok_and(|ours| ours == there))
     }
 }
 
@@ -150,6 +148,10 @@ impl Part {
         let path = beside(target, ".part-of-backup");
         let at = beside(target, ".part-of-backup.lock");
         let is_another = || io::Error::other("another backup to it is under way");
+        if fs::symlink_metadata(&at).is_ok_and(|about| about.is_symlink()) {
+            // Nothing is made where it leads.
+            remove(&at)?;
+        }
         let lock = Lock::of(&at).map_err(|error| match error {
             NotLocked::Held => is_another(),
             NotLocked::Refused(error) => error,
@@ -178,7 +180,12 @@ impl Part {
         File::open(&self.path)?.sync_all()?;
         match fs::hard_link(&self.path, target) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // Over a network the answer may be that of a second try, after the first one did it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if place_of(target)? != place_of(&self.path)? {
+                    return Err(error);
+                }
+            }
             // Not every file system knows two names of one file.
             Err(_) if fs::symlink_metadata(target).is_ok() => {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -199,6 +206,11 @@ impl Drop for Part {
             }
         }
     }
+}
+
+/// Which file it is, whatever its name.
+fn place_of(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()))
 }
 
 /// Removes a file, if there is one.

@@ -167,11 +167,9 @@ fn complete(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// A connection to a file that nobody writes to and that cannot be written, on read-only media: SQLite
-/// takes no locks, and makes no files beside it.
-pub(super) fn as_it_lies(path: &Path) -> Result<Connection, OpenError> {
-    let path = &absolute(path)?;
-    let wrong = |error| open_error(path, &error);
+/// A connection to a file that nobody writes to: SQLite takes no locks, and makes no files beside it.
+/// The path is absolute.
+pub(super) fn connect_as_it_lies(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         match byte {
@@ -183,12 +181,20 @@ pub(super) fn as_it_lies(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri, flags).map_err(wrong)?;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    ready(&connection)?;
+    Ok(connection)
+}
+
+/// The same to a store, which is one.
+pub(super) fn as_it_lies(path: &Path) -> Result<Connection, OpenError> {
+    spared(path, false)?;
+    let connection = connect_as_it_lies(path).map_err(|error| open_error(path, &error))?;
     match known(&connection, path)? {
-        Kind::Empty => return Err(OpenError::Empty(path.clone())),
+        Kind::Empty => return Err(OpenError::Empty(path.to_owned())),
         // To be read it would have to be brought up to date.
         Kind::Ours(version) if version != schema::version() => {
-            return Err(OpenError::ReadOnly(path.clone()));
+            return Err(OpenError::ReadOnly(path.to_owned()));
         }
         _ => complete(&connection, path)?,
     }
@@ -258,7 +264,7 @@ fn ready(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(STORE_BUSY_MS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Else SQLite prepares some statements anew with every value that is bound, to look whether it
-    // would go about it otherwise; each says what it goes by.
+    // would go about it otherwise. It would not: it keeps no statistics here.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }

@@ -116,44 +116,50 @@ impl Looked {
     }
 
     fn as_it_lies(path: &Path) -> std::result::Result<Self, OpenError> {
-        let path = open::absolute(path)?;
-        let about = fs::metadata(&path);
-        let about = about.map_err(|error| OpenError::System(path.clone(), error))?;
+        let file = AsItLies::at(open::absolute(path)?)?;
+        let opened = open::as_it_lies(&file.path);
+        file.stayed()?;
         Ok(Self {
-            connection: open::as_it_lies(&path)?,
-            as_it_lies: Some(AsItLies { path, about }),
+            connection: opened?,
+            as_it_lies: Some(file),
         })
     }
 
-    /// Whether it stayed as it was while it was looked at. A server, which may be one that can write
-    /// there, makes a log first, and copies that to the file before it removes it.
+    /// Whether it stayed as it was while it was looked at. If it did not, what was found does not count.
     fn stayed(&self) -> std::result::Result<(), OpenError> {
-        match &self.as_it_lies {
-            Some(file) if !file.stayed() => Err(OpenError::ReadOnly(file.path.clone())),
-            _ => Ok(()),
-        }
+        self.as_it_lies.as_ref().map_or(Ok(()), AsItLies::stayed)
     }
 }
 
 impl AsItLies {
-    fn stayed(&self) -> bool {
+    fn at(path: PathBuf) -> std::result::Result<Self, OpenError> {
+        match fs::metadata(&path) {
+            Ok(about) => Ok(Self { path, about }),
+            Err(error) => Err(OpenError::System(path, error)),
+        }
+    }
+
+    /// A server, which may be one that can write there, makes a log first, and copies that to the file
+    /// before it removes it.
+    fn stayed(&self) -> std::result::Result<(), OpenError> {
         let known = |about: &fs::Metadata| {
-            let times = [about.mtime(), about.mtime_nsec(), about.ctime()];
-            (
-                about.dev(),
-                about.ino(),
-                about.len(),
-                times,
-                about.ctime_nsec(),
-            )
+            let modified = (about.mtime(), about.mtime_nsec());
+            let changed = (about.ctime(), about.ctime_nsec());
+            (about.dev(), about.ino(), about.len(), modified, changed)
         };
         let is_same = |now: fs::Metadata| known(&now) == known(&self.about);
-        !has_log(&self.path) && fs::metadata(&self.path).is_ok_and(is_same)
+        if !has_log(&self.path) && fs::metadata(&self.path).is_ok_and(is_same) {
+            Ok(())
+        } else {
+            Err(OpenError::Changed(self.path.clone()))
+        }
     }
 }
 
 fn has_log(path: &Path) -> bool {
-    fs::symlink_metadata(beside(path, "-wal")).is_ok()
+    // SQLite goes where links lead, and the log lies there.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    fs::symlink_metadata(beside(&path, "-wal")).is_ok()
 }
 
 /// What does not fit together as a file, in SQLite's words. It lists what it finds before it fails.
@@ -174,7 +180,12 @@ fn unfit(connection: &Connection, faults: &mut Vec<String>) -> Result<()> {
 /// Why a damaged file could not be opened, or read to its end, and what else SQLite finds in it.
 fn damage(path: &Path, why: String) -> Vec<String> {
     let mut faults = Vec::new();
-    let listed = open::connect_to_read(path).and_then(|file| unfit(&file, &mut faults));
+    // As it lies, if all of it is there, so that nothing comes to lie beside it.
+    let file = match open::absolute(path) {
+        Ok(path) if !has_log(&path) => open::connect_as_it_lies(&path),
+        _ => open::connect_to_read(path),
+    };
+    let listed = file.and_then(|file| unfit(&file, &mut faults));
     let is_damage = |error: &Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
     let ended = listed.err().filter(is_damage);
     let ended = ended.map(|error| error.to_string());
@@ -218,8 +229,8 @@ pub fn backup(path: &Path, to: &Path) -> std::result::Result<(), OpenError> {
         return Err(refused(error));
     };
     let copied = store.connection.execute("VACUUM INTO ?1", [name]);
-    copied.map_err(|error| open::open_error(path, &error))?;
     store.stayed()?;
+    copied.map_err(|error| open::open_error(path, &error))?;
     part.end(&target).map_err(refused)
 }
 
@@ -239,31 +250,42 @@ pub fn compact(path: &Path) -> std::result::Result<(), OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
 
     /// A server may come and go while a file is looked at as it lies.
     #[test]
     fn what_changed_meanwhile_was_not_seen() {
-        let name = format!("fanwire-tend-{}.db", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_file(&path);
-        drop(Sqlite::open_or_make_beside(&path).expect("there is room"));
-        let mode = |mode| fs::set_permissions(&path, Permissions::from_mode(mode));
-        mode(0o444).expect("it is ours");
-        let looked = Looked::at(&path).expect("it can be read");
-        assert!(looked.as_it_lies.is_some());
-        assert!(looked.stayed().is_ok());
-        mode(0o600).expect("it is ours");
-        let another = Sqlite::open_beside(&path).expect("it is there");
-        super::super::write::within(&another.connection, |connection| {
-            connection.execute("INSERT INTO probe (filling) VALUES (x'00')", [])
-        })
-        .expect("there is room");
-        drop(another);
-        mode(0o444).expect("it is ours");
-        assert!(!has_log(&path));
-        assert!(matches!(looked.stayed(), Err(OpenError::ReadOnly(_))));
-        fs::remove_file(&path).expect("it is ours");
+        let name = format!("fanwire-tend-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("there is room");
+        let path = folder.join("fanwire.db");
+        fs::write(&path, "as it was").expect("there is room");
+        let looked = || AsItLies::at(path.clone()).expect("it is there");
+        let has_changed = |looked: &AsItLies| {
+            let stayed = looked.stayed();
+            assert!(matches!(stayed, Ok(()) | Err(OpenError::Changed(_))));
+            stayed.is_err()
+        };
+        let before = looked();
+        assert!(!has_changed(&before));
+        let is_as_before = || looked().about.modified().ok() == before.about.modified().ok();
+        // Times may be as coarse as the system's tick.
+        while is_as_before() {
+            fs::write(&path, "as it is").expect("there is room");
+        }
+        assert!(has_changed(&before));
+        // One that took its place, the same in all that is told of it but that.
+        let before = looked();
+        let other = folder.join("other");
+        fs::copy(&path, &other).expect("there is room");
+        fs::rename(&other, &path).expect("there is room");
+        assert!(has_changed(&before));
+        // A server that is still there. Its log lies where the file does, not where a link to it does.
+        let link = folder.join("link.db");
+        std::os::unix::fs::symlink(&path, &link).expect("there is room");
+        let (before, by_link) = (looked(), AsItLies::at(link).expect("it is there"));
+        assert!(!has_changed(&before) && !has_changed(&by_link));
+        fs::write(beside(&path, "-wal"), "").expect("there is room");
+        assert!(has_changed(&before) && has_changed(&by_link));
+        fs::remove_dir_all(&folder).expect("it is ours");
     }
 }
