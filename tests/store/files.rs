@@ -144,35 +144,26 @@ fn what_comes_from_the_future_is_left_as_it_is() {
     assert_eq!(stored(&mut open(&path).expect("it is as it was")).len(), 3);
 }
 
-#[test]
-fn what_may_not_be_written_is_refused() {
-    // Nothing is forbidden to root, who lets another user look.
+/// Runs this test once more as a user who may not write what is closed: nothing is closed to root. The
+/// other run knows by the folder in its environment that it is the one.
+pub(crate) fn again_as_nobody(folder: &Folder, test: &str, closed: &Path) {
     const NOBODY: u32 = 65_534;
-    const NAME: &str = "FANWIRE_TEST_READ_ONLY";
-    if let Ok(path) = std::env::var(NAME) {
-        let error = refusal(Path::new(&path));
-        assert!(matches!(error, OpenError::ReadOnly(_)), "{error}");
-        assert!(error.to_string().contains("writable"));
-        return;
-    }
-    let folder = Folder::new();
-    let path = filled(&folder, 3, "x");
-    for (file, mode) in [
-        ("fanwire.db", 0o444),
-        ("fanwire.db.lock", 0o666),
-        ("", 0o777),
-    ] {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(folder.file(file), mode).expect("it is ours");
-    }
-    let is_forbidden = fs::OpenOptions::new().write(true).open(&path).is_err();
     let exe = std::env::current_exe().expect("a test is a program");
-    let copy = folder.file("test");
-    fs::copy(exe, &copy).expect("there is room");
-    let mut other = Command::new(copy);
-    other.args(["--exact", "files::what_may_not_be_written_is_refused"]);
-    other.env(NAME, &path);
-    if !is_forbidden {
+    let program = folder.file("test");
+    fs::copy(exe, &program).expect("there is room");
+    close(&folder.file(""), 0o777);
+    let probe = closed.join("probe");
+    let is_open = if closed.is_dir() {
+        fs::write(&probe, "").is_ok()
+    } else {
+        fs::OpenOptions::new().append(true).open(closed).is_ok()
+    };
+    let _ = fs::remove_file(probe);
+    let mut other = Command::new(&program);
+    other
+        .args(["--exact", test])
+        .env(LOOKED_AT, folder.file(""));
+    if is_open {
         other.uid(NOBODY).gid(NOBODY);
     }
     let output = other.output().expect("it can be run");
@@ -181,6 +172,29 @@ fn what_may_not_be_written_is_refused() {
         output.status.success() && said.contains("1 passed"),
         "{said}"
     );
+}
+
+/// The folder, for the other run of a test.
+pub(crate) const LOOKED_AT: &str = "FANWIRE_TEST_READ_ONLY_FOLDER";
+
+/// Says who may do what with a file or folder.
+pub(crate) fn close(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn what_may_not_be_written_is_refused() {
+    if let Some(folder) = std::env::var_os(LOOKED_AT) {
+        let error = refusal(&Path::new(&folder).join("fanwire.db"));
+        assert!(matches!(error, OpenError::ReadOnly(_)), "{error}");
+        assert!(error.to_string().contains("writable"));
+        return;
+    }
+    let folder = Folder::new();
+    let path = filled(&folder, 3, "x");
+    close(&path, 0o444);
+    close(&folder.file("fanwire.db.lock"), 0o666);
+    again_as_nobody(&folder, "files::what_may_not_be_written_is_refused", &path);
 }
 
 #[test]

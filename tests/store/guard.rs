@@ -1,14 +1,12 @@
 //! What keeps a file from being taken for a store, or for a whole one, when it is none.
 
-use crate::files::{filled, open, refusal, store, stored};
+use crate::files::{LOOKED_AT, again_as_nobody, close, filled, open, refusal, store, stored};
 use crate::world::Folder;
 use fanwire::limits::STORE_RESERVE_BYTES;
 use fanwire::side::store::{OpenError, Sqlite, Storage, sqlite};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 /// What whoever only looks says of a file: checking, copying, compacting, apps.
 fn looks(folder: &Folder, path: &Path) -> [OpenError; 4] {
@@ -228,52 +226,13 @@ fn new_files_are_for_nobody_elses_eyes() {
     server.close().expect("it can write");
     drop(server);
     for name in ["fanwire.db", "fanwire.db.reserve", "fanwire.db.lock"] {
-        let wide = fs::Permissions::from_mode(0o640);
-        fs::set_permissions(folder.file(name), wide).expect("it is ours");
+        close(&folder.file(name), 0o640);
     }
     let mut server = open(&path).expect("it opens");
     store(&mut server, 2, "y");
     for end in ["", "-wal", ".reserve", ".lock"] {
         assert_eq!(mode(&format!("fanwire.db{end}")), 0o640, "{end}");
     }
-}
-
-/// Runs this test once more as a user who may not write what is closed: nothing is closed to root. The
-/// other run knows by the folder in its environment that it is the one.
-fn again_as_nobody(folder: &Folder, test: &str, closed: &Path) {
-    const NOBODY: u32 = 65_534;
-    let exe = std::env::current_exe().expect("a test is a program");
-    let program = folder.file("test");
-    fs::copy(exe, &program).expect("there is room");
-    close(&folder.file(""), 0o777);
-    let probe = closed.join("probe");
-    let is_open = if closed.is_dir() {
-        fs::write(&probe, "").is_ok()
-    } else {
-        fs::OpenOptions::new().append(true).open(closed).is_ok()
-    };
-    let _ = fs::remove_file(probe);
-    let mut other = Command::new(&program);
-    other
-        .args(["--exact", test])
-        .env(LOOKED_AT, folder.file(""));
-    if is_open {
-        other.uid(NOBODY).gid(NOBODY);
-    }
-    let output = other.output().expect("it can be run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-}
-
-/// The folder, for the other run of a test.
-const LOOKED_AT: &str = "FANWIRE_TEST_READ_ONLY_FOLDER";
-
-/// Says who may do what with a file or folder.
-fn close(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
 }
 
 /// Beside a file that may not be written nothing is written either.

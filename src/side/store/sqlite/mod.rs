@@ -246,3 +246,24 @@ impl Storage for Sqlite {
         cut.map_err(|error| self.failed("close", &error))
     }
 }
+
+/// A folder for a test, which goes with this value.
+#[cfg(test)]
+struct Scratch(PathBuf);
+
+#[cfg(test)]
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("fanwire-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a folder for temporary files");
+        Self(path)
+    }
+}
+
+#[cfg(test)]
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -539,9 +539,8 @@ mod tests {
 
     #[test]
     fn damage_at_the_edge_of_anything_is_seen() {
-        let folder = std::env::temp_dir().join(format!("fanwire-edges-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
-        let path = folder.join("fanwire.db");
+        let folder = super::super::Scratch::new("edges");
+        let path = folder.0.join("fanwire.db");
         let roots = filled(&path);
         assert_eq!(edges(&connect(&path, false).expect("it is there")), Ok(()));
         let whole = std::fs::read(&path).expect("it is there");
@@ -568,6 +567,5 @@ mod tests {
             let plan = plan.expect("it is SQL").join(", ");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
         }
-        std::fs::remove_dir_all(&folder).expect("it is ours");
     }
 }

@@ -254,9 +254,8 @@ mod tests {
     /// A server may come and go while a file is looked at as it lies.
     #[test]
     fn what_changed_meanwhile_was_not_seen() {
-        let name = format!("fanwire-tend-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("there is room");
+        let scratch = super::super::Scratch::new("tend");
+        let folder = &scratch.0;
         let path = folder.join("fanwire.db");
         fs::write(&path, "as it was").expect("there is room");
         let looked = || AsItLies::at(path.clone()).expect("it is there");
@@ -286,6 +285,5 @@ mod tests {
         assert!(!has_changed(&before) && !has_changed(&by_link));
         fs::write(beside(&path, "-wal"), "").expect("there is room");
         assert!(has_changed(&before) && has_changed(&by_link));
-        fs::remove_dir_all(&folder).expect("it is ours");
     }
 }

@@ -406,14 +406,11 @@ mod tests {
     use crate::side::store::{Durability, Storage};
     use rusqlite::StatementStatus::RePrepare;
 
-    /// SQLite does so with some statements whenever a value is bound, unless it is told not to; it
-    /// took most of what an event takes.
+    /// SQLite does so with some statements whenever a value is bound, unless it is told not to.
     #[test]
     fn what_every_event_asks_is_not_prepared_anew() {
-        let name = format!("fanwire-write-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).expect("there is room");
-        let path = folder.join("fanwire.db");
+        let folder = super::super::Scratch::new("write");
+        let path = folder.0.join("fanwire.db");
         let mut store = Sqlite::open(&path, Durability::Relaxed).expect("a fresh file");
         let app = store.adopt(&["app"], 1).expect("there is room")[0];
         for number in 0..50 {
@@ -433,8 +430,5 @@ mod tests {
         let listeners = store.connection.prepare_cached(LISTENERS).expect("known");
         assert_eq!(listeners.get_status(RePrepare), 0);
         assert!(listeners.get_status(rusqlite::StatementStatus::Run) > 0);
-        drop(listeners);
-        drop(store);
-        std::fs::remove_dir_all(&folder).expect("it is ours");
     }
 }
