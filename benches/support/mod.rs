@@ -6,11 +6,13 @@
 //! cargo bench --bench fanout                 # text
 //! cargo bench --bench fanout -- --quick      # in seconds, for a first look
 //! cargo bench --bench fanout -- --json       # a JSON line beside each line of text
+//! cargo bench --bench stored -- lone         # a part of it, of those benches that have parts
 //! ```
 
 #![allow(dead_code, reason = "each bench uses its part of this")]
 #![allow(clippy::print_stdout, reason = "the lines are the result")]
 
+pub(crate) mod cores;
 pub(crate) mod heap;
 pub(crate) mod sockets;
 pub(crate) mod world;
@@ -35,6 +37,13 @@ impl Bench {
             quick: has("--quick"),
             json: has("--json"),
         }
+    }
+
+    /// Whether this part is to be run: all are, unless some are named.
+    pub(crate) fn wants(self, part: &str) -> bool {
+        let words = std::env::args().skip(1);
+        let named: Vec<String> = words.filter(|word| !word.starts_with('-')).collect();
+        named.is_empty() || named.iter().any(|name| name == part)
     }
 
     /// One of two numbers: for a quick run, and for a whole one.
