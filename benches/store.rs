@@ -72,6 +72,7 @@ fn options(path: &Path) -> Options {
         durability: Durability::Synced,
         age_max_us: None,
         bytes_max: None,
+        busy_poll_ms: 0,
         clock,
     }
 }

@@ -19,7 +19,7 @@ use fanwire::dialect::pushi::config::{App, Config};
 use fanwire::dialect::pushi::{Pushi, session::SessionKey};
 use fanwire::engine::EngineConfig;
 use fanwire::hub::AppId;
-use fanwire::reactor::{Clock, Listen};
+use fanwire::reactor::{Clock, Listen, ReactorOptions};
 use fanwire::server::{Builder, OpenedStore, Running};
 use fanwire::side::store::{self as side, Reading, Sqlite, Storage};
 use fanwire::store::{self, Answer, AppRow, Loaded, Question, Trouble};
@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-use support::{Bench, cores, timed};
+use support::{Bench, timed};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const SECRET: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
@@ -40,6 +40,8 @@ const SECRET: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876
 const DATA_BYTES: usize = 300;
 /// How often things are done by turns that are compared with each other. An odd number.
 const TURNS: usize = 5;
+/// How long a server looks for more before it sleeps, where it does that at all.
+const BUSY_POLL_MS: u64 = 2;
 
 /// A folder that goes with this value.
 struct Folder(PathBuf);
@@ -89,13 +91,14 @@ impl Storage for Slow {
 }
 
 /// A store on a file in `folder`, with one app of the settings.
-fn open(folder: &Folder, sync: Duration) -> OpenedStore {
+fn open(folder: &Folder, sync: Duration, busy_poll_ms: u64) -> OpenedStore {
     let clock = Clock::new();
     let options = side::Options {
         path: Some(folder.0.join("fanwire.db")),
         durability: side::Durability::Synced,
         age_max_us: None,
         bytes_max: None,
+        busy_poll_ms,
         clock: Arc::new(move || side::Moment {
             mono_us: clock.micros(),
             unix_us: clock.now().unix_micros,
@@ -115,10 +118,14 @@ fn open(folder: &Folder, sync: Duration) -> OpenedStore {
 }
 
 /// A server with one app of Pushi's, on a file in `folder`.
-fn server(folder: &Folder, sync: Duration) -> (Running, SocketAddr) {
-    let store = open(folder, sync);
+fn server(folder: &Folder, sync: Duration, busy_poll_ms: u64) -> (Running, SocketAddr) {
+    let store = open(folder, sync, busy_poll_ms);
     let running = Builder::new()
         .listen(Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))))
+        .reactor(ReactorOptions {
+            busy_poll_ms,
+            ..ReactorOptions::default()
+        })
         .engine(EngineConfig {
             stored_apps: vec![(AppId(1), "bench".to_owned())],
             ..EngineConfig::default()
@@ -311,21 +318,23 @@ fn median(mut all: [f64; TURNS]) -> f64 {
 /// What one publisher reaches who waits for each answer, beside a bare loop and beside requests of
 /// which nothing is stored: by turns, as disks and machines have moods.
 ///
-/// `place`: the cores that all of it runs on, the bare loop too.
-fn lone(bench: Bench, place: &str) {
+/// `busy_poll_ms`: for how long the server's threads look for more before they sleep. They all sleep
+/// while the bare loop runs, which would be faster on a machine that is kept awake.
+fn lone(bench: Bench, name: &str, busy_poll_ms: u64) {
     let folder = Folder::new("lone");
-    let (running, address) = server(&folder, Duration::ZERO);
+    let (running, address) = server(&folder, Duration::ZERO, busy_poll_ms);
     let count = bench.size(200, 2_000);
     // They stand for another machine: how long it takes to wake this one is not the server's.
     let mut stored = Publishers::new(address, 1, request(&["room"], true)).sleepless();
     let mut told = Publishers::new(address, 1, request(&["room"], false)).sleepless();
     rate(&mut stored, count);
     let turns = [(); TURNS].map(|()| {
+        std::thread::sleep(Duration::from_millis(5 * busy_poll_ms));
         let bare = bare_loop(&folder, count);
         (bare, rate(&mut stored, count), rate(&mut told, count))
     });
     let report = |what: &str, value: f64, unit: &str| {
-        bench.report(&format!("1 publisher, {place}: {what}"), value, unit);
+        bench.report(&format!("1 publisher, {name}: {what}"), value, unit);
     };
     let bare = median(turns.map(|(bare, _, _)| bare.0));
     let stored = median(turns.map(|(_, stored, _)| stored.0));
@@ -345,23 +354,9 @@ fn lone(bench: Bench, place: &str) {
     running.wait().expect("the loop ended in order");
 }
 
-/// On one core, and where the system puts it. How long one core takes to wake another is the
-/// machine's (in a virtual one tens of microseconds), as is which of them the disk interrupts; on one
-/// core nobody has to be woken elsewhere, and all share what there is: the publisher, the loop, the
-/// store, and beside them the bare loop.
-fn lone_here_and_there(bench: Bench) {
-    let all = cores::allowed();
-    for core in cores::ends(&all) {
-        cores::keep_to(&core);
-        lone(bench, &format!("core {core}"));
-    }
-    cores::keep_to(&all);
-    lone(bench, "any core");
-}
-
 fn throughput(bench: Bench) {
     let folder = Folder::new("throughput");
-    let (running, address) = server(&folder, Duration::ZERO);
+    let (running, address) = server(&folder, Duration::ZERO, 0);
     let count = bench.size(2_000, 20_000);
     let mut published = 0;
     for publishers in [16, 256] {
@@ -490,7 +485,7 @@ fn beside_the_store(bench: Bench, name: &str, sync: Duration, width: usize) {
     let rooms: Vec<String> = (0..width).map(|at| format!("room-{at}")).collect();
     let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
     let folder = Folder::new("latency");
-    let (running, address) = server(&folder, sync);
+    let (running, address) = server(&folder, sync, 0);
     let mut listeners = Listeners::join(address, 100, "live");
     let mut publisher = Publishers::new(address, 1, request(&["live"], false));
     let rounds = bench.size(50, 1_000);
@@ -520,7 +515,8 @@ fn beside_the_store(bench: Bench, name: &str, sync: Duration, width: usize) {
 fn main() {
     let bench = Bench::from_args("stored");
     if bench.wants("lone") {
-        lone_here_and_there(bench);
+        lone(bench, "synced", 0);
+        lone(bench, "busy polling", BUSY_POLL_MS);
     }
     if bench.wants("throughput") {
         throughput(bench);

@@ -39,6 +39,8 @@ pub const MAILBOX_LETTERS_MAX: usize = 65_536;
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// Bytes that a peer may leave unread before nothing more is read from it.
 pub const READ_PAUSE_QUEUE_BYTES: usize = 256 * KIB;
+/// The longest that a thread may be told to look for more to do before it sleeps.
+pub const BUSY_POLL_MS_MAX: u64 = 1_000;
 /// Without progress in writing for this long, a peer is a slow consumer.
 pub const WRITE_STALL_MS: u64 = 15_000;
 /// After a refusal: how long the rest of the peer's bytes is read and thrown away.

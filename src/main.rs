@@ -294,6 +294,7 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
             timeouts.write_stall_ms,
             timeouts.tls_handshake_ms,
             timeouts.drain_ms,
+            config.busy_poll_ms,
         )
     };
     new.listen != old.listen
@@ -303,7 +304,7 @@ fn needs_restart(new: &Config, old: &Config) -> bool {
 }
 
 /// SIGHUP: settings and certificates anew, all or nothing. Addresses, queue limits, the number of
-/// connections and the store need a restart.
+/// connections, busy polling and the store need a restart.
 fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     let (old, dev) = (settings.config, settings.dev);
     let refused = |why: &str| log::error!("not reloaded, the old settings stay: {why}");
@@ -332,8 +333,8 @@ fn reload_server(handle: &Handle, settings: &mut Settings<'_>) {
     let ids = &settings.ids;
     if needs_restart(&config, old) {
         log::warn!(
-            "changed addresses, queue and connection limits and store settings count from the next \
-             start on"
+            "changed addresses, queue and connection limits, busy polling and store settings count \
+             from the next start on"
         );
     }
     log::set_max_level(config.log);

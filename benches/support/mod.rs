@@ -12,7 +12,6 @@
 #![allow(dead_code, reason = "each bench uses its part of this")]
 #![allow(clippy::print_stdout, reason = "the lines are the result")]
 
-pub(crate) mod cores;
 pub(crate) mod heap;
 pub(crate) mod sockets;
 pub(crate) mod world;

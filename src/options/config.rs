@@ -29,6 +29,9 @@ pub struct Config {
     pub trusted_proxies: PeerList,
     /// The least severe level that is logged.
     pub log: LevelFilter,
+    /// For how long the loop and the store look for more to do before they sleep, in milliseconds;
+    /// 0: they sleep at once.
+    pub busy_poll_ms: u64,
     /// The certificate of `tls:` listeners.
     pub tls: Tls,
     /// The embedded store.
@@ -423,6 +426,7 @@ impl Default for Config {
             listen: vec![ListenAddr::Tcp(SocketAddr::new(v4, DEFAULT_PORT))],
             trusted_proxies: PeerList::of(&[v4, v6]),
             log: LevelFilter::Info,
+            busy_poll_ms: 0,
             tls: Tls::default(),
             store: Store::default(),
             channelstream: Channelstream::default(),

@@ -6,7 +6,7 @@ pub(super) mod apps;
 use super::config::Config;
 use super::opt::{Field, Opt, Slot};
 use super::value::Unit;
-use crate::limits::{HTTP_HEADERS_MAX, READ_BUFFER_BYTES, WHEEL_SLOT_MS};
+use crate::limits::{BUSY_POLL_MS_MAX, HTTP_HEADERS_MAX, READ_BUFFER_BYTES, WHEEL_SLOT_MS};
 
 const KIB: u64 = 1 << 10;
 const TIB: u64 = 1 << 40;
@@ -80,6 +80,19 @@ pub const OPTIONS: &[Opt] = &[
         Field::Level(|c| &mut c.log),
         "The least severe level that is logged",
         "Text on a terminal, JSON lines otherwise; to standard error.",
+    ),
+    row(
+        "",
+        "busy_poll",
+        number(
+            Slot::U64(|c| &mut c.busy_poll_ms),
+            Unit::Ms,
+            0,
+            BUSY_POLL_MS_MAX,
+        ),
+        "How long the loop and the store look for more to do before they sleep",
+        "Takes up to a core each while anything happens, and spares what it takes to wake them: \
+         tens of microseconds on a virtual machine. 0s: they sleep at once. A change needs a restart.",
     ),
     row(
         "tls",

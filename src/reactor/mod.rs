@@ -72,6 +72,10 @@ pub struct ReactorOptions {
     pub linger_ms: u64,
     /// How long a TLS handshake may take.
     pub tls_handshake_ms: u64,
+    /// For how long after a turn that had something to do the loop looks again and again, without
+    /// sleeping; 0: not at all. It spares whoever comes within that time what it takes to wake a
+    /// thread, or a core, at the cost of processor time.
+    pub busy_poll_ms: u64,
 }
 
 impl Default for ReactorOptions {
@@ -83,6 +87,7 @@ impl Default for ReactorOptions {
             write_stall_ms: WRITE_STALL_MS,
             linger_ms: LINGER_MS,
             tls_handshake_ms: TLS_HANDSHAKE_MS,
+            busy_poll_ms: 0,
         }
     }
 }
@@ -105,6 +110,9 @@ struct Core<H: Handler> {
     clock: Clock,
     now: Now,
     stats: LoopStats,
+    busy_poll_us: u64,
+    /// Until when the loop does not sleep, by its clock.
+    busy_until_us: u64,
 
     inbox: Inbox<H::Mail>,
     /// The last turn left letters unread.
@@ -190,6 +198,8 @@ impl<H: Handler> Reactor<H> {
             clock,
             now: clock.now(),
             stats: LoopStats::default(),
+            busy_poll_us: options.busy_poll_ms.saturating_mul(1000),
+            busy_until_us: 0,
             inbox: Inbox::new(waker),
             more_mail: false,
             more_events: false,
@@ -320,11 +330,7 @@ impl<H: Handler> Reactor<H> {
             (Some(own), Some(wait)) => Some(own.min(wait)),
             (own, wait) => own.or(wait),
         };
-        match self.poll.poll(&mut self.events, wait) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+        self.wait(wait)?;
         let core = &mut self.core;
         let before = core.stats;
         let started_us = core.clock.micros();
@@ -363,6 +369,39 @@ impl<H: Handler> Reactor<H> {
         core.end_turn();
         core.measure(started_us, before);
         Ok(())
+    }
+
+    /// Until something happens, or for so long.
+    fn wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        let mut wait = wait;
+        if self.core.busy_poll_us > 0 {
+            let began_us = self.core.clock.micros();
+            let most_us = wait.map_or(u64::MAX, |wait| wait.as_micros() as u64);
+            let until_us = self
+                .core
+                .busy_until_us
+                .min(began_us.saturating_add(most_us));
+            let mut now_us = began_us;
+            while now_us < until_us {
+                self.look(Some(Duration::ZERO))?;
+                if !self.events.is_empty() {
+                    return Ok(());
+                }
+                // Whoever it is that would bring something may want this core.
+                std::thread::yield_now();
+                now_us = self.core.clock.micros();
+            }
+            wait = wait.map(|wait| wait.saturating_sub(Duration::from_micros(now_us - began_us)));
+        }
+        self.look(wait)
+    }
+
+    /// Asks the system what has happened. A signal ends the wait.
+    fn look(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            looked => looked,
+        }
     }
 
     /// How long a host may wait for this reactor's descriptor to become readable before it calls
@@ -554,6 +593,9 @@ impl<H: Handler> Core<H> {
     fn measure(&mut self, started_us: u64, before: LoopStats) {
         let length_us = self.clock.micros().saturating_sub(started_us);
         self.stats.count_turn(length_us);
+        if self.stats.events > before.events {
+            self.busy_until_us = started_us + length_us + self.busy_poll_us;
+        }
         if length_us > TURN_WARN_MS * 1000 {
             let spent = |count: fn(&LoopStats) -> u64| count(&self.stats) - count(&before);
             log::warn!(

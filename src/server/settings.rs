@@ -238,6 +238,7 @@ fn reactor_options(config: &Config) -> ReactorOptions {
         connections_per_address: config.limits.connections_per_address,
         write_stall_ms: config.timeouts.write_stall_ms,
         tls_handshake_ms: config.timeouts.tls_handshake_ms,
+        busy_poll_ms: config.busy_poll_ms,
         ..ReactorOptions::default()
     }
 }

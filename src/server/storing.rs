@@ -42,6 +42,7 @@ impl OpenedStore {
             },
             age_max_us: is_bound(settings.max_age_s).map(|s| s.saturating_mul(1_000_000)),
             bytes_max: is_bound(settings.max_bytes),
+            busy_poll_ms: config.busy_poll_ms,
             clock: Arc::new(move || Moment {
                 mono_us: clock.micros(),
                 unix_us: clock.now().unix_micros,

@@ -5,6 +5,7 @@ use fanwire::frame::Frame;
 use fanwire::handler::CloseReason;
 use fanwire::limits::{EVENTS_PER_TURN, MAILBOX_LETTERS_MAX, WRITE_BYTES_PER_TURN};
 use fanwire::reactor::{MailError, Reactor, ReactorOptions};
+use fanwire::time::Millis;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::thread::spawn;
@@ -74,6 +75,83 @@ fn letters_wake_the_loop_once_per_batch_and_are_bounded() {
     assert_eq!(mailbox.letters(), 0);
     drop(reactor);
     assert_eq!(mailbox.send(9), Err(MailError::Closed(9)));
+}
+
+/// How often the calling thread has gone to sleep so far.
+#[cfg(target_os = "linux")]
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    let count = line.expect("Linux counts them").trim();
+    count.parse().expect("a number")
+}
+
+/// Whether the loop goes to sleep in a turn that has nothing to do, right after one that had. In a
+/// while of many as the system may put any thread to sleep, for memory say.
+#[cfg(target_os = "linux")]
+fn always_sleeps(busy_poll_ms: u64) -> bool {
+    let options = ReactorOptions {
+        busy_poll_ms,
+        ..ReactorOptions::default()
+    };
+    let mut reactor = Reactor::new(Probe::echo(), options).expect("a reactor");
+    (0..10).all(|letter| {
+        reactor.mailbox().send(letter).expect("taken");
+        until(&mut reactor, |reactor| {
+            reactor.handler().mail.last() == Some(&letter)
+        });
+        let before = sleeps();
+        reactor
+            .turn(Some(Duration::from_millis(10)))
+            .expect("a turn");
+        sleeps() > before
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn busy_polling_does_not_sleep_and_ends() {
+    assert!(always_sleeps(0));
+    assert!(!always_sleeps(60_000));
+    // It is over before the turn is.
+    assert!(always_sleeps(1));
+}
+
+#[test]
+fn busy_polling_misses_nothing() {
+    let options = ReactorOptions {
+        busy_poll_ms: 600_000,
+        ..ReactorOptions::default()
+    };
+    let (mut reactor, address) = listening(Probe::echo(), options);
+    let mut stream = connect(address);
+    let answer = alongside(&mut reactor, move || {
+        let first = ask(&mut stream, b"one");
+        [first, ask(&mut stream, b"two")].concat()
+    });
+    assert_eq!(answer, b"onetwo");
+    // What is due ends the wait, and so does what the host allows.
+    let due = Millis(reactor.clock().mono().0 + 20);
+    reactor.handler_mut().deadline = Some(due);
+    while reactor.handler().ticks == 0 {
+        reactor.turn(None).expect("a turn");
+    }
+    assert!(reactor.clock().mono() >= due);
+    let before = reactor.clock().mono();
+    reactor
+        .turn(Some(Duration::from_millis(20)))
+        .expect("a turn");
+    assert!(reactor.clock().mono().since(before) >= 19);
+    let sender = spawn({
+        let mailbox = reactor.mailbox();
+        move || mailbox.send(7).expect("taken")
+    });
+    while reactor.handler().mail.is_empty() {
+        reactor.turn(None).expect("a turn");
+    }
+    sender.join().expect("sent");
 }
 
 #[test]

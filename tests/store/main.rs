@@ -5,6 +5,8 @@
 
 mod aging;
 mod apps;
+#[cfg(target_os = "linux")]
+mod busy;
 mod compare;
 mod delegate;
 mod events;

@@ -33,6 +33,7 @@ pub(crate) fn options() -> Options {
         durability: Durability::Synced,
         age_max_us: None,
         bytes_max: None,
+        busy_poll_ms: 0,
         clock: Arc::new(clock),
     }
 }
@@ -79,7 +80,7 @@ impl Loop {
         assert!(self.link.send(self.port.take()));
     }
 
-    fn publish(&mut self, data: &str) -> Place {
+    pub(crate) fn publish(&mut self, data: &str) -> Place {
         let number = self.port.last_place().0 + 1;
         let publish = publish(APP, number, &["room"], data);
         self.port.write(Write::Publish(Box::new(publish)))
@@ -128,7 +129,7 @@ impl Loop {
     }
 
     /// Until everything up to a place was told of.
-    fn until_done(&mut self, place: Place) {
+    pub(crate) fn until_done(&mut self, place: Place) {
         self.until(|news| match news {
             News::Done { upto } | News::Failed { upto, .. } if *upto >= place => Some(()),
             _ => None,
@@ -156,7 +157,7 @@ impl Loop {
     }
 }
 
-fn rigged() -> (Rigged<Memory>, Arc<Rig<Memory>>) {
+pub(crate) fn rigged() -> (Rigged<Memory>, Arc<Rig<Memory>>) {
     Rigged::new(Memory::new())
 }
 

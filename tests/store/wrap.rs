@@ -70,7 +70,7 @@ impl<E> Rig<E> {
         self.lock().trouble = trouble;
     }
 
-    #[cfg(feature = "store")]
+    #[cfg(any(feature = "store", target_os = "linux"))]
     pub(crate) fn act(&self, act: impl FnOnce(&mut E) + Send + 'static) {
         self.lock().act = Some(Box::new(act));
     }

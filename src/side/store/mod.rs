@@ -57,6 +57,9 @@ pub struct Options {
     pub age_max_us: Option<u64>,
     /// How many bytes of events an app may have, its oldest go first; none: as many as it likes.
     pub bytes_max: Option<u64>,
+    /// For how long its thread looks for more to do before it sleeps, in milliseconds; 0: it sleeps
+    /// at once.
+    pub busy_poll_ms: u64,
     /// What time it is.
     pub clock: Clock,
 }
@@ -68,6 +71,7 @@ impl fmt::Debug for Options {
             .field("durability", &self.durability)
             .field("age_max_us", &self.age_max_us)
             .field("bytes_max", &self.bytes_max)
+            .field("busy_poll_ms", &self.busy_poll_ms)
             .finish_non_exhaustive()
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Writer {
     /// What is being done; empty between steps, unless a panic ended one.
     batch: Batch,
     is_closing: bool,
+    /// When it last had something to do.
+    busy_at: Moment,
     trouble: Option<Trouble>,
     /// While there is trouble: when it is tried whether it is over, and how long after that once more.
     retry: (Moment, u64),
@@ -65,6 +67,7 @@ impl Writer {
             queue: VecDeque::new(),
             batch: Batch::default(),
             is_closing: false,
+            busy_at: now,
             trouble: None,
             retry: (now, STORE_RETRY_MS_MIN),
             unsynced_since: None,
@@ -115,7 +118,7 @@ impl Writer {
     /// Takes in what was sent, and waits if there is nothing to do. Whether to go on.
     fn gather(&mut self, letters: &Receiver<Letter>) -> bool {
         if self.queue.is_empty() && !self.is_closing {
-            match letters.recv_timeout(self.patience()) {
+            match self.wait(letters) {
                 Ok(letter) => self.take(letter),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.is_closing = true,
@@ -125,6 +128,24 @@ impl Writer {
             self.take(letter);
         }
         !self.is_closing || !self.queue.is_empty()
+    }
+
+    /// For the next letter, or until something else is to be done.
+    fn wait(&mut self, letters: &Receiver<Letter>) -> Result<Letter, RecvTimeoutError> {
+        let busy_us = self.options.busy_poll_ms.saturating_mul(1000);
+        let most_us = self.patience().as_micros() as u64;
+        let began = self.now();
+        let mut now = began;
+        while now.since_us(self.busy_at) < busy_us && now.since_us(began) < most_us {
+            // Where nobody sends any more, the wait below says so.
+            if let Ok(letter) = letters.try_recv() {
+                return Ok(letter);
+            }
+            // Whoever it is that would send one may want this core.
+            std::thread::yield_now();
+            now = self.now();
+        }
+        letters.recv_timeout(self.patience())
     }
 
     fn take(&mut self, letter: Letter) {
@@ -161,6 +182,7 @@ impl Writer {
         if self.trouble.is_some() {
             self.try_again();
         }
+        let is_idle = self.queue.is_empty();
         self.batch.fill(&mut self.queue);
         let leading = self.batch.leading(self.last_event);
         self.hand_on(leading);
@@ -171,6 +193,9 @@ impl Writer {
             }
         }
         self.ask(None);
+        if !is_idle {
+            self.busy_at = self.now();
+        }
         self.tend();
     }
 
