@@ -321,7 +321,7 @@ impl<H: Handler> Reactor<H> {
     }
 
     /// One turn. Waits at most `wait` (none: until something happens or is due); not at all if
-    /// there is work left over from the turn before. A signal ends the wait too.
+    /// there is work left over from the turn before. A signal ends the wait too, once the loop sleeps.
     ///
     /// # Errors
     /// Only when waiting itself fails, which means that the process is beyond help.
@@ -396,7 +396,7 @@ impl<H: Handler> Reactor<H> {
         self.look(wait)
     }
 
-    /// Asks the system what has happened. A signal ends the wait.
+    /// Asks the system what has happened. A signal ends this as well.
     fn look(&mut self, wait: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, wait) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),

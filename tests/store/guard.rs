@@ -5,7 +5,7 @@ use crate::world::Folder;
 use fanwire::limits::STORE_RESERVE_BYTES;
 use fanwire::side::store::{OpenError, Sqlite, Storage, sqlite};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// What whoever only looks says of a file: checking, copying, compacting, apps.
@@ -284,10 +284,38 @@ fn a_closed_file_is_looked_at_without_a_trace() {
     ] {
         let path = inner.join(name);
         fs::write(&path, bytes).expect("there is room");
-        close(&path, 0o444);
     }
     let test = "guard::a_closed_file_is_looked_at_without_a_trace";
-    again_as_nobody(&folder, test, &inner.join("whole.db"));
+    // What only its owner may write is closed to another one, and only root can become another one.
+    let is_root = fs::metadata(&inner).is_ok_and(|about| about.uid() == 0);
+    for mode in [0o444, 0o644].into_iter().take(1 + usize::from(is_root)) {
+        for name in ["whole.db", "damaged.db", "stump.db"] {
+            close(&inner.join(name), mode);
+        }
+        again_as_nobody(&folder, test, &inner.join("whole.db"));
+    }
+}
+
+#[test]
+fn a_folder_is_no_store_and_nothing_comes_to_lie_beside_it() {
+    let folder = Folder::new();
+    let path = folder.file("fanwire.db");
+    fs::create_dir(&path).expect("there is room");
+    let refusals = [
+        refusal(&path),
+        sqlite::check(&path).expect_err("it is a folder"),
+        sqlite::compact(&path).expect_err("it is a folder"),
+        sqlite::backup(&path, &folder.file("copy.db")).expect_err("it is a folder"),
+        Sqlite::open_or_make_beside(&path).expect_err("it is a folder"),
+    ];
+    for error in refusals {
+        assert!(error.to_string().contains("is a directory"), "{error}");
+    }
+    let list = fs::read_dir(folder.file("")).expect("it is there");
+    let names: Vec<_> = list
+        .map(|entry| entry.expect("it is there").file_name())
+        .collect();
+    assert_eq!(names, ["fanwire.db"]);
 }
 
 /// What may not be written is looked at all the same, if all of it is in the one file.

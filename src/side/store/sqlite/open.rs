@@ -39,6 +39,7 @@ pub(super) fn as_server(
     may_make: bool,
 ) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
+    no_folder(&path)?;
     let lock = Lock::take(&path).map_err(|error| error.told(&path, OpenError::Locked))?;
     spared(&path, may_make)?;
     let reserve = Reserve::of(&path);
@@ -67,6 +68,7 @@ pub(super) fn as_server(
 /// store makes one of an empty file.
 pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenError> {
     let path = absolute(path)?;
+    no_folder(&path)?;
     spared(&path, may_make)?;
     let is_there = std::fs::exists(&path);
     if !may_make && !is_there.map_err(|error| OpenError::System(path.clone(), error))? {
@@ -85,6 +87,15 @@ pub(super) fn as_visitor(path: &Path, may_make: bool) -> Result<Sqlite, OpenErro
 /// An absolute path is never taken for the address or the special name that SQLite knows.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     std::path::absolute(path).map_err(|error| OpenError::System(path.to_owned(), error))
+}
+
+/// Said before anything comes to lie beside it.
+fn no_folder(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        let error = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(OpenError::System(path.to_owned(), error));
+    }
+    Ok(())
 }
 
 /// Only who `is_alone` may change the layout of the file, and only who `may_make` it as well makes it.

@@ -102,7 +102,7 @@ impl Looked {
     /// Also where it cannot be written, if all of it is in the one file.
     fn at(path: &Path) -> std::result::Result<Self, OpenError> {
         // SQLite would make files beside one that it can only read.
-        let is_closed = fs::metadata(path).is_ok_and(|about| about.permissions().readonly());
+        let is_closed = fs::metadata(path).is_ok_and(|about| is_closed(&about));
         if is_closed && !has_log(path) {
             return Self::as_it_lies(path);
         }
@@ -153,6 +153,19 @@ impl AsItLies {
         } else {
             Err(OpenError::Changed(self.path.clone()))
         }
+    }
+}
+
+/// Whether this process may not write to a file, as its mode and its owner tell. It is not tried, as
+/// closing it again would take the locks from a store that this process has open there.
+fn is_closed(about: &fs::Metadata) -> bool {
+    const BY_OWNER: u32 = 0o200;
+    const BY_OTHERS: u32 = 0o022;
+    // Where the system does not show whose this process is, only what is closed to everybody counts.
+    match fs::metadata("/proc/self").map(|ours| ours.uid()) {
+        Err(_) | Ok(0) => about.permissions().readonly(),
+        Ok(user) if user == about.uid() => about.mode() & BY_OWNER == 0,
+        Ok(_) => about.mode() & BY_OTHERS == 0,
     }
 }
 
