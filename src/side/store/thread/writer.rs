@@ -131,7 +131,7 @@ impl Writer {
     }
 
     /// For the next letter, or until something else is to be done.
-    fn wait(&mut self, letters: &Receiver<Letter>) -> Result<Letter, RecvTimeoutError> {
+    fn wait(&self, letters: &Receiver<Letter>) -> Result<Letter, RecvTimeoutError> {
         let busy_us = self.options.busy_poll_ms.saturating_mul(1000);
         let most_us = self.patience().as_micros() as u64;
         let began = self.now();
